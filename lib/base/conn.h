@@ -1,0 +1,56 @@
+/* base/conn: one stream to a peer, connecting or accepted, as whole chunks of bytes
+ * in and out, on libevent. It knows no DNS: framing is dns/frame's. TLS will be a
+ * second pair of read and write functions behind the same handlers.
+ * One thread: the one that runs the event loop.
+ */
+#ifndef BASE_CONN_H
+#define BASE_CONN_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/net.h"
+
+struct event_base;
+struct conn;
+
+/* What the owner does. A handler may call conn_close on its own connection; after that
+ * no handler is called any more. */
+struct conn_handlers {
+	void (*connected)(struct conn *, void *owner);     /* may be NULL for accepted ones */
+	/* Bytes that have come and are not yet consumed. Returns how many were consumed;
+	 * the rest is shown again, together with what comes next. Borrowed. */
+	size_t (*data)(struct conn *, struct rbuf bytes, void *owner);
+	/* All that was written has gone to the kernel. May be NULL. */
+	void (*drained)(struct conn *, void *owner);
+	/* The end: ERR_CLOSED (by the peer), ERR_TIMEOUT, ERR_NETWORK, ERR_NOMEM. The owner
+	 * calls conn_close now or later. */
+	void (*ended)(struct conn *, enum err, const struct why *, void *owner);
+};
+
+struct conn_times {
+	uint32_t connect_ms;         /* until connected */
+	uint32_t idle_ms;            /* without a byte in or out */
+};
+
+/* NULL and `why` if no socket could be had. */
+struct conn *conn_open(struct event_base *, const struct net_addr *to, struct conn_times,
+	const struct conn_handlers *, void *owner, struct why *);
+/* Takes `fd`, also when it fails (NULL). */
+struct conn *conn_accept(struct event_base *, int fd, const struct net_addr *peer, struct conn_times,
+	const struct conn_handlers *, void *owner);
+const struct net_addr *conn_peer(const struct conn *);
+/* The address at our end (for ACLs and logs). */
+struct net_addr conn_local(const struct conn *);
+
+/* Copies the bytes into the queue and sends what the kernel takes. An error shows as `ended`,
+ * later, from the loop. */
+void conn_write(struct conn *, const void *bytes, size_t n);
+size_t conn_unsent(const struct conn *);
+uint64_t conn_received(const struct conn *);       /* bytes so far */
+/* While off, no data is read (back-pressure); the idle timer counts all the same. */
+void conn_reading(struct conn *, bool on);
+void conn_set_idle(struct conn *, uint32_t idle_ms);
+/* Closes and frees, at once; what is unsent is lost. NULL is allowed. */
+void conn_close(struct conn *);
+
+#endif

@@ -1,0 +1,175 @@
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+
+static const int syslog_priority[] = {LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG};
+static const char *const level_name[] = {"error", "warning", "notice", "info", "debug"};
+
+static _Atomic int the_level = 3;
+static _Atomic int the_target = 0;
+
+void log_setup(enum log_target target, enum log_level level)
+{
+	the_target = (int)target;
+	the_level = (int)level;
+	if (target == LOG_TO_SYSLOG)
+		openlog("lockstepd", LOG_NDELAY, LOG_DAEMON);
+}
+
+bool log_wants(enum log_level level)
+{
+	return (int)level <= the_level;
+}
+
+static void put(struct log *log, const char *bytes, size_t n)
+{
+	size_t room = sizeof log->line - 8 - log->length;
+
+	if (n > room)
+		n = room;
+	memcpy(log->line + log->length, bytes, n);
+	log->length += n;
+}
+
+/* A value stands bare if it is made of these alone; else it is quoted. */
+static bool bare(const char *value)
+{
+	if (!*value)
+		return false;
+	for (; *value; value++)
+		if (*value <= ' ' || *value > '~' || *value == '"' || *value == '\\' || *value == '=')
+			return false;
+	return true;
+}
+
+static void put_value(struct log *log, const char *value)
+{
+	if (bare(value)) {
+		put(log, value, strlen(value));
+		return;
+	}
+	put(log, "\"", 1);
+	for (; *value; value++) {
+		unsigned char c = (unsigned char)*value;
+		char escaped[5];
+
+		if (c == '"' || c == '\\') {
+			escaped[0] = '\\';
+			escaped[1] = (char)c;
+			put(log, escaped, 2);
+		} else if (c < ' ' || c == 0x7f) {
+			snprintf(escaped, sizeof escaped, "\\x%02x", c);
+			put(log, escaped, 4);
+		} else {
+			put(log, value, 1);
+		}
+	}
+	put(log, "\"", 1);
+}
+
+void log_begin(struct log *log, enum log_level level, const char *event)
+{
+	log->level = level;
+	log->length = 0;
+	log->active = log_wants(level);
+	if (log->active)
+		put(log, event, strlen(event));
+}
+
+static void put_key(struct log *log, const char *key)
+{
+	put(log, " ", 1);
+	put(log, key, strlen(key));
+	put(log, "=", 1);
+}
+
+void log_str(struct log *log, const char *key, const char *value)
+{
+	if (!log->active || !value)
+		return;
+	put_key(log, key);
+	put_value(log, value);
+}
+
+void log_fmt(struct log *log, const char *key, const char *format, ...)
+{
+	char value[600];
+	va_list args;
+
+	if (!log->active)
+		return;
+	va_start(args, format);
+	vsnprintf(value, sizeof value, format, args);
+	va_end(args);
+	log_str(log, key, value);
+}
+
+void log_int(struct log *log, const char *key, int64_t value)
+{
+	char digits[24];
+
+	if (!log->active)
+		return;
+	snprintf(digits, sizeof digits, "%lld", (long long)value);
+	log_str(log, key, digits);
+}
+
+static void write_stderr(struct log *log)
+{
+	char out[LOG_LINE_MAX + 64];
+	struct timespec now;
+	struct tm tm;
+	int head;
+
+	if (getenv("JOURNAL_STREAM")) {
+		head = snprintf(out, 64, "<%d>", syslog_priority[log->level]);
+	} else {
+		clock_gettime(CLOCK_REALTIME, &now);
+		gmtime_r(&now.tv_sec, &tm);
+		head = snprintf(out, 64, "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ %s ",
+			tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
+			tm.tm_min, tm.tm_sec, now.tv_nsec / 1000000, level_name[log->level]);
+	}
+	memcpy(out + head, log->line, log->length);
+	out[(size_t)head + log->length] = '\n';
+	if (write(STDERR_FILENO, out, (size_t)head + log->length + 1) < 0)
+		return;  /* nowhere left to say it */
+}
+
+void log_end(struct log *log)
+{
+	if (!log->active)
+		return;
+	if (log->length >= sizeof log->line - 8) {
+		memcpy(log->line + log->length, " [cut]", 6);
+		log->length += 6;
+	}
+	if (the_target == LOG_TO_SYSLOG)
+		syslog(syslog_priority[log->level], "%.*s", (int)log->length, log->line);
+	else
+		write_stderr(log);
+	log->active = false;
+}
+
+void log_say(enum log_level level, const char *event, const char *format, ...)
+{
+	struct log log;
+	char text[1000];
+	va_list args;
+
+	if (!log_wants(level))
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	log_begin(&log, level, event);
+	log_str(&log, "msg", text);
+	log_end(&log);
+}

@@ -1,0 +1,57 @@
+/* dns/name: domain names in wire form (RFC 1035 3.1): uncompressed, with the root's
+ * zero octet at the end, any octet allowed in a label, at most 255 octets. A valid name
+ * carries its own length, so it is passed as a bare pointer. Case is kept; all
+ * comparing ignores it (RFC 4343). Pure.
+ */
+#ifndef DNS_NAME_H
+#define DNS_NAME_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+enum {
+	NAME_SIZE = 255,             /* longest wire form */
+	NAME_TEXT_SIZE = 1024,       /* longest text, every octet as \DDD, and the NUL */
+	NAME_LABELS = 127,           /* most labels, the root's not counted */
+};
+
+/* Octets, the root's included: 1 for the root. */
+size_t name_length(const uint8_t *name);
+/* Labels, the root's not counted: 0 for the root. */
+unsigned name_labels(const uint8_t *name);
+/* The name without its first label. Not for the root. */
+static inline const uint8_t *name_parent(const uint8_t *name) { return name + 1 + *name; }
+/* The last `labels` labels of the name, a pointer into it. */
+const uint8_t *name_suffix(const uint8_t *name, unsigned labels);
+
+/* Reads a possibly compressed name at the cursor of a whole message (`base` is the header's
+ * first octet), expands it into `out`, and leaves the cursor behind it. Pointers must go
+ * strictly backwards (so there are no loops). Length, or 0 with msg->bad set. */
+size_t name_read(struct rbuf *msg, uint8_t out[NAME_SIZE]);
+/* The same without expanding. False with msg->bad set. */
+bool name_skip(struct rbuf *msg);
+/* An uncompressed name inside `b` (such as RDATA): its length, cursor behind it; 0 and bad. */
+size_t name_take(struct rbuf *b);
+
+/* RFC 1035 5.1 text to wire. A name without final dot is relative to `origin` (NULL: the root,
+ * "taken as absolute"); "@" is the origin where there is one. ERR_SYNTAX. */
+enum err name_parse(const char *text, size_t length, const uint8_t *origin, uint8_t out[NAME_SIZE], struct why *);
+/* Absolute, with its final dot; whatever could be read as something else by a zone file reader
+ * is escaped: . \ " ; ( ) @ $ and white space by a backslash or \DDD, other octets outside 0x21-0x7e as \DDD. Returns out. */
+char *name_text(const uint8_t *name, char out[NAME_TEXT_SIZE]);
+/* The same into a buffer of at least NAME_TEXT_SIZE; returns the length, writes no NUL. */
+size_t name_put_text(const uint8_t *name, char *out);
+
+bool name_equal(const uint8_t *a, const uint8_t *b);
+/* RFC 4034 6.1 canonical order: <0, 0, >0. */
+int name_compare(const uint8_t *a, const uint8_t *b);
+/* `name` is `apex` or below it. */
+bool name_is_under(const uint8_t *name, const uint8_t *apex);
+/* Copies, in lower case; returns the length. `out` may be `name`. */
+size_t name_lower(const uint8_t *name, uint8_t *out);
+size_t name_copy(const uint8_t *name, uint8_t *out);
+uint8_t name_octet_lower(uint8_t);
+/* prefix (labels without the root's zero octet, `n` octets) + suffix into out; 0 if longer than 255. */
+size_t name_join(const uint8_t *prefix, size_t n, const uint8_t *suffix, uint8_t out[NAME_SIZE]);
+
+#endif

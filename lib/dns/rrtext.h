@@ -1,0 +1,41 @@
+/* dns/rrtext: records to and from master file text (RFC 1035 5.1, RFC 3597, each type's own).
+ * The common types by our own code, fast; the rest by ldns, held to the wire data: what
+ * ldns prints is kept only if reading it again gives the same octets, else the record is
+ * written in the generic form (\# LENGTH HEX), which every server reads. Pure.
+ */
+#ifndef DNS_RRTEXT_H
+#define DNS_RRTEXT_H
+
+#include "dns/name.h"
+#include "dns/rr.h"
+
+#define RR_TYPE_TEXT 12          /* "TYPE65535" and the NUL */
+/* "A", "NSEC3", "TYPE65280". Returns out. */
+const char *rr_type_text(uint16_t type, char out[RR_TYPE_TEXT]);
+/* Any case; also TYPEnnn. False: no such type. */
+bool rr_type_parse(const char *text, size_t length, uint16_t *type);
+/* "IN", "CH", "CLASS32". */
+const char *rr_class_text(uint16_t class, char out[RR_TYPE_TEXT]);
+bool rr_class_parse(const char *text, size_t length, uint16_t *class);
+
+/* The most that rr_put_text writes for RDATA of n octets. */
+#define RR_TEXT_SIZE(n) ((size_t)(n) * 5 + 2 * NAME_TEXT_SIZE + 256)
+/* One whole line, fields separated by single tabs (owner TTL class type RDATA; within RDATA by spaces),
+ * absolute names, a newline at the end. `owner` is already text (it is the same for many records).
+ * `out` has room for ownerlen + 64 + RR_TEXT_SIZE(rdlength). Returns the length; writes no NUL. */
+size_t rr_put_text(const struct rr *, const char *owner, size_t ownerlen, char *out);
+/* RDATA alone, without newline. */
+size_t rr_put_rdata_text(uint16_t type, const uint8_t *rdata, size_t rdlength, char *out);
+
+/* One token of a master file: text with its escapes still in it, `quoted` if it stood in quotes (without them). */
+struct rr_token {
+	const char *text;
+	size_t length;
+	bool quoted;
+};
+/* Tokens after the type, to RDATA; relative names are completed with `origin`. Also the generic form for any type.
+ * ERR_SYNTAX with `why` naming the field and the token. */
+enum err rr_parse_rdata(uint16_t type, const struct rr_token *tokens, size_t count, const uint8_t *origin,
+	struct wbuf *out, struct why *);
+
+#endif

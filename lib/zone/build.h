@@ -1,0 +1,36 @@
+/* zone/build: makes a version of a zone, from nothing (AXFR, a zone file) or from a base
+ * (IXFR). Records may come in any order; they are gathered in batches, sorted by owner,
+ * type and RDATA, and merged into the tree. A duplicate record counts once. The TTL of an RRset whose records
+ * differ in it is the lowest (RFC 2181 5.2). On any error the build is dead and only build_free may follow;
+ * the base is never touched. One thread.
+ */
+#ifndef ZONE_BUILD_H
+#define ZONE_BUILD_H
+
+#include "base/err.h"
+#include "dns/rr.h"
+#include "zone/zone.h"
+
+struct build;
+
+struct build_limits {
+	uint64_t bytes;              /* most uncompressed octets, zone_wire_bytes; 0: no limit */
+	uint64_t records;            /* 0: no limit */
+};
+
+/* `base` NULL: from nothing; else a new version of it (held until the build ends). NULL: out of memory. */
+struct build *build_new(const uint8_t *apex, struct zone *base, struct build_limits);
+/* One record more. Refused (ERR_ZONE, `why` names the record): an owner not at or below the apex, a class other than IN, a meta
+ * type, a TTL over 2^31-1 counts as 0 (RFC 2181 8). RDATA must have been checked (rr_read_rdata). ERR_LIMIT at a limit.
+ * Copies what it needs. With a base: ERR_MISMATCH, at this call or a later one, if the record is there already. */
+enum err build_add(struct build *, const struct rr *, struct why *);
+/* One record less: ERR_MISMATCH if it is not there. TTLs are not compared (RFC 1995 names the record, RFC 2136 2.5.4
+ * does the same). */
+enum err build_remove(struct build *, const struct rr *, struct why *);
+/* Checks the whole (one SOA, at the apex; NS at the apex; no CNAME beside other data; no SOA elsewhere) and returns the version,
+ * held once. Either way the build is over and freed. */
+enum err build_finish(struct build *, struct zone **out, struct why *);
+void build_free(struct build *);             /* NULL is allowed */
+uint64_t build_records(const struct build *);
+
+#endif

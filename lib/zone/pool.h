@@ -1,0 +1,22 @@
+/* zone/pool: the memory of one zone's versions. Blocks are carved from chunks that grow
+ * with the zone, up to 2 MB, aligned for huge pages; freed blocks are kept by size and used again by
+ * the next version; a whole lineage is dropped at once. No header per block: who frees says the size.
+ * One writer at a time (the version under construction); reading needs nothing.
+ */
+#ifndef ZONE_POOL_H
+#define ZONE_POOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct pool;
+
+struct pool *pool_new(void);
+void pool_free(struct pool *);               /* with everything in it */
+/* Aligned to 8, uninitialised. NULL if out of memory. */
+void *pool_alloc(struct pool *, size_t size);
+void pool_put(struct pool *, void *block, size_t size);
+/* Bytes taken from the system. */
+size_t pool_bytes(const struct pool *);
+
+#endif

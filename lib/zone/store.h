@@ -1,0 +1,58 @@
+/* zone/store: which version of which zone is served. Readers find a zone by the longest
+ * match of a name and pin its current version without waiting (RCU); one writer thread swaps.
+ * It is the only place where xfer/ and serve/ meet.
+ */
+#ifndef ZONE_STORE_H
+#define ZONE_STORE_H
+
+#include "base/err.h"
+#include "zone/zone.h"
+
+struct store;
+
+/* Why there is nothing to answer from. */
+enum store_state {
+	STORE_SERVED,        /* a version is there */
+	STORE_LOADING,       /* none yet: loading, or never transferred */
+	STORE_EXPIRED,       /* it was not refreshed for too long (RFC 1035 3.3.13) */
+};
+
+/* What serve/ needs to know of a zone beside its data; made by run/, never changed once set, freed by
+ * `release` after the readers have left. Begins with this: */
+struct store_policy {
+	void (*release)(struct store_policy *);
+};
+
+/* One zone's place. Its address is stable until the zone is removed and readers have left. */
+struct store_zone;
+
+/* For readers: between store_enter and store_leave everything found stays valid. Threads that read call store_thread_begin
+ * once, and store_thread_end; a thread that is about to block for long must not be between enter and leave. */
+void store_thread_begin(void);
+void store_thread_end(void);
+void store_enter(void);
+void store_leave(void);
+
+/* The zone that `name` is in: the longest match. `parent` (may be NULL): the next zone above it that is ours
+ * too (for DS at the cut), or NULL. NULL: none of ours. */
+const struct store_zone *store_find(const struct store *, const uint8_t *name, const struct store_zone **parent);
+const struct store_zone *store_exact(const struct store *, const uint8_t *name);
+/* Its current version, or NULL (then `state` says why). Valid until store_leave; zone_hold it to keep it longer. */
+struct zone *store_pin(const struct store_zone *, enum store_state *state);
+const struct store_policy *store_policy(const struct store_zone *);
+const uint8_t *store_name(const struct store_zone *);
+
+/* For the one writer thread. */
+struct store *store_new(void);
+void store_free(struct store *);             /* no readers any more */
+/* ERR_EXISTS, ERR_NOMEM. Begins as STORE_LOADING. */
+enum err store_add(struct store *, const uint8_t *name, struct store_policy *, struct store_zone **out);
+void store_remove(struct store *, struct store_zone *);
+void store_set_policy(struct store_zone *, struct store_policy *);
+/* Publishes the version: takes over the caller's hold; the old one goes when its readers have left. `zone` NULL with a state: nothing
+ * is served any more. */
+void store_commit(struct store_zone *, struct zone *version, enum store_state state);
+/* The current version with a hold of one's own, or NULL. Any thread that is registered. */
+struct zone *store_hold(const struct store_zone *);
+
+#endif

@@ -1,0 +1,102 @@
+/* zone/tree: a persistent (copy-on-write) trie of domain names in canonical order.
+ *
+ *   key of "b.a." below its origin:   a END b END END       (one symbol an octet, most significant label first)
+ *
+ *   branch: | tag,offset | bitmap of 48 symbols | ──► twigs, one node a set bit, in order
+ *   leaf:   | tag | flags (the owner's to define) | ──► the item; its name is asked for by `tree_item_name`
+ *
+ * A parent name's key is a prefix of its children's, and END is the lowest symbol, so canonical order (RFC 4034
+ * 6.1) is the order of keys, the ancestors of a name lie on the path to it, and an empty non-terminal
+ * is a branch. Nodes are 16 octets; a lookup reads one twig array a level.
+ * Readers see a `struct tree` by value; one writer edits through `struct tree_edit`, which copies only the
+ * paths that it touches, and hands what they replaced to the `retired` list.
+ */
+#ifndef ZONE_TREE_H
+#define ZONE_TREE_H
+
+#include "dns/name.h"
+#include "zone/pool.h"
+
+#include <stdbool.h>
+
+enum { TREE_KEY_SIZE = 2 * NAME_SIZE + 2, TREE_DEPTH = TREE_KEY_SIZE, TREE_ANCESTORS = NAME_LABELS + 1 };
+
+struct tree_node {
+	uint64_t word;
+	void *to;
+};
+
+struct tree {
+	struct tree_node root;       /* to == NULL: empty */
+};
+
+/* An item: whatever a leaf points to. It begins with its name, relative to the tree's origin: */
+struct tree_item {
+	uint8_t name_length;         /* octets, without a root label */
+	uint8_t name[];              /* labels, case kept */
+};
+
+/* Symbols of `name`'s labels but the last `skip` ones (the origin's). Returns their number, the two ENDs that close a
+ * key not counted but written (out has room). */
+size_t tree_key(const uint8_t *name, unsigned skip, uint8_t out[TREE_KEY_SIZE]);
+
+/* Leaf flags: 16 bits, free for the owner's use, found without touching the item. */
+static inline uint16_t tree_flags(const struct tree_node *leaf) { return (uint16_t)leaf->word; }
+static inline struct tree_item *tree_item(const struct tree_node *leaf) { return leaf->to; }
+
+/* What a search found. Nodes stay valid as long as the tree's version. */
+struct tree_hit {
+	const struct tree_node *leaf;                        /* the name itself, or NULL */
+	bool exists;                                         /* it, or something below it (an empty non-terminal) */
+	unsigned common;                                     /* labels of the key that lead to existing names: the closest encloser's depth */
+	unsigned ancestors;                                  /* existing proper ancestors with items, highest first */
+	const struct tree_node *ancestor[TREE_ANCESTORS];
+	uint8_t ancestor_labels[TREE_ANCESTORS];             /* how many labels below the origin each is */
+};
+void tree_find(const struct tree *, const uint8_t *key, size_t length, struct tree_hit *);
+/* Only an exact match, or NULL. */
+const struct tree_node *tree_get(const struct tree *, const uint8_t *key, size_t length);
+
+/* Walking in canonical order. The path is inside, so it is about 8 KB. */
+struct tree_walk {
+	unsigned depth;
+	struct { const struct tree_node *at; uint64_t left; } level[TREE_DEPTH];
+};
+void tree_walk(struct tree_walk *, const struct tree *);
+/* The next leaf, NULL at the end. */
+const struct tree_node *tree_walk_next(struct tree_walk *);
+/* The leaf with the greatest name smaller than the key (equal: `or_equal`), or NULL. */
+const struct tree_node *tree_before(const struct tree *, const uint8_t *key, size_t length, bool or_equal);
+
+/* A block that a version no longer uses. */
+struct tree_retired {
+	void *block;
+	uint32_t size;
+};
+struct tree_retired_list {
+	struct tree_retired *list;
+	size_t count, room;
+};
+
+/* Editing. `all_owned`: the tree was begun empty in this edit, so every block may be changed in place. */
+struct tree_edit {
+	struct tree tree;
+	struct pool *pool;
+	bool all_owned;
+	bool failed;                 /* out of memory: the edit must be dropped, and with it the pool or its new blocks */
+	struct tree_retired_list retired;
+};
+void tree_edit_begin(struct tree_edit *, const struct tree *base, struct pool *);
+/* The place of the leaf with that key, made if absent (then `to` is NULL and must be set, with tree_leaf_set, before anything
+ * else is done); all nodes above are owned. NULL if out of memory. */
+struct tree_node *tree_edit_leaf(struct tree_edit *, const uint8_t *key, size_t length);
+void tree_leaf_set(struct tree_edit *, struct tree_node *leaf, struct tree_item *, uint16_t flags);
+/* Whether the item at the leaf was put there by this edit (so may be freed at once, else it is retired). */
+bool tree_leaf_owned(const struct tree_edit *, const struct tree_node *leaf);
+void tree_edit_remove(struct tree_edit *, const uint8_t *key, size_t length);
+/* A block of `size` that the edit has replaced: frees it now if `owned`, else retires it. */
+void tree_edit_discard(struct tree_edit *, void *block, size_t size, bool owned);
+/* Ends the edit: the tree is immutable from here on. The retired list is the caller's (free(list.list)). */
+struct tree tree_edit_end(struct tree_edit *, struct tree_retired_list *retired);
+
+#endif
