@@ -28,13 +28,13 @@ const uint8_t *name_suffix(const uint8_t *name, unsigned labels);
  * first octet), expands it into `out`, and leaves the cursor behind it. Pointers must go
  * strictly backwards (so there are no loops). Length, or 0 with msg->bad set. */
 size_t name_read(struct rbuf *msg, uint8_t out[NAME_SIZE]);
-/* The same without expanding. False with msg->bad set. */
+/* The same without expanding; what a pointer leads to is not looked at. False with msg->bad set. */
 bool name_skip(struct rbuf *msg);
 /* An uncompressed name inside `b` (such as RDATA): its length, cursor behind it; 0 and bad. */
 size_t name_take(struct rbuf *b);
 
 /* RFC 1035 5.1 text to wire. A name without final dot is relative to `origin` (NULL: the root,
- * "taken as absolute"); "@" is the origin where there is one. ERR_SYNTAX. */
+ * "taken as absolute"); "@" is the origin where there is one. On ERR_SYNTAX `out` is undefined. */
 enum err name_parse(const char *text, size_t length, const uint8_t *origin, uint8_t out[NAME_SIZE], struct why *);
 /* Absolute, with its final dot; whatever could be read as something else by a zone file reader
  * is escaped: . \ " ; ( ) @ $ and white space by a backslash or \DDD, other octets outside 0x21-0x7e as \DDD. Returns out. */
@@ -50,7 +50,7 @@ bool name_is_under(const uint8_t *name, const uint8_t *apex);
 /* Copies, in lower case; returns the length. `out` may be `name`. */
 size_t name_lower(const uint8_t *name, uint8_t *out);
 size_t name_copy(const uint8_t *name, uint8_t *out);
-uint8_t name_octet_lower(uint8_t);
+static inline uint8_t name_octet_lower(uint8_t c) { return (uint8_t)(c | ((unsigned)c - 'A' < 26) << 5); }
 /* prefix (labels without the root's zero octet, `n` octets) + suffix into out; 0 if longer than 255. */
 size_t name_join(const uint8_t *prefix, size_t n, const uint8_t *suffix, uint8_t out[NAME_SIZE]);
 
