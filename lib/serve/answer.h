@@ -1,0 +1,81 @@
+/* serve/answer: one request to one response, from one pinned version. No system call, no lock, no allocation.
+ * RFC 1034 4.3.2, 2308, 4592, 6672, 6891, 8482, 8914; NOTIFY: RFC 1996 4.7; TSIG: RFC 8945 5.
+ * One `struct answer` for each thread.
+ */
+#ifndef SERVE_ANSWER_H
+#define SERVE_ANSWER_H
+
+#include "base/net.h"
+#include "dns/msg.h"
+#include "dns/tsig.h"
+#include "serve/acl.h"
+#include "zone/store.h"
+
+/* Counted by each thread for itself, summed by whoever asks; never reset.  X(name) */
+#define SERVE_COUNTERS(X) \
+	X(queries_udp) X(queries_tcp) X(answers_udp) X(answers_tcp) X(dropped) X(truncated) X(edns) X(tsig_ok) X(tsig_bad) \
+	X(rcode_noerror) X(rcode_formerr) X(rcode_servfail) X(rcode_nxdomain) X(rcode_notimp) X(rcode_refused) X(rcode_notauth) X(rcode_other) \
+	X(notify_received) X(notify_refused) X(axfr_out) X(ixfr_out) X(transfers_out_refused) X(transfers_out_failed) \
+	X(tcp_accepted) X(tcp_rejected) X(tcp_timeouts)
+struct serve_counters {
+#define SERVE_COUNTER(name) uint64_t name;
+	SERVE_COUNTERS(SERVE_COUNTER)
+#undef SERVE_COUNTER
+};
+
+/* The same for all zones; one object for each configuration, never changed, replaced as a whole under the store's
+ * read sections (serve_settings_get is between store_enter and store_leave). */
+struct serve_settings {
+	const char *identity;        /* CH TXT id.server, hostname.bind; NULL: REFUSED */
+	const char *version;         /* CH TXT version.bind, version.server; NULL: REFUSED */
+	uint16_t udp_payload;        /* our EDNS size, and the most we send over UDP: 1232 */
+	const struct tsig_key *keys; /* array */
+	size_t key_count;
+	/* Called for each NOTIFY that the zone's policy heeds, from a worker thread: must only queue, without waiting. */
+	void (*notify)(void *ctx, const uint8_t *zone, const struct net_addr *from, const struct tsig_key *key,
+		bool has_serial, struct serial serial);
+	void *notify_ctx;
+};
+
+/* The per-zone part, behind a store_zone's policy. */
+struct serve_policy {
+	struct store_policy base;
+	struct acl transfer;         /* who may AXFR/IXFR */
+	struct acl notify;           /* whose NOTIFY is heeded */
+};
+
+struct answer {
+	const struct store *store;
+	struct serve_counters *counters;
+	struct msg_writer writer;
+	struct tsig tsig;            /* of the request at hand */
+};
+void answer_init(struct answer *, const struct store *, struct serve_counters *);
+void answer_release(struct answer *);
+
+struct answer_request {
+	const uint8_t *bytes;
+	size_t length;
+	struct net_addr from;
+	bool tcp;
+	uint64_t now;                /* seconds since 1970, for TSIG */
+};
+enum answer_action {
+	ANSWER_SEND,                 /* `out` holds the response */
+	ANSWER_DROP,                 /* no response: not a query, or too short to have an ID */
+	ANSWER_TRANSFER,             /* an allowed AXFR or IXFR over TCP: serve/outgoing goes on from `transfer` */
+};
+/* What serve/outgoing needs to begin: the version is held for it. */
+struct answer_transfer {
+	struct zone *zone;
+	uint16_t id, flags, type;    /* RR_AXFR or RR_IXFR */
+	struct serial from_serial;   /* IXFR: what the client has */
+	uint8_t qname[NAME_SIZE];
+	bool edns;
+	struct tsig tsig;            /* taken over, with the request's MAC */
+};
+/* Call between store_enter and store_leave. `out` has room for 65,535 octets over TCP, udp_payload over UDP. */
+enum answer_action answer(struct answer *, const struct serve_settings *, const struct answer_request *,
+	uint8_t *out, size_t *length, struct answer_transfer *transfer);
+
+#endif
