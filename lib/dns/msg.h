@@ -61,18 +61,21 @@ bool msg_edns_of(const struct msg_rr *, struct msg_edns *);
 /* The writer. It works in the caller's buffer of `size` octets and never passes `limit`. */
 enum { MSG_SLOTS = 512 };
 struct msg_writer {
-	struct wbuf buf;             /* base is the header */
+	struct wbuf buf;             /* base is the header, end is where the limit is */
 	size_t limit;                /* most octets of the message, what is reserved not counted */
+	size_t whole, reserved;      /* the limit of msg_start, and what of it is reserved */
 	uint16_t count[4];           /* question, answer, authority, additional */
-	uint16_t names;              /* entries in use, compressing stops when half are */
+	uint16_t owner;              /* where the last owner can be read, 0: nowhere */
+	uint16_t names;              /* entries in use, no more are made when half are */
 	uint32_t epoch;              /* entries of other messages are void */
 	struct { uint32_t epoch; uint16_t at, tag; } slot[MSG_SLOTS];  /* suffixes already in the message, by hash */
+	uint16_t entered[MSG_SLOTS / 2];   /* the slots in use, oldest first, for taking back */
 };
 enum msg_section { MSG_QUESTION, MSG_ANSWER, MSG_AUTHORITY, MSG_ADDITIONAL };
 
 /* A writer's memory must be zeroed once (msg_writer_zero), then may be started for any number of messages. */
 void msg_writer_zero(struct msg_writer *);
-/* Starts a message: 12 octets for the header are left free until msg_finish. */
+/* Starts a message: 12 octets for the header are left free until msg_finish. `size` is 12 or more. */
 void msg_start(struct msg_writer *, void *buffer, size_t size, size_t limit);
 /* Octets that `reserve` keeps free at the end (for OPT and TSIG): lowers the limit. */
 void msg_reserve(struct msg_writer *, size_t octets);
@@ -80,8 +83,9 @@ void msg_unreserve(struct msg_writer *, size_t octets);
 /* These return false and leave the message as it was if it would pass the limit. */
 bool msg_put_question(struct msg_writer *, const uint8_t *name, uint16_t type, uint16_t class);
 bool msg_put_rr(struct msg_writer *, enum msg_section, const struct rr *);
-/* Options: ready-made octets (code, length, data ...). */
-bool msg_put_opt(struct msg_writer *, uint16_t payload, uint16_t ext_rcode, bool do_bit, const void *options, size_t length);
+/* Options: ready-made octets (code, length, data ...). `rcode` is the whole one, of 12 bits: its upper 8 go here,
+ * its lower 4 are in the flags that msg_finish writes. */
+bool msg_put_opt(struct msg_writer *, uint16_t payload, uint16_t rcode, bool do_bit, const void *options, size_t length);
 /* Marks for taking back several records at once. */
 struct msg_mark { size_t at; uint16_t count[4]; };
 struct msg_mark msg_mark(const struct msg_writer *);

@@ -32,7 +32,7 @@ static inline bool same8(const uint8_t *a, const uint8_t *b)
 	return x == y || lower8(x) == lower8(y);
 }
 
-static bool same_octets(const uint8_t *a, const uint8_t *b, size_t n)
+bool name_octets_equal(const uint8_t *a, const uint8_t *b, size_t n)
 {
 	size_t i;
 
@@ -309,7 +309,7 @@ bool name_equal(const uint8_t *a, const uint8_t *b)
 	/* As long as all labels before have one length, the same place holds a length in both. */
 	while (a[n] == b[n]) {
 		if (a[n] == 0)
-			return same_octets(a, b, n);
+			return name_octets_equal(a, b, n);
 		n += 1 + (size_t)a[n];
 	}
 	return false;
@@ -364,7 +364,7 @@ bool name_is_under(const uint8_t *name, const uint8_t *apex)
 		return false;
 	while ((size_t)(suffix - name) < length - tail)
 		suffix = name_parent(suffix);
-	return suffix == name + (length - tail) && same_octets(suffix, apex, tail);
+	return suffix == name + (length - tail) && name_octets_equal(suffix, apex, tail);
 }
 
 /* --- copying --------------------------------------------------------------------- */
