@@ -20,19 +20,22 @@ struct conn_handlers {
 	/* Bytes that have come and are not yet consumed. Returns how many were consumed;
 	 * the rest is shown again, together with what comes next. Borrowed. */
 	size_t (*data)(struct conn *, struct rbuf bytes, void *owner);
-	/* All that was written has gone to the kernel. May be NULL. */
+	/* All that was written has gone to the kernel. Never called from within conn_write. More may be written at
+	 * once; after some 256 KB the loop turns to other connections first. May be NULL. */
 	void (*drained)(struct conn *, void *owner);
-	/* The end: ERR_CLOSED (by the peer), ERR_TIMEOUT, ERR_NETWORK, ERR_NOMEM. The owner
-	 * calls conn_close now or later. */
+	/* The end, reported once: ERR_CLOSED (by the peer), ERR_TIMEOUT, ERR_NETWORK, ERR_NOMEM, ERR_LIMIT (more than 256 KB
+	 * that `data` did not consume). The owner calls conn_close now or later. A peer that has only shut down its
+	 * own side (half close) is still sent what is queued, and what `drained` adds, before this is called. */
 	void (*ended)(struct conn *, enum err, const struct why *, void *owner);
 };
 
+/* 0: no limit. */
 struct conn_times {
 	uint32_t connect_ms;         /* until connected */
 	uint32_t idle_ms;            /* without a byte in or out */
 };
 
-/* NULL and `why` if no socket could be had. */
+/* NULL and `why` if no socket could be had, or the kernel refused at once (no route, loopback without a listener). */
 struct conn *conn_open(struct event_base *, const struct net_addr *to, struct conn_times,
 	const struct conn_handlers *, void *owner, struct why *);
 /* Takes `fd`, also when it fails (NULL). */
@@ -42,12 +45,14 @@ const struct net_addr *conn_peer(const struct conn *);
 /* The address at our end (for ACLs and logs). */
 struct net_addr conn_local(const struct conn *);
 
-/* Copies the bytes into the queue and sends what the kernel takes. An error shows as `ended`,
+/* Copies the bytes into the queue and sends what the kernel takes; inside a handler small writes are gathered and go
+ * together when it returns. Before the connection stands they wait. An error shows as `ended`,
  * later, from the loop. */
 void conn_write(struct conn *, const void *bytes, size_t n);
 size_t conn_unsent(const struct conn *);
 uint64_t conn_received(const struct conn *);       /* bytes so far */
-/* While off, no data is read (back-pressure); the idle timer counts all the same. */
+/* While off, no data is read (back-pressure), nor the peer's end noticed; the idle timer counts all the same. Turned
+ * on again, what was left unconsumed is shown again, from the loop. */
 void conn_reading(struct conn *, bool on);
 void conn_set_idle(struct conn *, uint32_t idle_ms);
 /* Closes and frees, at once; what is unsent is lost. NULL is allowed. */

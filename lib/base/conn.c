@@ -1,0 +1,567 @@
+#include "base/conn.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	BUFFER_SMALL = 4096,         /* what an idle connection keeps */
+	INPUT_MAX = 256 << 10,       /* a message of 65,537 octets and much of the next */
+	TURN_MAX = 256 << 10,        /* octets in or out for one connection before the loop sees to the others */
+	OUTPUT_CORK = 64 << 10,      /* inside a handler, so much is gathered for one send */
+};
+
+enum conn_state { CONN_CONNECTING, CONN_OPEN, CONN_FAILED };
+
+/* Bytes start..end of a block of `size`. */
+struct queue {
+	uint8_t *block;
+	size_t start, end, size;
+};
+
+struct conn {
+	const struct conn_handlers *on;
+	void *owner;
+	struct net_addr peer;
+	struct conn_times times;
+	int fd;
+	enum conn_state state;
+	bool reading;                /* the owner wants data */
+	bool show_again;             /* what was left is to be shown before more is read */
+	bool eof;                    /* the peer sends no more; what we have for it still goes out */
+	bool waiting;                /* for the kernel to take more output */
+	bool drained_due;            /* something was written since `drained` was called */
+	bool ended;                  /* `ended` was called */
+	bool closed;                 /* by the owner, inside a handler: freed when that returns */
+	unsigned depth;              /* of callbacks that are running */
+	enum err err;                /* in CONN_FAILED: what is reported */
+	int number;                  /* the errno that goes with it, or 0 */
+	const char *doing;
+	uint64_t last_ms;            /* of the last byte, or of the beginning */
+	uint64_t received;
+	struct queue in, out;
+	size_t out_peak;             /* most that was queued since the output last ran dry */
+	struct event readable, writable, timer;
+	struct event kick;           /* work put off until the loop runs */
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* --- queues ------------------------------------------------------------------------ */
+
+static size_t queue_length(const struct queue *q)
+{
+	return q->end - q->start;
+}
+
+static bool queue_resize(struct queue *q, size_t size)
+{
+	size_t length = queue_length(q);
+	uint8_t *block = malloc(size);
+
+	if (!block)
+		return false;
+	if (length)
+		memcpy(block, q->block + q->start, length);
+	free(q->block);
+	*q = (struct queue){block, 0, length, size};
+	return true;
+}
+
+/* Moves what is there to the front, so that all free room is behind it. */
+static void queue_pack(struct queue *q)
+{
+	if (!q->start)
+		return;
+	memmove(q->block, q->block + q->start, queue_length(q));
+	q->end -= q->start;
+	q->start = 0;
+}
+
+static void queue_consume(struct queue *q, size_t n)
+{
+	q->start += n;
+	if (q->start == q->end)
+		q->start = q->end = 0;
+}
+
+/* Room for `n` bytes behind what is there. */
+static bool queue_reserve(struct queue *q, size_t n)
+{
+	size_t size = q->size ? q->size : BUFFER_SMALL;
+
+	if (q->size - q->end >= n)
+		return true;
+	if (q->size - queue_length(q) >= n) {
+		queue_pack(q);
+		return true;
+	}
+	while (size - queue_length(q) < n)
+		size *= 2;
+	return queue_resize(q, size);
+}
+
+/* An empty queue that was not much used gives its block back. */
+static void queue_trim(struct queue *q, size_t used)
+{
+	if (q->size <= BUFFER_SMALL || queue_length(q) || used > BUFFER_SMALL)
+		return;
+	free(q->block);
+	*q = (struct queue){0};
+}
+
+/* --- the end ----------------------------------------------------------------------- */
+
+/* The first failure counts. It is reported when the outermost callback ends, or by the loop. */
+static void fail(struct conn *conn, enum err err, const char *doing, int number)
+{
+	if (conn->state == CONN_FAILED)
+		return;
+	conn->state = CONN_FAILED;
+	conn->err = err;
+	conn->doing = doing;
+	conn->number = number;
+	conn->out.start = conn->out.end = 0;
+	event_del(&conn->readable);
+	event_del(&conn->writable);
+	event_del(&conn->timer);
+	if (!conn->depth)
+		event_active(&conn->kick, EV_TIMEOUT, 0);
+}
+
+static void report_end(struct conn *conn)
+{
+	char peer[NET_ADDR_TEXT];
+	struct why why;
+
+	if (conn->state != CONN_FAILED || conn->ended || conn->closed)
+		return;
+	conn->ended = true;
+	net_addr_text(&conn->peer, 0, peer);
+	err_why(&why, conn->err, "%s: %s%s%s", peer, conn->doing, conn->number ? ": " : "",
+		conn->number ? strerror(conn->number) : "");
+	conn->on->ended(conn, conn->err, &why, conn->owner);
+}
+
+static void release(struct conn *conn)
+{
+	free(conn->in.block);
+	free(conn->out.block);
+	free(conn);
+}
+
+static void enter(struct conn *conn)
+{
+	conn->depth++;
+}
+
+static void leave(struct conn *conn)
+{
+	if (--conn->depth == 0 && conn->closed)
+		release(conn);
+}
+
+static bool is_open(const struct conn *conn)
+{
+	return conn->state == CONN_OPEN && !conn->closed;
+}
+
+/* --- time -------------------------------------------------------------------------- */
+
+static uint32_t time_limit(const struct conn *conn)
+{
+	return conn->state == CONN_CONNECTING ? conn->times.connect_ms : conn->times.idle_ms;
+}
+
+/* The timer is not moved with every byte: when it fires, it looks how much time is left. */
+static void arm_timer(struct conn *conn, uint64_t now)
+{
+	uint32_t limit = time_limit(conn);
+	uint64_t due = conn->last_ms + limit, left = due > now ? due - now : 0;
+	struct timeval wait = {(time_t)(left / 1000), (suseconds_t)(left % 1000 * 1000)};
+
+	if (limit)
+		event_add(&conn->timer, &wait);
+	else
+		event_del(&conn->timer);
+}
+
+static void touch(struct conn *conn)
+{
+	conn->last_ms = now_ms();
+}
+
+/* --- writing ----------------------------------------------------------------------- */
+
+/* Sends until the kernel takes no more, `most` octets have gone, or the queue is dry. Returns what was sent. */
+static size_t flush(struct conn *conn, size_t most)
+{
+	struct queue *out = &conn->out;
+	size_t sent = 0;
+	ssize_t n = 1;
+
+	while (queue_length(out) && sent < most) {
+		n = send(conn->fd, out->block + out->start, queue_length(out), MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			break;
+		queue_consume(out, (size_t)n);
+		sent += (size_t)n;
+	}
+	if (sent)
+		touch(conn);
+	if (n >= 0)
+		return sent;
+	conn->waiting = errno == EAGAIN || errno == EWOULDBLOCK;
+	if (conn->waiting)
+		event_add(&conn->writable, NULL);
+	else
+		fail(conn, errno == EPIPE ? ERR_CLOSED : ERR_NETWORK, "send", errno);
+	return sent;
+}
+
+static void run_dry(struct conn *conn)
+{
+	conn->drained_due = false;
+	queue_trim(&conn->out, conn->out_peak);
+	conn->out_peak = 0;
+	if (conn->on->drained)
+		conn->on->drained(conn, conn->owner);
+}
+
+/* What every callback ends with: sends what the handlers have written, lets the owner write more of it for one
+ * turn, and reports the end if there is one. */
+static void settle(struct conn *conn)
+{
+	size_t sent = 0;
+
+	while (is_open(conn) && !conn->waiting && (queue_length(&conn->out) || conn->drained_due)) {
+		if (sent >= TURN_MAX) {
+			event_active(&conn->kick, EV_TIMEOUT, 0);
+			break;
+		}
+		sent += flush(conn, TURN_MAX);
+		if (is_open(conn) && !queue_length(&conn->out) && conn->drained_due)
+			run_dry(conn);
+	}
+	if (is_open(conn) && conn->eof && !queue_length(&conn->out) && !conn->drained_due)
+		fail(conn, ERR_CLOSED, "closed by the peer", 0);
+	report_end(conn);
+}
+
+void conn_write(struct conn *conn, const void *bytes, size_t n)
+{
+	if (conn->state == CONN_FAILED || conn->closed || !n)
+		return;
+	if (!queue_reserve(&conn->out, n)) {
+		fail(conn, ERR_NOMEM, "no memory for output", 0);
+		return;
+	}
+	memcpy(conn->out.block + conn->out.end, bytes, n);
+	conn->out.end += n;
+	if (queue_length(&conn->out) > conn->out_peak)
+		conn->out_peak = queue_length(&conn->out);
+	conn->drained_due = true;
+	if (conn->state != CONN_OPEN || conn->waiting)
+		return;
+	if (!conn->depth || queue_length(&conn->out) >= OUTPUT_CORK)
+		flush(conn, SIZE_MAX);
+	if (!conn->depth && is_open(conn) && !queue_length(&conn->out))
+		event_active(&conn->kick, EV_TIMEOUT, 0);
+}
+
+/* --- reading ----------------------------------------------------------------------- */
+
+static void show(struct conn *conn)
+{
+	struct queue *in = &conn->in;
+	size_t length = queue_length(in), used;
+
+	if (!length)
+		return;
+	used = conn->on->data(conn, rbuf_of(in->block + in->start, length), conn->owner);
+	if (!conn->closed)
+		queue_consume(in, used < length ? used : length);
+}
+
+static bool grow(struct conn *conn)
+{
+	size_t size = conn->in.size ? conn->in.size * 4 : BUFFER_SMALL;
+
+	if (conn->in.size == INPUT_MAX || queue_resize(&conn->in, size < INPUT_MAX ? size : INPUT_MAX))
+		return true;
+	fail(conn, ERR_NOMEM, "no memory for input", 0);
+	return false;
+}
+
+/* Free room to read into. */
+static bool make_room(struct conn *conn)
+{
+	struct queue *in = &conn->in;
+
+	if (in->size - in->end <= in->size / 2)
+		queue_pack(in);
+	if (in->end < in->size)
+		return true;
+	if (in->size < INPUT_MAX)
+		return grow(conn);
+	fail(conn, ERR_LIMIT, "too much input that nobody takes", 0);
+	return false;
+}
+
+static void no_bytes(struct conn *conn, ssize_t got)
+{
+	if (got == 0) {
+		conn->eof = true;
+		event_del(&conn->readable);
+	} else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+		fail(conn, ERR_NETWORK, "receive", errno);
+	}
+}
+
+/* A read that fills the room is followed by another, with more room. */
+static void read_some(struct conn *conn)
+{
+	struct queue *in = &conn->in;
+	size_t total = 0, room;
+	ssize_t got;
+
+	do {
+		if (!make_room(conn))
+			return;
+		room = in->size - in->end;
+		got = recv(conn->fd, in->block + in->end, room, 0);
+		if (got <= 0) {
+			no_bytes(conn, got);
+			break;
+		}
+		in->end += (size_t)got;
+		conn->received += (uint64_t)got;
+		total += (size_t)got;
+		show(conn);
+	} while (is_open(conn) && conn->reading && (size_t)got == room && total < TURN_MAX && grow(conn));
+	if (total)
+		touch(conn);
+	if (is_open(conn))
+		queue_trim(in, total);
+}
+
+void conn_reading(struct conn *conn, bool on)
+{
+	if (conn->reading == on)
+		return;
+	conn->reading = on;
+	if (!is_open(conn))
+		return;
+	if (!on) {
+		event_del(&conn->readable);
+		return;
+	}
+	if (!conn->eof)
+		event_add(&conn->readable, NULL);
+	if (queue_length(&conn->in)) {
+		conn->show_again = true;
+		event_active(&conn->kick, EV_TIMEOUT, 0);
+	}
+}
+
+static void show_left(struct conn *conn)
+{
+	if (!conn->show_again || !conn->reading || !is_open(conn))
+		return;
+	conn->show_again = false;
+	show(conn);
+}
+
+/* --- what the loop calls --------------------------------------------------------------- */
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *conn = arg;
+
+	(void)fd, (void)what;
+	enter(conn);
+	show_left(conn);
+	if (is_open(conn) && conn->reading && !conn->eof)
+		read_some(conn);
+	settle(conn);
+	leave(conn);
+}
+
+static void finish_connecting(struct conn *conn)
+{
+	int number = 0;
+	socklen_t length = sizeof number;
+
+	if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &number, &length) < 0)
+		number = errno;
+	if (number) {
+		fail(conn, ERR_NETWORK, "connect", number);
+		return;
+	}
+	conn->state = CONN_OPEN;
+	touch(conn);
+	arm_timer(conn, conn->last_ms);
+	if (conn->reading)
+		event_add(&conn->readable, NULL);
+	if (conn->on->connected)
+		conn->on->connected(conn, conn->owner);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *conn = arg;
+
+	(void)fd, (void)what;
+	enter(conn);
+	event_del(&conn->writable);
+	conn->waiting = false;
+	if (conn->state == CONN_CONNECTING)
+		finish_connecting(conn);
+	settle(conn);
+	leave(conn);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *conn = arg;
+	uint64_t now = now_ms();
+
+	(void)fd, (void)what;
+	enter(conn);
+	if (now < conn->last_ms + time_limit(conn))
+		arm_timer(conn, now);
+	else
+		fail(conn, ERR_TIMEOUT, conn->state == CONN_CONNECTING ? "connect: no answer in time" : "idle for too long", 0);
+	settle(conn);
+	leave(conn);
+}
+
+static void on_kick(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *conn = arg;
+
+	(void)fd, (void)what;
+	enter(conn);
+	show_left(conn);
+	settle(conn);
+	leave(conn);
+}
+
+/* --- beginning and end ------------------------------------------------------------------ */
+
+static struct conn *make(struct event_base *base, int fd, const struct net_addr *peer, struct conn_times times,
+	const struct conn_handlers *on, void *owner)
+{
+	struct conn *conn = calloc(1, sizeof *conn);
+
+	if (!conn) {
+		close(fd);
+		return NULL;
+	}
+	conn->on = on;
+	conn->owner = owner;
+	conn->peer = *peer;
+	conn->times = times;
+	conn->fd = fd;
+	conn->reading = true;
+	event_assign(&conn->readable, base, fd, EV_READ | EV_PERSIST, on_readable, conn);
+	event_assign(&conn->writable, base, fd, EV_WRITE | EV_PERSIST, on_writable, conn);
+	event_assign(&conn->timer, base, -1, 0, on_timer, conn);
+	event_assign(&conn->kick, base, -1, 0, on_kick, conn);
+	touch(conn);
+	return conn;
+}
+
+struct conn *conn_open(struct event_base *base, const struct net_addr *to, struct conn_times times,
+	const struct conn_handlers *on, void *owner, struct why *why)
+{
+	int fd = net_connect_tcp(to, why);
+	struct conn *conn;
+
+	if (fd < 0)
+		return NULL;
+	conn = make(base, fd, to, times, on, owner);
+	if (!conn) {
+		err_why(why, ERR_NOMEM, "no memory for a connection");
+		return NULL;
+	}
+	conn->state = CONN_CONNECTING;
+	event_add(&conn->writable, NULL);
+	arm_timer(conn, conn->last_ms);
+	return conn;
+}
+
+struct conn *conn_accept(struct event_base *base, int fd, const struct net_addr *peer, struct conn_times times,
+	const struct conn_handlers *on, void *owner)
+{
+	int one = 1;
+	struct conn *conn;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	evutil_make_socket_nonblocking(fd);
+	conn = make(base, fd, peer, times, on, owner);
+	if (!conn)
+		return NULL;
+	conn->state = CONN_OPEN;
+	event_add(&conn->readable, NULL);
+	arm_timer(conn, conn->last_ms);
+	return conn;
+}
+
+void conn_close(struct conn *conn)
+{
+	if (!conn || conn->closed)
+		return;
+	conn->closed = true;
+	event_del(&conn->readable);
+	event_del(&conn->writable);
+	event_del(&conn->timer);
+	event_del(&conn->kick);
+	close(conn->fd);
+	if (!conn->depth)
+		release(conn);
+}
+
+const struct net_addr *conn_peer(const struct conn *conn)
+{
+	return &conn->peer;
+}
+
+struct net_addr conn_local(const struct conn *conn)
+{
+	struct sockaddr_storage local = {0};
+	socklen_t length = sizeof local;
+
+	getsockname(conn->fd, (struct sockaddr *)&local, &length);
+	return net_addr_of((struct sockaddr *)&local);
+}
+
+size_t conn_unsent(const struct conn *conn)
+{
+	return queue_length(&conn->out);
+}
+
+uint64_t conn_received(const struct conn *conn)
+{
+	return conn->received;
+}
+
+void conn_set_idle(struct conn *conn, uint32_t idle_ms)
+{
+	conn->times.idle_ms = idle_ms;
+	if (is_open(conn))
+		arm_timer(conn, now_ms());
+}

@@ -1,0 +1,590 @@
+/* base/conn on real sockets of the loopback interface. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/conn.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+/* One end of a connection, and all that its handlers saw. */
+struct end {
+	struct conn *conn;
+	unsigned connected, shown, drained, ended;
+	enum err err;
+	struct why why;
+	uint8_t got[8 << 20];
+	size_t length;
+	size_t take;                 /* the data handler consumes multiples of this */
+	size_t most_shown;
+	size_t to_write;             /* the drained handler still has so much to write */
+	bool pause;                  /* the data handler turns reading off */
+	enum { KEEP, CLOSE_CONNECTED, CLOSE_DATA, CLOSE_DRAINED, CLOSE_ENDED } close_in;
+	bool inside_write;
+};
+
+static struct event_base *base;
+static struct end one, two;
+static uint8_t blob[4 << 20];
+
+static void close_if(struct end *end, bool now)
+{
+	if (!now)
+		return;
+	conn_close(end->conn);
+	end->conn = NULL;
+}
+
+static void on_connected(struct conn *conn, void *owner)
+{
+	struct end *end = owner;
+
+	(void)conn;
+	end->connected++;
+	close_if(end, end->close_in == CLOSE_CONNECTED);
+}
+
+static size_t on_data(struct conn *conn, struct rbuf bytes, void *owner)
+{
+	struct end *end = owner;
+	size_t n = rbuf_left(&bytes) / end->take * end->take;
+
+	end->shown++;
+	if (rbuf_left(&bytes) > end->most_shown)
+		end->most_shown = rbuf_left(&bytes);
+	assert_true(end->length + n <= sizeof end->got);
+	memcpy(end->got + end->length, bytes.at, n);
+	end->length += n;
+	if (end->pause)
+		conn_reading(conn, false);
+	close_if(end, end->close_in == CLOSE_DATA);
+	return n;
+}
+
+static void on_drained(struct conn *conn, void *owner)
+{
+	struct end *end = owner;
+	size_t n = end->to_write < 60000 ? end->to_write : 60000;
+
+	assert_false(end->inside_write);
+	end->drained++;
+	conn_write(conn, blob + sizeof blob - end->to_write, n);
+	end->to_write -= n;
+	assert_true(conn_unsent(conn) <= 60000);
+	close_if(end, end->close_in == CLOSE_DRAINED);
+}
+
+static void on_ended(struct conn *conn, enum err err, const struct why *why, void *owner)
+{
+	struct end *end = owner;
+
+	(void)conn;
+	assert_false(end->inside_write);
+	end->ended++;
+	end->err = err;
+	end->why = *why;
+	close_if(end, end->close_in == CLOSE_ENDED);
+}
+
+static const struct conn_handlers handlers = {on_connected, on_data, on_drained, on_ended};
+static const struct conn_times patient = {20000, 20000};
+
+static struct net_addr loopback(uint16_t port)
+{
+	struct net_addr addr;
+
+	assert_int_equal(net_addr_parse(&addr, "127.0.0.1", 53, NULL), ERR_OK);
+	net_set_port(&addr, port);
+	return addr;
+}
+
+static struct net_addr address_of(int fd)
+{
+	struct sockaddr_storage local;
+	socklen_t length = sizeof local;
+
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&local, &length), 0);
+	return net_addr_of((struct sockaddr *)&local);
+}
+
+static int listener(void)
+{
+	struct net_addr addr = loopback(0);
+	struct why why;
+	int fd = net_listen_tcp(&addr, &why);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static int accept_one(int fd)
+{
+	int got;
+
+	do
+		got = accept(fd, NULL, NULL);
+	while (got < 0);
+	return got;
+}
+
+/* A blocking socket at one side, a connection with `times` at the other. */
+static int raw_and_conn(struct end *end, struct conn_times times)
+{
+	int fd = listener(), raw = socket(AF_INET, SOCK_STREAM, 0);
+	struct net_addr addr = address_of(fd), peer;
+
+	assert_int_equal(connect(raw, &addr.sa, net_addr_len(&addr)), 0);
+	peer = address_of(raw);
+	end->conn = conn_accept(base, accept_one(fd), &peer, times, &handlers, end);
+	assert_non_null(end->conn);
+	close(fd);
+	return raw;
+}
+
+/* A connection at both sides: `one` connects to `two`. */
+static void two_conns(struct conn_times times)
+{
+	int fd = listener();
+	struct net_addr addr = address_of(fd);
+	struct why why;
+
+	one.conn = conn_open(base, &addr, times, &handlers, &one, &why);
+	assert_non_null(one.conn);
+	assert_int_equal(one.connected, 0);
+	two.conn = conn_accept(base, accept_one(fd), &addr, times, &handlers, &two);
+	assert_non_null(two.conn);
+	close(fd);
+}
+
+/* Runs the loop until the condition holds; a test that waits in vain fails after ten seconds. */
+#define RUN_UNTIL(condition) do { \
+	time_t begun = time(NULL); \
+	while (!(condition)) { \
+		struct timeval tick = {0, 20000}; \
+		event_base_loopexit(base, &tick); \
+		event_base_loop(base, EVLOOP_ONCE); \
+		assert_true(time(NULL) - begun < 10); \
+	} \
+} while (0)
+
+/* Runs what is due now, without waiting. */
+static void run_now(void)
+{
+	for (int i = 0; i < 5; i++)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	base = event_base_new();
+	memset(&one, 0, sizeof one);
+	memset(&two, 0, sizeof two);
+	one.take = two.take = 1;
+	for (size_t i = 0; i < sizeof blob; i++)
+		blob[i] = (uint8_t)(i * 7 + i / 251);
+	return base ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	conn_close(one.conn);
+	conn_close(two.conn);
+	run_now();
+	event_base_free(base);
+	return 0;
+}
+
+static void bytes_arrive_whole_in_both_directions(void **state)
+{
+	(void)state;
+	two_conns(patient);
+	conn_write(one.conn, "before the connection stands", 28);
+	RUN_UNTIL(two.length == 28);
+	assert_int_equal(one.connected, 1);
+	assert_memory_equal(two.got, "before the connection stands", 28);
+	conn_write(one.conn, blob, sizeof blob);
+	conn_write(two.conn, blob, sizeof blob);
+	RUN_UNTIL(two.length == 28 + sizeof blob && one.length == sizeof blob);
+	assert_memory_equal(two.got + 28, blob, sizeof blob);
+	assert_memory_equal(one.got, blob, sizeof blob);
+	assert_int_equal(conn_received(one.conn), sizeof blob);
+	RUN_UNTIL(one.drained && two.drained);
+	assert_int_equal(conn_unsent(one.conn) + conn_unsent(two.conn), 0);
+	assert_int_equal(one.ended + two.ended, 0);
+}
+
+static void both_ends_know_their_addresses(void **state)
+{
+	int raw = raw_and_conn(&one, patient);
+	struct net_addr addr = address_of(raw), local = conn_local(one.conn);
+	struct sockaddr_storage peer;
+	socklen_t length = sizeof peer;
+
+	(void)state;
+	assert_true(net_addr_equal(conn_peer(one.conn), &addr));
+	assert_int_equal(getpeername(raw, (struct sockaddr *)&peer, &length), 0);
+	addr = net_addr_of((struct sockaddr *)&peer);
+	assert_true(net_addr_equal(&local, &addr));
+	close(raw);
+}
+
+static void what_is_not_consumed_is_shown_again(void **state)
+{
+	int raw = raw_and_conn(&one, patient);
+
+	(void)state;
+	one.take = 10;
+	assert_int_equal(write(raw, blob, 7), 7);
+	RUN_UNTIL(one.shown == 1);
+	assert_int_equal(one.length, 0);
+	assert_int_equal(write(raw, blob + 7, 7), 7);
+	RUN_UNTIL(one.shown == 2);
+	assert_int_equal(one.most_shown, 14);
+	assert_int_equal(one.length, 10);
+	assert_int_equal(write(raw, blob + 14, 6), 6);
+	RUN_UNTIL(one.length == 20);
+	assert_memory_equal(one.got, blob, 20);
+	close(raw);
+}
+
+static void a_message_of_the_greatest_size_is_shown_whole(void **state)
+{
+	(void)state;
+	two_conns(patient);
+	two.take = 65537;
+	conn_write(one.conn, blob, 65537 * 20);
+	RUN_UNTIL(two.length == 65537 * 20);
+	assert_memory_equal(two.got, blob, 65537 * 20);
+}
+
+static void one_turn_of_the_loop_reads_a_bounded_amount(void **state)
+{
+	uint64_t before = 0;
+	size_t most = 0;
+
+	(void)state;
+	two_conns(patient);
+	conn_write(one.conn, blob, sizeof blob);
+	while (two.length < sizeof blob) {
+		event_base_loop(base, EVLOOP_ONCE);
+		if (conn_received(two.conn) - before > most)
+			most = conn_received(two.conn) - before;
+		before = conn_received(two.conn);
+	}
+	assert_in_range(most, 1, 512 << 10);
+}
+
+static void while_reading_is_off_nothing_is_shown(void **state)
+{
+	int raw = raw_and_conn(&one, patient);
+
+	(void)state;
+	one.pause = true;
+	one.take = 4;
+	assert_int_equal(write(raw, blob, 6), 6);
+	RUN_UNTIL(one.shown == 1);
+	assert_int_equal(write(raw, blob + 6, 6), 6);
+	run_now();
+	assert_int_equal(one.shown, 1);
+	assert_int_equal(one.length, 4);
+	one.take = 1;
+	conn_reading(one.conn, true);
+	assert_int_equal(one.shown, 1);
+	RUN_UNTIL(one.length == 6);           /* what was left, before anything new */
+	assert_int_equal(one.shown, 2);
+	conn_reading(one.conn, true);
+	RUN_UNTIL(one.length == 12);
+	assert_memory_equal(one.got, blob, 12);
+	close(raw);
+}
+
+static void input_that_nobody_takes_is_bounded(void **state)
+{
+	(void)state;
+	two_conns(patient);
+	two.take = SIZE_MAX;
+	conn_write(one.conn, blob, sizeof blob);
+	RUN_UNTIL(two.ended);
+	assert_int_equal(two.err, ERR_LIMIT);
+	assert_in_range(two.most_shown, 65537, 256 << 10);
+}
+
+static void a_slow_reader_is_served_at_its_own_pace(void **state)
+{
+	int raw = raw_and_conn(&one, patient);
+	static uint8_t got[sizeof blob];
+	size_t length = 0;
+	ssize_t n;
+
+	(void)state;
+	one.to_write = sizeof blob - 1;
+	conn_write(one.conn, blob, 1);        /* the drained handler goes on, and checks what is queued */
+	while (length < sizeof got) {
+		event_base_loop(base, EVLOOP_NONBLOCK);
+		n = recv(raw, got + length, 30000, MSG_DONTWAIT);
+		length += n > 0 ? (size_t)n : 0;
+	}
+	assert_memory_equal(got, blob, sizeof blob);
+	RUN_UNTIL(one.drained == sizeof blob / 60000 + 2);
+	close(raw);
+}
+
+static void writes_in_a_handler_go_out_when_it_returns(void **state)
+{
+	int raw = raw_and_conn(&one, patient);
+	char got[4] = "";
+
+	(void)state;
+	one.to_write = 3;
+	conn_write(one.conn, "x", 1);
+	assert_int_equal(recv(raw, got, 1, 0), 1);
+	assert_int_equal(one.drained, 0);
+	RUN_UNTIL(one.drained == 2);
+	assert_int_equal(recv(raw, got, 4, 0), 3);
+	assert_memory_equal(got, blob + sizeof blob - 3, 3);
+	close(raw);
+}
+
+static void the_peer_closes(void **state)
+{
+	int raw = raw_and_conn(&one, patient);
+
+	(void)state;
+	assert_int_equal(write(raw, "end", 3), 3);
+	close(raw);
+	RUN_UNTIL(one.ended);
+	assert_int_equal(one.err, ERR_CLOSED);
+	assert_int_equal(one.length, 3);
+	assert_non_null(strstr(one.why.text, "closed by the peer"));
+	conn_write(one.conn, "too late", 8);
+	run_now();
+	assert_int_equal(one.ended, 1);
+}
+
+static void a_peer_that_shut_down_its_side_still_gets_the_rest(void **state)
+{
+	int raw = raw_and_conn(&one, patient);
+	static uint8_t got[sizeof blob];
+	size_t length = 0;
+	ssize_t n;
+
+	(void)state;
+	one.to_write = sizeof blob;
+	conn_write(one.conn, "x", 1);
+	assert_int_equal(shutdown(raw, SHUT_WR), 0);
+	assert_int_equal(recv(raw, got, 1, 0), 1);
+	while (length < sizeof got) {
+		event_base_loop(base, EVLOOP_NONBLOCK);
+		n = recv(raw, got + length, sizeof got - length, MSG_DONTWAIT);
+		length += n > 0 ? (size_t)n : 0;
+	}
+	assert_memory_equal(got, blob, sizeof blob);
+	RUN_UNTIL(one.ended);
+	assert_int_equal(one.err, ERR_CLOSED);
+	close(raw);
+}
+
+static void a_failed_write_is_reported_later_and_once(void **state)
+{
+	int raw = raw_and_conn(&one, patient);
+	struct linger reset = {1, 0};
+
+	(void)state;
+	conn_reading(one.conn, false);
+	setsockopt(raw, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+	close(raw);
+	one.inside_write = true;
+	conn_write(one.conn, blob, 100);
+	conn_write(one.conn, blob, 100);
+	assert_int_equal(one.ended, 0);
+	one.inside_write = false;
+	RUN_UNTIL(one.ended);
+	assert_true(one.err == ERR_NETWORK || one.err == ERR_CLOSED);
+	run_now();
+	assert_int_equal(one.ended, 1);
+}
+
+static void a_refused_connection_is_a_network_error(void **state)
+{
+	int fd = listener();
+	struct net_addr addr = address_of(fd);
+
+	(void)state;
+	close(fd);
+	one.conn = conn_open(base, &addr, patient, &handlers, &one, &one.why);
+	assert_int_equal(one.ended, 0);
+	if (one.conn)
+		RUN_UNTIL(one.ended);
+	else
+		one.err = ERR_NETWORK;
+	assert_int_equal(one.err, ERR_NETWORK);
+	assert_int_equal(one.connected, 0);
+	assert_non_null(strstr(one.why.text, "connect: Connection refused"));
+	assert_non_null(strstr(one.why.text, "127.0.0.1@"));
+}
+
+/* A listener whose queue is full answers no SYN. */
+static void connecting_takes_no_longer_than_allowed(void **state)
+{
+	struct net_addr addr = loopback(0);
+	int fd = socket(AF_INET, SOCK_STREAM, 0), filler[4];
+
+	(void)state;
+	assert_int_equal(bind(fd, &addr.sa, net_addr_len(&addr)), 0);
+	assert_int_equal(listen(fd, 0), 0);
+	addr = address_of(fd);
+	for (int i = 0; i < 4; i++)
+		filler[i] = net_connect_tcp(&addr, NULL);
+	one.conn = conn_open(base, &addr, (struct conn_times){60, 0}, &handlers, &one, &one.why);
+	assert_non_null(one.conn);
+	RUN_UNTIL(one.ended);
+	assert_int_equal(one.err, ERR_TIMEOUT);
+	assert_int_equal(one.connected, 0);
+	for (int i = 0; i < 4; i++)
+		close(filler[i]);
+	close(fd);
+}
+
+static uint64_t ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void an_idle_connection_ends_and_a_byte_puts_it_off(void **state)
+{
+	int raw = raw_and_conn(&one, (struct conn_times){0, 150});
+	uint64_t last;
+
+	(void)state;
+	for (int i = 1; i <= 3; i++) {
+		uint64_t pause = ms() + 80;
+
+		RUN_UNTIL(ms() >= pause);
+		assert_int_equal(write(raw, "x", 1), 1);
+		RUN_UNTIL(one.length == (size_t)i || one.ended);
+	}
+	last = ms();
+	if (!one.ended) {
+		RUN_UNTIL(one.ended);
+		assert_true(ms() - last >= 145);
+	}
+	assert_int_equal(one.err, ERR_TIMEOUT);
+	assert_int_equal(one.length, 3);
+	close(raw);
+}
+
+static void the_idle_time_can_be_changed(void **state)
+{
+	int raw = raw_and_conn(&one, patient);
+
+	(void)state;
+	conn_set_idle(one.conn, 30);
+	RUN_UNTIL(one.ended);
+	assert_int_equal(one.err, ERR_TIMEOUT);
+	close(raw);
+}
+
+static void closing_inside_connected(void **state)
+{
+	(void)state;
+	one.close_in = CLOSE_CONNECTED;
+	two_conns(patient);
+	conn_write(one.conn, "never sent", 10);
+	RUN_UNTIL(two.ended);
+	assert_null(one.conn);
+	assert_int_equal(two.length, 0);
+	assert_int_equal(one.ended, 0);
+}
+
+static void closing_inside_data(void **state)
+{
+	(void)state;
+	two.close_in = CLOSE_DATA;
+	two_conns(patient);
+	conn_write(one.conn, blob, 400000);
+	RUN_UNTIL(one.ended);
+	assert_int_equal(two.shown, 1);
+	assert_int_equal(two.ended, 0);
+}
+
+static void closing_inside_drained(void **state)
+{
+	(void)state;
+	one.close_in = CLOSE_DRAINED;
+	two_conns(patient);
+	conn_write(one.conn, "all of it", 9);
+	RUN_UNTIL(two.ended);
+	assert_int_equal(two.length, 9);
+	assert_int_equal(two.err, ERR_CLOSED);
+	assert_int_equal(one.drained, 1);
+}
+
+static void closing_inside_ended(void **state)
+{
+	int raw = raw_and_conn(&one, patient);
+
+	(void)state;
+	one.close_in = CLOSE_ENDED;
+	close(raw);
+	RUN_UNTIL(one.ended);
+	assert_null(one.conn);
+}
+
+static void closing_with_a_report_under_way_silences_it(void **state)
+{
+	int raw = raw_and_conn(&one, patient);
+	struct linger reset = {1, 0};
+
+	(void)state;
+	setsockopt(raw, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+	close(raw);
+	conn_write(one.conn, "x", 1);
+	conn_close(one.conn);
+	one.conn = NULL;
+	conn_close(NULL);
+	run_now();
+	assert_int_equal(one.ended, 0);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(bytes_arrive_whole_in_both_directions),
+		TEST(both_ends_know_their_addresses),
+		TEST(what_is_not_consumed_is_shown_again),
+		TEST(a_message_of_the_greatest_size_is_shown_whole),
+		TEST(one_turn_of_the_loop_reads_a_bounded_amount),
+		TEST(while_reading_is_off_nothing_is_shown),
+		TEST(input_that_nobody_takes_is_bounded),
+		TEST(a_slow_reader_is_served_at_its_own_pace),
+		TEST(writes_in_a_handler_go_out_when_it_returns),
+		TEST(the_peer_closes),
+		TEST(a_peer_that_shut_down_its_side_still_gets_the_rest),
+		TEST(a_failed_write_is_reported_later_and_once),
+		TEST(a_refused_connection_is_a_network_error),
+		TEST(connecting_takes_no_longer_than_allowed),
+		TEST(an_idle_connection_ends_and_a_byte_puts_it_off),
+		TEST(the_idle_time_can_be_changed),
+		TEST(closing_inside_connected),
+		TEST(closing_inside_data),
+		TEST(closing_inside_drained),
+		TEST(closing_inside_ended),
+		TEST(closing_with_a_report_under_way_silences_it),
+	};
+
+	return cmocka_run_group_tests_name("base/conn", tests, NULL, NULL);
+}
