@@ -12,7 +12,7 @@
 
 /* The types and classes that this program treats in a way of their own. */
 enum {
-	RR_A = 1, RR_NS = 2, RR_CNAME = 5, RR_SOA = 6, RR_PTR = 12, RR_MX = 15, RR_TXT = 16, RR_AAAA = 28,
+	RR_A = 1, RR_NS = 2, RR_CNAME = 5, RR_SOA = 6, RR_PTR = 12, RR_MX = 15, RR_TXT = 16, RR_KEY = 25, RR_AAAA = 28,
 	RR_SRV = 33, RR_NAPTR = 35, RR_DNAME = 39, RR_OPT = 41, RR_DS = 43, RR_RRSIG = 46, RR_NSEC = 47, RR_DNSKEY = 48,
 	RR_NSEC3 = 50, RR_NSEC3PARAM = 51, RR_CDS = 59, RR_CDNSKEY = 60, RR_ZONEMD = 63, RR_SVCB = 64, RR_HTTPS = 65,
 	RR_HINFO = 13, RR_TSIG = 250, RR_IXFR = 251, RR_AXFR = 252, RR_ANY = 255,

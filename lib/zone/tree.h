@@ -8,6 +8,7 @@
  * A parent name's key is a prefix of its children's, and END is the lowest symbol, so canonical order (RFC 4034
  * 6.1) is the order of keys, the ancestors of a name lie on the path to it, and an empty non-terminal
  * is a branch. Nodes are 16 octets; a lookup reads one twig array a level.
+ * Symbols: END, one for each octet of host names and '*', and two in a row for the others; 48 in all.
  * Readers see a `struct tree` by value; one writer edits through `struct tree_edit`, which copies only the
  * paths that it touches, and hands what they replaced to the `retired` list.
  */
@@ -98,5 +99,8 @@ void tree_edit_remove(struct tree_edit *, const uint8_t *key, size_t length);
 void tree_edit_discard(struct tree_edit *, void *block, size_t size, bool owned);
 /* Ends the edit: the tree is immutable from here on. The retired list is the caller's (free(list.list)). */
 struct tree tree_edit_end(struct tree_edit *, struct tree_retired_list *retired);
+/* Or gives up: the blocks that the edit made go back to the pool (unless all_owned: then the pool goes as a whole); the
+ * base is as it was. `item_size` tells an item's octets. */
+void tree_edit_abort(struct tree_edit *, size_t (*item_size)(const struct tree_item *));
 
 #endif

@@ -21,7 +21,7 @@
 #include <stdbool.h>
 
 /* Leaf flags of the tree. */
-enum { ZONE_FLAG_CUT = 1, ZONE_FLAG_DNAME = 2, ZONE_FLAG_WILDCARD = 4, ZONE_FLAG_APEX = 8 };
+enum { ZONE_FLAG_CUT = 1, ZONE_FLAG_DNAME = 2, ZONE_FLAG_BAD = 4 /* only inside zone/build */ };
 
 struct zone_lineage;             /* the pool and all versions in it */
 
@@ -34,14 +34,13 @@ struct zone {
 	struct tree tree;
 	uint8_t apex[NAME_SIZE];
 	uint8_t apex_labels;
-	uint8_t soa_length;
 	struct serial serial;
 	struct rr_soa soa;           /* host order */
 	const struct zone_node *apex_node;
 	uint64_t records;            /* RRs */
 	uint64_t names;              /* owner names */
 	uint64_t wire_bytes;         /* of all records, uncompressed: owner + 10 + RDATA each */
-	uint64_t wildcards;          /* owner names that begin with '*' */
+	uint64_t wildcards;          /* owner names with a label that is '*' */
 	uint64_t rrsigs;             /* RRSIG records: 0 means unsigned */
 };
 
@@ -62,7 +61,8 @@ struct zone_rrset {
 	uint32_t size;               /* octets of all its records */
 	const uint8_t *records;
 };
-enum { ZONE_RR_HEAD = 12 };      /* octets before RDATA in a stored record */
+enum { ZONE_RR_HEAD = 12,        /* octets before RDATA in a stored record */
+	ZONE_RRSET_HEAD = 8 };       /* type, count (host order), size before an RRset's records */
 
 /* Iterating the RRsets of a node in stored order: type ascending, each followed by the RRSIGs that cover it. */
 struct zone_rrsets {
@@ -81,7 +81,7 @@ size_t zone_node_name(const struct zone *, const struct zone_node *, uint8_t out
 /* What stands at a name, as RFC 1034 4.3.2 wants to know it. */
 enum zone_found {
 	ZONE_NODE,       /* the name has records: node */
-	ZONE_EMPTY,      /* an empty non-terminal: exists without records */
+	ZONE_EMPTY,      /* an empty non-terminal (or the wildcard for the name is one): exists without records */
 	ZONE_WILD,       /* it does not exist, and the closest encloser has a wildcard: node is it */
 	ZONE_NONE,       /* it does not exist */
 	ZONE_CUT,        /* at or below a zone cut: node holds its NS (node's own name may equal the query name: at_name) */

@@ -1,0 +1,763 @@
+#include "zone/build.h"
+
+#include "dns/rrtext.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Records wait in a batch: their octets in `bytes`, a `struct entry` for each, a `struct group` for each run of one
+ * owner. A batch begins small, so that records that come in order are still in the cache when they are merged, and doubles
+ * whenever it was found out of order, so that sorting brings neighbours together. */
+enum { BATCH_MIN = 256, BATCH_MAX = 1 << 18, PREFIX_SYMBOLS = 10, MAX_SET = 65535 };
+
+enum op { OP_ADD, OP_REMOVE };
+
+struct entry {
+	uint32_t at;                 /* in bytes: the RDATA */
+	uint32_t ttl;
+	uint16_t type, rdlength;
+	uint16_t order;              /* the type it is sorted by: for an RRSIG the covered one */
+	uint8_t op;
+};
+
+struct group {
+	uint64_t prefix;             /* of the key: its first ten symbols */
+	uint32_t name;               /* in bytes: length, relative owner, length of key (2 octets), key */
+	uint32_t first, count;       /* entries */
+};
+
+struct totals {
+	uint64_t records, names, wire_bytes, wildcards, rrsigs, bad;
+};
+
+struct build {
+	uint8_t apex[NAME_SIZE];
+	size_t apex_length;
+	unsigned apex_labels;
+	struct zone *base;
+	struct zone_lineage *lineage;
+	struct tree_edit edit;
+	struct build_limits limits;
+	struct totals totals;
+
+	uint8_t *bytes;
+	size_t used, room;
+	struct entry *entries;
+	size_t entry_count, entry_room;
+	struct group *groups, *spare;        /* spare: as large, for sorting */
+	size_t group_count, group_room;
+	bool in_order;
+	size_t batch;
+
+	uint8_t *scratch;            /* an owner's block under construction */
+	size_t scratch_used, scratch_room;
+	struct entry *merged;        /* entries of one owner from several groups */
+	size_t merged_room;
+};
+
+static bool grow(void **block, size_t *room, size_t need, size_t unit)
+{
+	size_t wanted = *room ? *room : 256;
+	void *bigger;
+
+	if (need <= *room)
+		return true;
+	while (wanted < need)
+		wanted *= 2;
+	bigger = realloc(*block, wanted * unit);
+	if (!bigger)
+		return false;
+	*block = bigger;
+	*room = wanted;
+	return true;
+}
+#define GROW(array, room, need) grow((void **)&(array), &(room), need, sizeof *(array))
+
+struct build *build_new(const uint8_t *apex, struct zone *base, struct build_limits limits)
+{
+	struct build *b = calloc(1, sizeof *b);
+
+	if (!b)
+		return NULL;
+	b->apex_length = name_copy(apex, b->apex);
+	b->apex_labels = name_labels(apex);
+	b->limits = limits;
+	b->batch = BATCH_MIN;
+	b->in_order = true;
+	if (base) {
+		b->base = zone_hold(base);
+		b->lineage = base->lineage;
+		b->totals = (struct totals){base->records, base->names, base->wire_bytes, base->wildcards, base->rrsigs, 0};
+		zone_lineage_reclaim(b->lineage);
+	} else if (!(b->lineage = zone_lineage_new())) {
+		free(b);
+		return NULL;
+	}
+	tree_edit_begin(&b->edit, base ? &base->tree : NULL, zone_lineage_pool(b->lineage));
+	return b;
+}
+
+static size_t item_size(const struct tree_item *item)
+{
+	return zone_node_size((const struct zone_node *)item);
+}
+
+/* Frees what only building needs. */
+static void release(struct build *b)
+{
+	free(b->bytes);
+	free(b->entries);
+	free(b->groups);
+	free(b->spare);
+	free(b->scratch);
+	free(b->merged);
+	free(b);
+}
+
+void build_free(struct build *b)
+{
+	if (!b)
+		return;
+	tree_edit_abort(&b->edit, item_size);
+	if (b->base)
+		zone_put(b->base);
+	else
+		zone_lineage_free(b->lineage);
+	release(b);
+}
+
+uint64_t build_records(const struct build *b)
+{
+	return b->totals.records + b->entry_count;
+}
+
+static enum err no_memory(struct why *why)
+{
+	return err_why(why, ERR_NOMEM, "out of memory while building the zone");
+}
+
+static enum err refuse(struct why *why, enum err err, const uint8_t *owner, uint16_t type, const char *reason)
+{
+	char name[NAME_TEXT_SIZE], type_text[RR_TYPE_TEXT];
+
+	name_text(owner, name);
+	return err_why(why, err, "%.250s %s: %s", name, rr_type_text(type, type_text), reason);
+}
+
+/* The same with a name relative to the apex. */
+static enum err refuse_relative(const struct build *b, struct why *why, enum err err, const uint8_t *name, size_t length,
+	uint16_t type, const char *reason)
+{
+	uint8_t owner[NAME_SIZE];
+
+	memcpy(owner, name, length);
+	memcpy(owner + length, b->apex, b->apex_length);
+	return refuse(why, err, owner, type, reason);
+}
+
+static uint64_t prefix_of(const uint8_t *key, size_t length)
+{
+	uint64_t prefix = 0;
+
+	for (size_t i = 0; i < PREFIX_SYMBOLS; i++)
+		prefix = prefix << 6 | (i < length ? key[i] : 0);
+	return prefix;
+}
+
+static int key_order(const struct build *b, const struct group *x, const struct group *y)
+{
+	const uint8_t *kx = b->bytes + x->name, *ky = b->bytes + y->name;
+	uint16_t nx, ny;
+	int order;
+
+	kx += 1 + *kx;
+	ky += 1 + *ky;
+	memcpy(&nx, kx, 2);
+	memcpy(&ny, ky, 2);
+	order = memcmp(kx + 2, ky + 2, (nx < ny ? nx : ny));
+	return order ? order : nx - ny;
+}
+
+/* The order of owners, whatever the order of arrival. */
+static int group_order(const struct build *b, const struct group *x, const struct group *y)
+{
+	if (x->prefix != y->prefix)
+		return x->prefix < y->prefix ? -1 : 1;
+	return key_order(b, x, y);
+}
+
+/* A group for the owner, `length` octets of it relative; the record's octets follow in `bytes`. */
+static bool begin_group(struct build *b, const uint8_t *owner, size_t length)
+{
+	uint8_t key[TREE_KEY_SIZE];
+	uint16_t key_length = (uint16_t)tree_key(owner, b->apex_labels, key);
+	struct group *group;
+	uint8_t *at;
+
+	if (b->group_count == b->group_room) {
+		size_t room = b->group_room;
+
+		if (!GROW(b->groups, b->group_room, b->group_count + 1) || !GROW(b->spare, room, b->group_count + 1))
+			return false;
+	}
+	group = &b->groups[b->group_count++];
+	group->prefix = prefix_of(key, key_length);
+	group->name = (uint32_t)b->used;
+	group->first = (uint32_t)b->entry_count;
+	group->count = 0;
+	at = b->bytes + b->used;
+	*at++ = (uint8_t)length;
+	memcpy(at, owner, length);
+	at += length;
+	memcpy(at, &key_length, 2);
+	memcpy(at + 2, key, key_length + 2u);
+	b->used += 1 + length + 2 + key_length + 2u;
+	if (b->in_order && b->group_count > 1)
+		b->in_order = group_order(b, group - 1, group) < 0;
+	return true;
+}
+
+static bool same_owner(const struct build *b, const uint8_t *owner, size_t length)
+{
+	const uint8_t *last;
+
+	if (!b->group_count)
+		return false;
+	last = b->bytes + b->groups[b->group_count - 1].name;
+	return *last == length && memcmp(last + 1, owner, length) == 0;
+}
+
+static enum err flush(struct build *, struct why *);
+
+static enum err check_record(const struct build *b, const struct rr *rr, struct why *why)
+{
+	if (!name_is_under(rr->owner, b->apex))
+		return refuse(why, ERR_ZONE, rr->owner, rr->type, "the owner is not in the zone");
+	if (rr->class != CLASS_IN)
+		return refuse(why, ERR_ZONE, rr->owner, rr->type, "its class is not IN");
+	if (rr_is_meta(rr->type))
+		return refuse(why, ERR_ZONE, rr->owner, rr->type, "a meta type cannot be zone data");
+	if (rr->type == RR_RRSIG && rr_is_meta(rr_covered(rr->rdata)))
+		return refuse(why, ERR_ZONE, rr->owner, rr->type, "it covers a meta type");
+	return ERR_OK;
+}
+
+static enum err append(struct build *b, const struct rr *rr, enum op op, struct why *why)
+{
+	size_t length = name_length(rr->owner) - b->apex_length;
+	struct entry *entry;
+	enum err err;
+
+	if ((err = check_record(b, rr, why)))
+		return err;
+	if (b->entry_count >= b->batch && (err = flush(b, why)))
+		return err;
+	if (!grow((void **)&b->bytes, &b->room, b->used + NAME_SIZE + TREE_KEY_SIZE + 8 + rr->rdlength, 1) ||
+	    !GROW(b->entries, b->entry_room, b->entry_count + 1))
+		return no_memory(why);
+	if (!same_owner(b, rr->owner, length) && !begin_group(b, rr->owner, length))
+		return no_memory(why);
+	entry = &b->entries[b->entry_count++];
+	b->groups[b->group_count - 1].count++;
+	entry->at = (uint32_t)b->used;
+	entry->ttl = rr->ttl >> 31 ? 0 : rr->ttl;
+	entry->type = rr->type;
+	entry->order = rr->type == RR_RRSIG ? rr_covered(rr->rdata) : rr->type;
+	entry->rdlength = rr->rdlength;
+	entry->op = (uint8_t)op;
+	memcpy(b->bytes + b->used, rr->rdata, rr->rdlength);
+	b->used += rr->rdlength;
+	return ERR_OK;
+}
+
+enum err build_add(struct build *b, const struct rr *rr, struct why *why)
+{
+	return append(b, rr, OP_ADD, why);
+}
+
+enum err build_remove(struct build *b, const struct rr *rr, struct why *why)
+{
+	return append(b, rr, OP_REMOVE, why);
+}
+
+/* --- one owner ------------------------------------------------------------ */
+
+static int type_order(uint16_t order_a, uint16_t type_a, uint16_t order_b, uint16_t type_b)
+{
+	if (order_a != order_b)
+		return order_a < order_b ? -1 : 1;
+	return (type_a == RR_RRSIG) - (type_b == RR_RRSIG);
+}
+
+static int entry_order(const void *pa, const void *pb, void *ctx)
+{
+	const struct entry *x = pa, *y = pb;
+	const struct build *b = ctx;
+	int order = type_order(x->order, x->type, y->order, y->type);
+
+	if (!order)
+		order = rr_compare_rdata(x->type, b->bytes + x->at, x->rdlength, b->bytes + y->at, y->rdlength);
+	if (!order)
+		order = (x->at > y->at) - (x->at < y->at);   /* as they came */
+	return order;
+}
+
+static uint8_t *scratch_room(struct build *b, size_t n)
+{
+	uint8_t *at;
+
+	if (!grow((void **)&b->scratch, &b->scratch_room, b->scratch_used + n, 1))
+		return NULL;
+	at = b->scratch + b->scratch_used;
+	b->scratch_used += n;
+	return at;
+}
+
+static bool put_record(struct build *b, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t rdlength)
+{
+	uint8_t *at = scratch_room(b, ZONE_RR_HEAD + (size_t)rdlength);
+
+	if (!at)
+		return false;
+	put_u16(at, 0xc00c);
+	put_u16(at + 2, type);
+	put_u16(at + 4, CLASS_IN);
+	put_u32(at + 6, ttl);
+	put_u16(at + 10, rdlength);
+	memcpy(at + ZONE_RR_HEAD, rdata, rdlength);
+	return true;
+}
+
+/* Merging one RRset: the records of the base, in order, with the entries of the same type, in order. */
+struct merge {
+	const struct zone_rrset *old;        /* NULL: none */
+	uint32_t old_at;
+	struct rr old_rr;
+	bool old_left;
+	uint32_t ttl;                        /* lowest of the result */
+	uint32_t count;
+};
+
+static void merge_next_old(struct merge *m)
+{
+	m->old_left = m->old && zone_rrset_next(m->old, &m->old_at, NULL, &m->old_rr);
+}
+
+static bool merge_put(struct build *b, struct merge *m, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t rdlength)
+{
+	if (ttl < m->ttl)
+		m->ttl = ttl;
+	m->count++;
+	return put_record(b, type, ttl, rdata, rdlength);
+}
+
+/* All entries with the same RDATA, in the order they came, tell whether the record is there in the end.
+ * Returns how many they are; `reason` is set if one does not fit. */
+static size_t settle_record(const struct build *b, const struct entry *e, size_t count, bool *there, uint32_t *ttl, const char **reason)
+{
+	size_t n = 0;
+
+	do {
+		if (e[n].op == OP_REMOVE && !*there)
+			*reason = "the record to delete is not there";
+		else if (e[n].op == OP_ADD && *there && b->base)
+			*reason = "the record to add is there already";
+		else if (e[n].op == OP_ADD)
+			*ttl = *there && *ttl < e[n].ttl ? *ttl : e[n].ttl;
+		*there = e[n].op == OP_ADD;
+		n++;
+	} while (n < count && e[n].rdlength == e[0].rdlength &&
+		rr_compare_rdata(e[0].type, b->bytes + e[0].at, e[0].rdlength, b->bytes + e[n].at, e[n].rdlength) == 0);
+	return n;
+}
+
+static enum err merge_records(struct build *b, struct merge *m, const struct entry *e, size_t count, const char **reason)
+{
+	uint16_t type = count ? e->type : m->old->type;
+
+	merge_next_old(m);
+	while (m->old_left || count) {
+		const uint8_t *rdata = count ? b->bytes + e->at : NULL;
+		int order = !count ? -1 : !m->old_left ? 1 :
+			rr_compare_rdata(type, m->old_rr.rdata, m->old_rr.rdlength, rdata, e->rdlength);
+		bool there = order <= 0, ok = true;
+		uint32_t ttl = order <= 0 ? m->old_rr.ttl : 0;
+
+		if (order >= 0) {
+			size_t used = settle_record(b, e, count, &there, &ttl, reason);
+
+			if (*reason)
+				return ERR_MISMATCH;
+			if (there)
+				ok = merge_put(b, m, type, ttl, rdata, e->rdlength);
+			e += used;
+			count -= used;
+		} else {
+			ok = merge_put(b, m, type, ttl, m->old_rr.rdata, m->old_rr.rdlength);
+		}
+		if (order <= 0)
+			merge_next_old(m);
+		if (!ok)
+			return ERR_NOMEM;
+	}
+	return ERR_OK;
+}
+
+/* One RRset into the scratch block; nothing if no record is left. */
+static enum err merge_set(struct build *b, const struct zone_rrset *old, const struct entry *e, size_t count, uint16_t *sets,
+	const char **reason)
+{
+	struct merge m = {.old = old, .ttl = UINT32_MAX};
+	size_t head = b->scratch_used;
+	uint16_t type = count ? e->type : old->type, n;
+	uint32_t size;
+	enum err err;
+
+	if (!scratch_room(b, ZONE_RRSET_HEAD))
+		return ERR_NOMEM;
+	if ((err = merge_records(b, &m, e, count, reason)))
+		return err;
+	if (!m.count) {
+		b->scratch_used = head;
+		return ERR_OK;
+	}
+	if (m.count > MAX_SET || *sets == UINT16_MAX || b->scratch_used - head > UINT32_MAX / 2) {
+		*reason = "more than 65535 records in one RRset";
+		return ERR_LIMIT;
+	}
+	size = (uint32_t)(b->scratch_used - head - ZONE_RRSET_HEAD);
+	n = (uint16_t)m.count;
+	memcpy(b->scratch + head, &type, 2);
+	memcpy(b->scratch + head + 2, &n, 2);
+	memcpy(b->scratch + head + 4, &size, 4);
+	if (count)
+		for (uint8_t *at = b->scratch + head + ZONE_RRSET_HEAD, *end = b->scratch + b->scratch_used; at < end;
+		     at += ZONE_RR_HEAD + get_u16(at + 10))
+			put_u32(at + 6, m.ttl);
+	++*sets;
+	return ERR_OK;
+}
+
+/* All RRsets of an owner: the base's and the entries', both in the order of types. */
+static enum err merge_sets(struct build *b, const struct zone_node *old, const struct entry *e, size_t count, uint16_t *sets,
+	const struct entry **at, const char **reason)
+{
+	struct zone_rrsets iter = old ? zone_rrsets(old) : (struct zone_rrsets){0};
+	struct zone_rrset set;
+	bool left = zone_rrsets_next(&iter, &set);
+	enum err err = ERR_OK;
+
+	while (!err && (left || count)) {
+		int order = !count ? -1 : !left ? 1 :
+			type_order(set.type == RR_RRSIG ? set.covers : set.type, set.type, e->order, e->type);
+		size_t n = 0;
+
+		if (order >= 0)
+			for (n = 1; n < count && type_order(e->order, e->type, e[n].order, e[n].type) == 0; n++)
+				;
+		*at = e;
+		err = merge_set(b, order <= 0 ? &set : NULL, e, n, sets, reason);
+		if (order <= 0)
+			left = zone_rrsets_next(&iter, &set);
+		e += n;
+		count -= n;
+	}
+	return err;
+}
+
+/* What counts for the zone's totals, and the flags. */
+static uint16_t node_facts(const struct build *b, const struct zone_node *node, struct totals *t)
+{
+	struct zone_rrsets iter = zone_rrsets(node);
+	struct zone_rrset set;
+	size_t fixed = node->name_length + b->apex_length - 2;   /* owner + 10 octets, where a stored head has 12 */
+	bool apex = !node->name_length, cname = false, other = false;
+	uint16_t flags = 0;
+
+	*t = (struct totals){.names = 1};
+	while (zone_rrsets_next(&iter, &set)) {
+		t->records += set.count;
+		t->wire_bytes += set.size + set.count * fixed;
+		if (set.type == RR_RRSIG)
+			t->rrsigs += set.count;
+		else if (set.type == RR_CNAME)
+			cname = true;
+		else if (set.type != RR_NSEC && set.type != RR_KEY)
+			other = true;
+		if (set.type == RR_NS && !apex)
+			flags |= ZONE_FLAG_CUT;
+		if (set.type == RR_DNAME)
+			flags |= ZONE_FLAG_DNAME;
+		if ((set.type == RR_CNAME || set.type == RR_DNAME) && set.count > 1)
+			flags |= ZONE_FLAG_BAD;
+		if (set.type == RR_SOA && (!apex || set.count > 1))
+			flags |= ZONE_FLAG_BAD;
+	}
+	if (cname && other)
+		flags |= ZONE_FLAG_BAD;
+	t->bad = flags & ZONE_FLAG_BAD ? 1 : 0;
+	for (const uint8_t *label = node->name; label < node->name + node->name_length; label += 1 + *label)
+		t->wildcards |= label[0] == 1 && label[1] == '*';
+	return flags;
+}
+
+static void totals_apply(struct totals *to, const struct totals *change, int sign)
+{
+	to->records += (uint64_t)sign * change->records;
+	to->names += (uint64_t)sign * change->names;
+	to->wire_bytes += (uint64_t)sign * change->wire_bytes;
+	to->wildcards += (uint64_t)sign * change->wildcards;
+	to->rrsigs += (uint64_t)sign * change->rrsigs;
+	to->bad += (uint64_t)sign * change->bad;
+}
+
+static void drop_old(struct build *b, const struct tree_node *leaf)
+{
+	struct totals old;
+
+	node_facts(b, (const struct zone_node *)tree_item(leaf), &old);
+	totals_apply(&b->totals, &old, -1);
+	tree_edit_discard(&b->edit, tree_item(leaf), item_size(tree_item(leaf)), tree_leaf_owned(&b->edit, leaf));
+}
+
+/* The finished block in scratch becomes the leaf's item. */
+static enum err set_node(struct build *b, struct tree_node *leaf)
+{
+	struct tree_item *item = pool_alloc(b->edit.pool, b->scratch_used);
+	struct totals now;
+	uint16_t flags;
+
+	if (!item)
+		return ERR_NOMEM;
+	memcpy(item, b->scratch, b->scratch_used);
+	if (leaf->to)
+		drop_old(b, leaf);
+	flags = node_facts(b, (const struct zone_node *)item, &now);
+	totals_apply(&b->totals, &now, 1);
+	tree_leaf_set(&b->edit, leaf, item, flags);
+	return ERR_OK;
+}
+
+/* `count` entries, unsorted, for the owner at `name` (length, octets, length of key, key). */
+static enum err apply_owner(struct build *b, const uint8_t *name, struct entry *e, size_t count, struct why *why)
+{
+	const uint8_t *key = name + 1 + *name + 2;
+	const struct tree_node *existing;
+	const struct entry *at = e;
+	const char *reason = NULL;
+	struct tree_node *leaf;
+	const uint8_t *stored;
+	uint16_t key_length, sets = 0;
+	size_t sets_at;
+	enum err err;
+
+	memcpy(&key_length, key - 2, 2);
+	existing = b->edit.tree.root.to ? tree_get(&b->edit.tree, key, key_length) : NULL;
+	if (count > 1)
+		qsort_r(e, count, sizeof *e, entry_order, b);
+	stored = existing ? (const uint8_t *)tree_item(existing) : name;
+	b->scratch_used = 0;
+	if (!scratch_room(b, (size_t)*stored + 3))
+		return no_memory(why);
+	memcpy(b->scratch, stored, 1 + (size_t)*stored);
+	sets_at = b->scratch_used - 2;
+	err = merge_sets(b, existing ? (const struct zone_node *)tree_item(existing) : NULL, e, count, &sets, &at, &reason);
+	if (reason)
+		return refuse_relative(b, why, err, name + 1, *name, at->type, reason);
+	if (err)
+		return no_memory(why);
+	memcpy(b->scratch + sets_at, &sets, 2);
+	if (sets) {
+		leaf = tree_edit_leaf(&b->edit, key, key_length);
+		return leaf && set_node(b, leaf) == ERR_OK ? ERR_OK : no_memory(why);
+	}
+	if (existing) {
+		drop_old(b, existing);
+		tree_edit_remove(&b->edit, key, key_length);
+	}
+	return b->edit.failed ? no_memory(why) : ERR_OK;
+}
+
+/* --- a batch -------------------------------------------------------------- */
+
+static int group_order_r(const void *x, const void *y, void *b)
+{
+	int order = key_order(b, x, y);
+
+	if (order)
+		return order;
+	return ((const struct group *)x)->name < ((const struct group *)y)->name ? -1 : 1;
+}
+
+/* By prefix with counting sort, octet by octet, stable; then the runs of equal prefixes by the whole key. */
+static void sort_groups(struct build *b)
+{
+	size_t n = b->group_count;
+
+	for (unsigned shift = 0; shift < 64; shift += 8) {
+		size_t place[256] = {0}, sum = 0;
+		struct group *from = b->groups;
+
+		for (size_t i = 0; i < n; i++)
+			place[from[i].prefix >> shift & 255]++;
+		if (place[from[0].prefix >> shift & 255] == n)
+			continue;
+		for (unsigned d = 0; d < 256; d++) {
+			size_t count = place[d];
+
+			place[d] = sum;
+			sum += count;
+		}
+		for (size_t i = 0; i < n; i++)
+			b->spare[place[from[i].prefix >> shift & 255]++] = from[i];
+		b->groups = b->spare;
+		b->spare = from;
+	}
+	for (size_t i = 0, run; i < n; i += run) {
+		for (run = 1; i + run < n && b->groups[i + run].prefix == b->groups[i].prefix; run++)
+			;
+		if (run > 1)
+			qsort_r(b->groups + i, run, sizeof *b->groups, group_order_r, b);
+	}
+}
+
+static enum err over_limit(const struct build *b, struct why *why)
+{
+	if (b->limits.records && b->totals.records > b->limits.records)
+		return err_why(why, ERR_LIMIT, "the zone has more than max-records = %llu records",
+			(unsigned long long)b->limits.records);
+	if (b->limits.bytes && b->totals.wire_bytes > b->limits.bytes)
+		return err_why(why, ERR_LIMIT, "the zone is larger than max-zone-size = %llu bytes",
+			(unsigned long long)b->limits.bytes);
+	return ERR_OK;
+}
+
+/* The groups of one owner may be several; their entries are gathered. */
+static enum err apply_groups(struct build *b, size_t first, size_t count, struct why *why)
+{
+	struct group *g = b->groups + first;
+	size_t n = 0;
+
+	if (count == 1)
+		return apply_owner(b, b->bytes + g->name, b->entries + g->first, g->count, why);
+	for (size_t i = 0; i < count; i++)
+		n += g[i].count;
+	if (!GROW(b->merged, b->merged_room, n))
+		return no_memory(why);
+	n = 0;
+	for (size_t i = 0; i < count; i++) {
+		memcpy(b->merged + n, b->entries + g[i].first, g[i].count * sizeof *b->merged);
+		n += g[i].count;
+	}
+	return apply_owner(b, b->bytes + g->name, b->merged, n, why);
+}
+
+static enum err flush(struct build *b, struct why *why)
+{
+	enum err err = ERR_OK;
+	size_t run;
+
+	if (!b->in_order) {
+		sort_groups(b);
+		b->batch = b->batch * 2 < BATCH_MAX ? b->batch * 2 : BATCH_MAX;
+	}
+	for (size_t i = 0; !err && i < b->group_count; i += run) {
+		for (run = 1; i + run < b->group_count && group_order(b, &b->groups[i], &b->groups[i + run]) == 0; run++)
+			;
+		err = apply_groups(b, i, run, why);
+	}
+	b->used = b->entry_count = b->group_count = 0;
+	b->in_order = true;
+	return err ? err : over_limit(b, why);
+}
+
+/* --- the whole ------------------------------------------------------------ */
+
+static enum err refuse_bad(const struct build *b, struct why *why)
+{
+	const struct tree_node *leaf;
+	struct tree_walk walk;
+
+	tree_walk(&walk, &b->edit.tree);
+	while ((leaf = tree_walk_next(&walk))) {
+		const struct zone_node *node = (const struct zone_node *)tree_item(leaf);
+		struct zone_rrset set;
+		uint16_t type = RR_SOA;
+		const char *reason = node->name_length ? "a SOA record below the apex" : "more than one SOA record at the apex";
+
+		if (!(tree_flags(leaf) & ZONE_FLAG_BAD))
+			continue;
+		if (zone_node_rrset(node, RR_CNAME, &set, NULL)) {
+			type = RR_CNAME;
+			reason = set.count > 1 ? "more than one CNAME record" : "a CNAME record beside other data";
+		} else if (zone_node_rrset(node, RR_DNAME, &set, NULL) && set.count > 1) {
+			type = RR_DNAME;
+			reason = "more than one DNAME record";
+		}
+		return refuse_relative(b, why, ERR_ZONE, node->name, node->name_length, type, reason);
+	}
+	return err_why(why, ERR_ZONE, "the zone's content is not acceptable");
+}
+
+static enum err check_whole(const struct build *b, const struct zone_node **apex, struct zone_rrset *soa, struct why *why)
+{
+	static const uint8_t end[2] = {0, 0};
+	const struct tree_node *leaf = b->edit.tree.root.to ? tree_get(&b->edit.tree, end, 0) : NULL;
+	struct zone_rrset ns;
+
+	*apex = leaf ? (const struct zone_node *)tree_item(leaf) : NULL;
+	if (!leaf || !zone_node_rrset(*apex, RR_SOA, soa, NULL))
+		return refuse(why, ERR_ZONE, b->apex, RR_SOA, "the zone has no SOA record");
+	if (b->totals.bad)
+		return refuse_bad(b, why);
+	if (!zone_node_rrset(*apex, RR_NS, &ns, NULL))
+		return refuse(why, ERR_ZONE, b->apex, RR_NS, "the zone has no NS record at its apex");
+	return ERR_OK;
+}
+
+static enum err make_version(struct build *b, struct zone **out, struct why *why)
+{
+	const struct zone_node *apex;
+	struct tree_retired_list retired;
+	struct zone_rrset soa;
+	struct zone *zone;
+	struct rr rr;
+	uint32_t at = 0;
+	enum err err = check_whole(b, &apex, &soa, why);
+
+	if (err)
+		return err;
+	if (b->edit.failed || !(zone = calloc(1, sizeof *zone)))
+		return no_memory(why);
+	zone_rrset_next(&soa, &at, b->apex, &rr);
+	zone->soa = rr_soa_of(rr.rdata, rr.rdlength);
+	zone->serial = (struct serial){zone->soa.serial};
+	name_copy(b->apex, zone->apex);
+	zone->apex_labels = (uint8_t)b->apex_labels;
+	zone->apex_node = apex;
+	zone->records = b->totals.records;
+	zone->names = b->totals.names;
+	zone->wire_bytes = b->totals.wire_bytes;
+	zone->wildcards = b->totals.wildcards;
+	zone->rrsigs = b->totals.rrsigs;
+	zone->tree = tree_edit_end(&b->edit, &retired);
+	zone_lineage_add(b->lineage, zone, b->base, &retired);
+	*out = zone;
+	return ERR_OK;
+}
+
+enum err build_finish(struct build *b, struct zone **out, struct why *why)
+{
+	enum err err = flush(b, why);
+
+	if (!err)
+		err = make_version(b, out, why);
+	if (err) {
+		build_free(b);
+		return err;
+	}
+	zone_put(b->base);
+	release(b);
+	return ERR_OK;
+}

@@ -1,0 +1,207 @@
+#include "zone/pool.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum {
+	SMALL = 1024,                /* up to here one free list for each size */
+	CLASSES = SMALL / 8 + 8 * 12,   /* then eight for each doubling */
+	LARGE = 256 << 10,           /* from here a block of its own */
+	CHUNK_FIRST = 1024,
+	HUGE_PAGE = 2 << 20,
+};
+
+struct chunk {
+	struct chunk *older;
+	size_t size;                 /* with this header */
+};
+
+/* A block of its own: malloc'd, in a ring, so that pool_free finds it. */
+struct large {
+	struct large *next, *prev;
+};
+
+struct free_block {
+	struct free_block *next;
+};
+
+struct pool {
+	char *at, *end;
+	struct chunk *chunk;
+	struct large large;
+	size_t bytes;
+	size_t next_chunk;
+	struct free_block **freed;   /* CLASSES lists; NULL until something is freed */
+};
+
+struct pool *pool_new(void)
+{
+	struct pool *pool = calloc(1, sizeof *pool);
+
+	if (!pool)
+		return NULL;
+	pool->large.next = pool->large.prev = &pool->large;
+	pool->next_chunk = CHUNK_FIRST;
+	return pool;
+}
+
+static void chunk_free(struct chunk *chunk)
+{
+	if (chunk->size >= HUGE_PAGE)
+		munmap(chunk, chunk->size);
+	else
+		free(chunk);
+}
+
+void pool_free(struct pool *pool)
+{
+	if (!pool)
+		return;
+	while (pool->chunk) {
+		struct chunk *older = pool->chunk->older;
+
+		chunk_free(pool->chunk);
+		pool->chunk = older;
+	}
+	while (pool->large.next != &pool->large) {
+		struct large *large = pool->large.next;
+
+		pool->large.next = large->next;
+		free(large);
+	}
+	free(pool->freed);
+	free(pool);
+}
+
+/* The class of a size, and the size that blocks of the class have. */
+static unsigned class_of(size_t size, size_t *rounded)
+{
+	unsigned log, step;
+
+	if (size <= SMALL) {
+		*rounded = (size + 7) & ~(size_t)7;
+		return (unsigned)(*rounded / 8) - 1;
+	}
+	log = 63 - (unsigned)__builtin_clzl(size - 1);       /* 2^log < size <= 2^(log+1) */
+	step = (unsigned)((size - 1 - ((size_t)1 << log)) >> (log - 3));
+	*rounded = ((size_t)1 << log) + ((size_t)(step + 1) << (log - 3));
+	return SMALL / 8 + (log - 10) * 8 + step;
+}
+
+static struct chunk *map_huge(size_t size)
+{
+	char *raw = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *aligned;
+
+	if (raw == MAP_FAILED)
+		return NULL;
+	aligned = (char *)(((uintptr_t)raw + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1));
+	if (aligned > raw)
+		munmap(raw, (size_t)(aligned - raw));
+	munmap(aligned + size, (size_t)(raw + HUGE_PAGE - aligned));
+	madvise(aligned, size, MADV_HUGEPAGE);
+	return (struct chunk *)aligned;
+}
+
+static void keep(struct pool *pool, void *block, size_t size);
+
+/* A new chunk; what is left of the one before goes to the free lists. */
+static int grow(struct pool *pool, size_t need)
+{
+	size_t size = pool->next_chunk;
+	struct chunk *chunk;
+
+	while (size < HUGE_PAGE && size < need + sizeof *chunk)
+		size *= 2;
+	chunk = size >= HUGE_PAGE ? map_huge(size) : malloc(size);
+	if (!chunk)
+		return -1;
+	while (pool->end - pool->at >= 8) {
+		size_t left = (size_t)(pool->end - pool->at);
+
+		left = left > SMALL ? SMALL : left & ~(size_t)7;
+		keep(pool, pool->at, left);
+		pool->at += left;
+	}
+	chunk->older = pool->chunk;
+	chunk->size = size;
+	pool->chunk = chunk;
+	pool->bytes += size;
+	pool->at = (char *)(chunk + 1);
+	pool->end = (char *)chunk + size;
+	pool->next_chunk = size < HUGE_PAGE ? size * 2 : size;
+	return 0;
+}
+
+static void *large_alloc(struct pool *pool, size_t size)
+{
+	struct large *large = malloc(sizeof *large + size);
+
+	if (!large)
+		return NULL;
+	large->next = &pool->large;
+	large->prev = pool->large.prev;
+	large->prev->next = large->next->prev = large;
+	pool->bytes += sizeof *large + size;
+	return large + 1;
+}
+
+void *pool_alloc(struct pool *pool, size_t size)
+{
+	size_t rounded;
+	unsigned class;
+	void *block;
+
+	if (size >= LARGE)
+		return large_alloc(pool, size);
+	class = class_of(size, &rounded);
+	if (pool->freed && pool->freed[class]) {
+		struct free_block *first = pool->freed[class];
+
+		pool->freed[class] = first->next;
+		return first;
+	}
+	if ((size_t)(pool->end - pool->at) < rounded && grow(pool, rounded) < 0)
+		return NULL;
+	block = pool->at;
+	pool->at += rounded;
+	return block;
+}
+
+/* `size` is a class's own size. */
+static void keep(struct pool *pool, void *block, size_t size)
+{
+	struct free_block *first = block;
+	size_t rounded;
+	unsigned class = class_of(size, &rounded);
+
+	if (!pool->freed && !(pool->freed = calloc(CLASSES, sizeof *pool->freed)))
+		return;              /* lost until the pool goes */
+	first->next = pool->freed[class];
+	pool->freed[class] = first;
+}
+
+void pool_put(struct pool *pool, void *block, size_t size)
+{
+	size_t rounded;
+
+	if (!block)
+		return;
+	if (size >= LARGE) {
+		struct large *large = (struct large *)block - 1;
+
+		large->next->prev = large->prev;
+		large->prev->next = large->next;
+		pool->bytes -= sizeof *large + size;
+		free(large);
+		return;
+	}
+	class_of(size, &rounded);
+	keep(pool, block, rounded);
+}
+
+size_t pool_bytes(const struct pool *pool)
+{
+	return pool->bytes + (pool->freed ? CLASSES * sizeof *pool->freed : 0) + sizeof *pool;
+}

@@ -1,0 +1,475 @@
+#include "zone/tree.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A node's word: a branch has the top bit, then one that says "this edit made my twigs", the offset of the
+ * symbol that it branches on, and the bitmap. A leaf has flags in its low 16 bits and the same "made by this edit" bit,
+ * for its item. */
+#define BRANCH (UINT64_C(1) << 63)
+#define OWNED (UINT64_C(1) << 62)
+#define OFFSET_SHIFT 48
+#define OFFSET_MASK (UINT64_C(0x3ff) << OFFSET_SHIFT)
+#define BITMAP ((UINT64_C(1) << 48) - 1)
+
+enum { END = 0 };
+
+/* Symbols of the octets, in canonical order (upper case as lower). Octets that host names are made of, and '*', have
+ * a symbol of their own; the others share a first symbol with their neighbours and have a second one (never END). */
+struct symbol {
+	uint8_t first, second;
+};
+#define ALONE(s) {s, 0}
+#define RUN2(s, n) {s, n}, {s, (n) + 1}
+#define RUN4(s, n) RUN2(s, n), RUN2(s, (n) + 2)
+#define RUN8(s, n) RUN4(s, n), RUN4(s, (n) + 4)
+#define RUN16(s, n) RUN8(s, n), RUN8(s, (n) + 8)
+#define RUN32(s, n) RUN16(s, n), RUN16(s, (n) + 16)
+#define LETTERS \
+	ALONE(19), ALONE(20), ALONE(21), ALONE(22), ALONE(23), ALONE(24), ALONE(25), ALONE(26), ALONE(27), ALONE(28), ALONE(29), \
+	ALONE(30), ALONE(31), ALONE(32), ALONE(33), ALONE(34), ALONE(35), ALONE(36), ALONE(37), ALONE(38), ALONE(39), ALONE(40), \
+	ALONE(41), ALONE(42), ALONE(43), ALONE(44)
+
+static const struct symbol symbols[256] = {
+	RUN32(1, 1), RUN8(1, 33), RUN2(1, 41),                   /* 0-41 */
+	ALONE(2),                                                /* '*' */
+	RUN2(3, 1),                                              /* 43, 44 */
+	ALONE(4),                                                /* '-' */
+	RUN2(5, 1),                                              /* '.', '/' */
+	ALONE(6), ALONE(7), ALONE(8), ALONE(9), ALONE(10), ALONE(11), ALONE(12), ALONE(13), ALONE(14), ALONE(15),  /* 0-9 */
+	RUN4(16, 1), RUN2(16, 5), {16, 7},                       /* 58-64 */
+	LETTERS,                                                 /* A-Z */
+	RUN4(16, 8),                                             /* 91-94 */
+	ALONE(17),                                               /* '_' */
+	{18, 1},                                                 /* 96 */
+	LETTERS,                                                 /* a-z */
+	RUN32(45, 1), RUN8(45, 33), RUN4(45, 41), RUN2(45, 45),  /* 123-168 */
+	RUN32(46, 1), RUN8(46, 33), RUN4(46, 41), RUN2(46, 45),  /* 169-214 */
+	RUN32(47, 1), RUN8(47, 33), {47, 41},                    /* 215-255 */
+};
+
+static inline bool is_branch(const struct tree_node *node) { return node->word & BRANCH; }
+static inline unsigned offset_of(const struct tree_node *node) { return (unsigned)((node->word & OFFSET_MASK) >> OFFSET_SHIFT); }
+static inline unsigned twig_count(const struct tree_node *node) { return (unsigned)__builtin_popcountll(node->word & BITMAP); }
+static inline struct tree_node *twigs_of(const struct tree_node *node) { return node->to; }
+static inline bool has_twig(const struct tree_node *node, unsigned symbol) { return node->word >> symbol & 1; }
+static inline unsigned twig_place(const struct tree_node *node, unsigned symbol)
+{
+	return (unsigned)__builtin_popcountll(node->word & ((UINT64_C(1) << symbol) - 1));
+}
+
+/* Labels that end before `end` (an exclusive limit), last first, to symbols. */
+static size_t encode(const uint8_t *const *label, unsigned labels, uint8_t *out)
+{
+	uint8_t *at = out;
+
+	while (labels--) {
+		const uint8_t *octet = label[labels] + 1, *end = octet + *label[labels];
+
+		for (; octet < end; octet++) {
+			struct symbol s = symbols[*octet];
+
+			*at++ = s.first;
+			if (s.second)
+				*at++ = s.second;
+		}
+		*at++ = END;
+	}
+	at[0] = END;
+	at[1] = END;
+	return (size_t)(at - out);
+}
+
+size_t tree_key(const uint8_t *name, unsigned skip, uint8_t out[TREE_KEY_SIZE])
+{
+	const uint8_t *label[NAME_LABELS + 1];
+	unsigned labels = 0;
+
+	for (; *name; name += 1 + *name)
+		label[labels++] = name;
+	return encode(label, labels > skip ? labels - skip : 0, out);
+}
+
+static size_t item_key(const struct tree_item *item, uint8_t out[TREE_KEY_SIZE])
+{
+	const uint8_t *label[NAME_LABELS + 1], *at = item->name, *end = at + item->name_length;
+	unsigned labels = 0;
+
+	for (; at < end; at += 1 + *at)
+		label[labels++] = at;
+	return encode(label, labels, out);
+}
+
+static const struct tree_node *leftmost(const struct tree_node *node)
+{
+	while (is_branch(node))
+		node = twigs_of(node);
+	return node;
+}
+
+static const struct tree_node *rightmost(const struct tree_node *node)
+{
+	while (is_branch(node))
+		node = twigs_of(node) + twig_count(node) - 1;
+	return node;
+}
+
+/* The first place where the keys differ; > length if they are the same name (a key's closing END meets another END nowhere
+ * but at the end of an equal key). */
+static size_t first_difference(const uint8_t *key, size_t length, const struct tree_node *leaf, uint8_t *leaf_symbol)
+{
+	uint8_t other[TREE_KEY_SIZE];
+	size_t other_length = item_key(tree_item(leaf), other);
+	size_t shorter = length < other_length ? length : other_length, i = 0;
+
+	while (i <= shorter && key[i] == other[i])
+		i++;
+	*leaf_symbol = i <= shorter ? other[i] : END;
+	return i;
+}
+
+static unsigned labels_before(const uint8_t *key, size_t end)
+{
+	unsigned labels = 0;
+
+	for (size_t i = 0; i < end; i++)
+		labels += key[i] == END;
+	return labels;
+}
+
+void tree_find(const struct tree *tree, const uint8_t *key, size_t length, struct tree_hit *hit)
+{
+	const struct tree_node *node = &tree->root;
+	uint16_t offset[TREE_ANCESTORS];
+	size_t common;
+	uint8_t symbol;
+
+	hit->leaf = NULL;
+	hit->exists = false;
+	hit->common = hit->ancestors = 0;
+	if (!node->to)
+		return;
+	while (is_branch(node)) {
+		unsigned at = offset_of(node);
+
+		if (at > length)
+			break;
+		if (at < length && has_twig(node, END) && (at == 0 || key[at - 1] == END)) {
+			offset[hit->ancestors] = (uint16_t)at;
+			hit->ancestor[hit->ancestors++] = twigs_of(node);
+		}
+		if (!has_twig(node, key[at]))
+			break;
+		node = twigs_of(node) + twig_place(node, key[at]);
+	}
+	if (!is_branch(node))
+		hit->leaf = node;
+	common = first_difference(key, length, leftmost(node), &symbol);
+	hit->exists = common >= length;
+	if (common <= length)
+		hit->leaf = NULL;
+	else
+		common = length;
+	hit->common = labels_before(key, common);
+	while (hit->ancestors && offset[hit->ancestors - 1] > common)
+		hit->ancestors--;
+	for (unsigned i = 0; i < hit->ancestors; i++)
+		hit->ancestor_labels[i] = (uint8_t)labels_before(key, offset[i]);
+}
+
+static const struct tree_node *descend(const struct tree *tree, const uint8_t *key, size_t length)
+{
+	const struct tree_node *node = &tree->root;
+
+	while (is_branch(node)) {
+		unsigned at = offset_of(node);
+
+		if (at > length || !has_twig(node, key[at]))
+			break;
+		node = twigs_of(node) + twig_place(node, key[at]);
+	}
+	return node;
+}
+
+const struct tree_node *tree_get(const struct tree *tree, const uint8_t *key, size_t length)
+{
+	const struct tree_node *node = descend(tree, key, length);
+	uint8_t symbol;
+
+	if (!node->to || is_branch(node))
+		return NULL;
+	return first_difference(key, length, node, &symbol) > length ? node : NULL;
+}
+
+void tree_walk(struct tree_walk *walk, const struct tree *tree)
+{
+	walk->depth = 0;
+	if (tree->root.to) {
+		walk->level[0].at = &tree->root;
+		walk->level[0].left = 1;
+		walk->depth = 1;
+	}
+}
+
+const struct tree_node *tree_walk_next(struct tree_walk *walk)
+{
+	while (walk->depth) {
+		const struct tree_node *node = walk->level[walk->depth - 1].at++;
+
+		if (!--walk->level[walk->depth - 1].left)
+			walk->depth--;
+		if (!is_branch(node))
+			return node;
+		walk->level[walk->depth].at = twigs_of(node);
+		walk->level[walk->depth].left = twig_count(node);
+		walk->depth++;
+	}
+	return NULL;
+}
+
+const struct tree_node *tree_before(const struct tree *tree, const uint8_t *key, size_t length, bool or_equal)
+{
+	const struct tree_node *node = &tree->root, *lower = NULL;
+	size_t common;
+	uint8_t symbol;
+
+	if (!node->to)
+		return NULL;
+	common = first_difference(key, length, leftmost(descend(tree, key, length)), &symbol);
+	while (is_branch(node)) {
+		unsigned at = offset_of(node), place;
+
+		if (at > common || at > length)
+			break;
+		place = twig_place(node, key[at]);
+		if (place)
+			lower = twigs_of(node) + place - 1;
+		if (!has_twig(node, key[at]))
+			return lower ? rightmost(lower) : NULL;
+		node = twigs_of(node) + place;
+	}
+	/* Everything from here on shares `symbol` at the place where the key differs. */
+	if (common > length)
+		return or_equal ? node : lower ? rightmost(lower) : NULL;
+	if (key[common] > symbol)
+		return rightmost(node);
+	return lower ? rightmost(lower) : NULL;
+}
+
+void tree_edit_begin(struct tree_edit *edit, const struct tree *base, struct pool *pool)
+{
+	*edit = (struct tree_edit){.pool = pool, .all_owned = !base || !base->root.to};
+	if (base)
+		edit->tree = *base;
+}
+
+static bool owned(const struct tree_edit *edit, const struct tree_node *node)
+{
+	return edit->all_owned || node->word & OWNED;
+}
+
+void tree_edit_discard(struct tree_edit *edit, void *block, size_t size, bool is_owned)
+{
+	struct tree_retired_list *retired = &edit->retired;
+
+	if (is_owned) {
+		pool_put(edit->pool, block, size);
+		return;
+	}
+	if (retired->count == retired->room) {
+		size_t room = retired->room ? retired->room * 2 : 64;
+		struct tree_retired *list = realloc(retired->list, room * sizeof *list);
+
+		if (!list) {
+			edit->failed = true;
+			return;
+		}
+		retired->list = list;
+		retired->room = room;
+	}
+	retired->list[retired->count++] = (struct tree_retired){block, (uint32_t)size};
+}
+
+/* Makes the branch's twig array this edit's own. */
+static bool own_twigs(struct tree_edit *edit, struct tree_node *node)
+{
+	size_t size = twig_count(node) * sizeof *node;
+	struct tree_node *copy;
+
+	if (owned(edit, node))
+		return true;
+	copy = pool_alloc(edit->pool, size);
+	if (!copy) {
+		edit->failed = true;
+		return false;
+	}
+	memcpy(copy, node->to, size);
+	for (unsigned i = 0; i < twig_count(node); i++)
+		copy[i].word &= ~OWNED;
+	tree_edit_discard(edit, node->to, size, false);
+	node->to = copy;
+	node->word |= OWNED;
+	return true;
+}
+
+/* A twig more in an owned branch. */
+static struct tree_node *add_twig(struct tree_edit *edit, struct tree_node *node, unsigned symbol)
+{
+	unsigned count = twig_count(node), place = twig_place(node, symbol);
+	struct tree_node *old = node->to, *twigs = pool_alloc(edit->pool, (count + 1) * sizeof *twigs);
+
+	if (!twigs) {
+		edit->failed = true;
+		return NULL;
+	}
+	memcpy(twigs, old, place * sizeof *twigs);
+	twigs[place] = (struct tree_node){0};
+	memcpy(twigs + place + 1, old + place, (count - place) * sizeof *twigs);
+	pool_put(edit->pool, old, count * sizeof *twigs);
+	node->to = twigs;
+	node->word |= UINT64_C(1) << symbol;
+	return twigs + place;
+}
+
+/* Puts a new branch at `node`, between what is there (its key has `symbol` at `at`) and a new leaf. */
+static struct tree_node *split(struct tree_edit *edit, struct tree_node *node, size_t at, unsigned symbol, unsigned new_symbol)
+{
+	struct tree_node *twigs = pool_alloc(edit->pool, 2 * sizeof *twigs);
+	unsigned place = new_symbol > symbol;
+
+	if (!twigs) {
+		edit->failed = true;
+		return NULL;
+	}
+	twigs[!place] = *node;
+	twigs[place] = (struct tree_node){0};
+	node->word = BRANCH | (edit->all_owned ? 0 : OWNED) | (uint64_t)at << OFFSET_SHIFT |
+		UINT64_C(1) << symbol | UINT64_C(1) << new_symbol;
+	node->to = twigs;
+	return twigs + place;
+}
+
+struct tree_node *tree_edit_leaf(struct tree_edit *edit, const uint8_t *key, size_t length)
+{
+	struct tree_node *node = &edit->tree.root;
+	size_t common;
+	uint8_t symbol;
+
+	if (!node->to)
+		return node;
+	common = first_difference(key, length, leftmost(descend(&edit->tree, key, length)), &symbol);
+	while (is_branch(node) && offset_of(node) <= common) {
+		unsigned at = offset_of(node);
+
+		if (!own_twigs(edit, node))
+			return NULL;
+		if (!has_twig(node, key[at]))
+			return add_twig(edit, node, key[at]);
+		node = twigs_of(node) + twig_place(node, key[at]);
+	}
+	if (common > length)
+		return node;
+	return split(edit, node, common, symbol, key[common]);
+}
+
+void tree_leaf_set(struct tree_edit *edit, struct tree_node *leaf, struct tree_item *item, uint16_t flags)
+{
+	leaf->word = flags | (edit->all_owned ? 0 : OWNED);
+	leaf->to = item;
+}
+
+bool tree_leaf_owned(const struct tree_edit *edit, const struct tree_node *leaf)
+{
+	return owned(edit, leaf);
+}
+
+/* Takes the twig out of an owned branch; a branch of one twig becomes that twig. */
+static void drop_twig(struct tree_edit *edit, struct tree_node *node, unsigned symbol)
+{
+	unsigned count = twig_count(node), place = twig_place(node, symbol);
+	struct tree_node *old = node->to, *twigs;
+
+	if (count == 2) {
+		*node = old[!place];
+		pool_put(edit->pool, old, 2 * sizeof *old);
+		return;
+	}
+	twigs = pool_alloc(edit->pool, (count - 1) * sizeof *twigs);
+	if (!twigs) {
+		edit->failed = true;
+		return;
+	}
+	memcpy(twigs, old, place * sizeof *twigs);
+	memcpy(twigs + place, old + place + 1, (count - 1 - place) * sizeof *twigs);
+	pool_put(edit->pool, old, count * sizeof *twigs);
+	node->to = twigs;
+	node->word &= ~(UINT64_C(1) << symbol);
+}
+
+void tree_edit_remove(struct tree_edit *edit, const uint8_t *key, size_t length)
+{
+	struct tree_node *node = &edit->tree.root;
+
+	if (!tree_get(&edit->tree, key, length))
+		return;
+	if (!is_branch(node)) {
+		*node = (struct tree_node){0};
+		return;
+	}
+	for (;;) {
+		struct tree_node *twig;
+		unsigned symbol = key[offset_of(node)];
+
+		if (!own_twigs(edit, node))
+			return;
+		twig = twigs_of(node) + twig_place(node, symbol);
+		if (!is_branch(twig)) {
+			drop_twig(edit, node, symbol);
+			return;
+		}
+		node = twig;
+	}
+}
+
+/* Clears the marks of an edit; they stand on a connected part of the tree that begins at the root. */
+static void settle(struct tree_node *node)
+{
+	if (!(node->word & OWNED))
+		return;
+	node->word &= ~OWNED;
+	if (is_branch(node))
+		for (unsigned i = 0; i < twig_count(node); i++)
+			settle(twigs_of(node) + i);
+}
+
+struct tree tree_edit_end(struct tree_edit *edit, struct tree_retired_list *retired)
+{
+	if (!edit->all_owned)
+		settle(&edit->tree.root);
+	*retired = edit->retired;
+	edit->retired = (struct tree_retired_list){0};
+	return edit->tree;
+}
+
+static void abandon(struct tree_edit *edit, struct tree_node *node, size_t (*item_size)(const struct tree_item *))
+{
+	if (!(node->word & OWNED))
+		return;
+	if (!is_branch(node)) {
+		if (node->to)
+			pool_put(edit->pool, node->to, item_size(node->to));
+		return;
+	}
+	for (unsigned i = 0; i < twig_count(node); i++)
+		abandon(edit, twigs_of(node) + i, item_size);
+	pool_put(edit->pool, node->to, twig_count(node) * sizeof *node);
+}
+
+void tree_edit_abort(struct tree_edit *edit, size_t (*item_size)(const struct tree_item *))
+{
+	if (!edit->all_owned)
+		abandon(edit, &edit->tree.root, item_size);
+	free(edit->retired.list);
+	edit->retired = (struct tree_retired_list){0};
+}

@@ -1,0 +1,305 @@
+#include "zone/zone.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct zone_lineage {
+	pthread_mutex_t lock;
+	struct pool *pool;
+	struct zone *oldest;
+	struct tree_retired_list reclaim;    /* left by all versions; the writer gives them to the pool */
+};
+
+struct zone_lineage *zone_lineage_new(void)
+{
+	struct zone_lineage *lineage = calloc(1, sizeof *lineage);
+
+	if (!lineage)
+		return NULL;
+	lineage->pool = pool_new();
+	if (!lineage->pool) {
+		free(lineage);
+		return NULL;
+	}
+	pthread_mutex_init(&lineage->lock, NULL);
+	return lineage;
+}
+
+struct pool *zone_lineage_pool(struct zone_lineage *lineage)
+{
+	return lineage->pool;
+}
+
+void zone_lineage_free(struct zone_lineage *lineage)
+{
+	if (!lineage)
+		return;
+	pthread_mutex_destroy(&lineage->lock);
+	pool_free(lineage->pool);
+	free(lineage->reclaim.list);
+	free(lineage);
+}
+
+void zone_lineage_reclaim(struct zone_lineage *lineage)
+{
+	struct tree_retired_list ready;
+
+	pthread_mutex_lock(&lineage->lock);
+	ready = lineage->reclaim;
+	lineage->reclaim = (struct tree_retired_list){0};
+	pthread_mutex_unlock(&lineage->lock);
+	for (size_t i = 0; i < ready.count; i++)
+		pool_put(lineage->pool, ready.list[i].block, ready.list[i].size);
+	free(ready.list);
+}
+
+void zone_lineage_add(struct zone_lineage *lineage, struct zone *version, struct zone *base, struct tree_retired_list *retired)
+{
+	pthread_mutex_lock(&lineage->lock);
+	version->lineage = lineage;
+	atomic_init(&version->holders, 1);
+	version->older = base;
+	if (base) {
+		base->newer = version;
+		base->retired = *retired;
+	} else {
+		lineage->oldest = version;
+		free(retired->list);
+	}
+	*retired = (struct tree_retired_list){0};
+	pthread_mutex_unlock(&lineage->lock);
+}
+
+struct zone *zone_hold(struct zone *zone)
+{
+	atomic_fetch_add_explicit(&zone->holders, 1, memory_order_relaxed);
+	return zone;
+}
+
+static void append(struct tree_retired_list *to, struct tree_retired_list *from)
+{
+	struct tree_retired *list;
+
+	if (!to->count) {
+		struct tree_retired_list empty = *to;
+
+		*to = *from;
+		*from = empty;
+	} else if (from->count && (list = realloc(to->list, (to->count + from->count) * sizeof *list))) {
+		memcpy(list + to->count, from->list, from->count * sizeof *list);
+		to->list = list;
+		to->count += from->count;
+		to->room = to->count;
+	}
+	free(from->list);
+	*from = (struct tree_retired_list){0};
+}
+
+/* From the oldest on, versions that nobody holds go, and what only they used becomes free. */
+static struct zone *drop_dead(struct zone_lineage *lineage)
+{
+	while (lineage->oldest && lineage->oldest->dead) {
+		struct zone *zone = lineage->oldest;
+
+		lineage->oldest = zone->newer;
+		if (zone->newer)
+			zone->newer->older = NULL;
+		append(&lineage->reclaim, &zone->retired);
+		free(zone);
+	}
+	return lineage->oldest;
+}
+
+void zone_put(struct zone *zone)
+{
+	struct zone_lineage *lineage;
+	struct zone *left;
+
+	if (!zone || atomic_fetch_sub_explicit(&zone->holders, 1, memory_order_acq_rel) != 1)
+		return;
+	lineage = zone->lineage;
+	pthread_mutex_lock(&lineage->lock);
+	zone->dead = true;
+	left = drop_dead(lineage);
+	pthread_mutex_unlock(&lineage->lock);
+	if (!left)
+		zone_lineage_free(lineage);
+}
+
+size_t zone_memory(const struct zone *zone)
+{
+	return pool_bytes(zone->lineage->pool) + sizeof *zone + sizeof *zone->lineage;
+}
+
+/* An owner's block: name, then the number of RRsets, then each with a head of 8 octets (host order, unaligned). */
+static const uint8_t *after_name(const struct zone_node *node)
+{
+	return node->name + node->name_length;
+}
+
+struct zone_rrsets zone_rrsets(const struct zone_node *node)
+{
+	const uint8_t *at = after_name(node);
+	uint16_t count;
+
+	memcpy(&count, at, 2);
+	return (struct zone_rrsets){at + 2, count};
+}
+
+bool zone_rrsets_next(struct zone_rrsets *iter, struct zone_rrset *set)
+{
+	if (!iter->left)
+		return false;
+	iter->left--;
+	memcpy(&set->type, iter->at, 2);
+	memcpy(&set->count, iter->at + 2, 2);
+	memcpy(&set->size, iter->at + 4, 4);
+	set->records = iter->at + ZONE_RRSET_HEAD;
+	set->covers = set->type == RR_RRSIG && set->size >= ZONE_RR_HEAD + 2 ? rr_covered(set->records + ZONE_RR_HEAD) : 0;
+	iter->at = set->records + set->size;
+	return true;
+}
+
+bool zone_node_rrset(const struct zone_node *node, uint16_t type, struct zone_rrset *set, struct zone_rrset *sigs)
+{
+	struct zone_rrsets iter = zone_rrsets(node);
+
+	while (zone_rrsets_next(&iter, set)) {
+		if (set->type != type)
+			continue;
+		if (sigs && !(zone_rrsets_next(&iter, sigs) && sigs->type == RR_RRSIG && sigs->covers == type))
+			*sigs = (struct zone_rrset){.type = RR_RRSIG, .covers = type};
+		return true;
+	}
+	return false;
+}
+
+bool zone_rrset_next(const struct zone_rrset *set, uint32_t *at, const uint8_t *owner, struct rr *rr)
+{
+	const uint8_t *record = set->records + *at;
+
+	if (*at >= set->size)
+		return false;
+	rr->owner = owner;
+	rr->type = get_u16(record + 2);
+	rr->class = get_u16(record + 4);
+	rr->ttl = get_u32(record + 6);
+	rr->rdlength = get_u16(record + 10);
+	rr->rdata = record + ZONE_RR_HEAD;
+	*at += ZONE_RR_HEAD + rr->rdlength;
+	return true;
+}
+
+size_t zone_node_size(const struct zone_node *node)
+{
+	struct zone_rrsets iter = zone_rrsets(node);
+	struct zone_rrset set;
+
+	while (zone_rrsets_next(&iter, &set))
+		;
+	return (size_t)(iter.at - (const uint8_t *)node);
+}
+
+size_t zone_node_name(const struct zone *zone, const struct zone_node *node, uint8_t out[NAME_SIZE])
+{
+	size_t apex_length = name_length(zone->apex);
+
+	memcpy(out, node->name, node->name_length);
+	memcpy(out + node->name_length, zone->apex, apex_length);
+	return node->name_length + apex_length;
+}
+
+static const struct zone_node *node_of(const struct tree_node *leaf)
+{
+	return (const struct zone_node *)tree_item(leaf);
+}
+
+/* RFC 4592 3.3.1: the source of synthesis is "*" below the closest encloser; it may be an empty non-terminal. */
+static bool find_wildcard(const struct zone *zone, const uint8_t *name, struct zone_hit *hit)
+{
+	uint8_t wildcard[NAME_SIZE + 2] = {1, '*'}, key[TREE_KEY_SIZE];
+	const uint8_t *encloser;
+	struct tree_hit tree;
+	size_t length;
+
+	if (!zone->wildcards)
+		return false;
+	encloser = name_suffix(name, hit->encloser_labels);
+	length = name_length(encloser);
+	if (length + 2 > NAME_SIZE)
+		return false;
+	memcpy(wildcard + 2, encloser, length);
+	length = tree_key(wildcard, zone->apex_labels, key);
+	tree_find(&zone->tree, key, length, &tree);
+	if (!tree.exists)
+		return false;
+	hit->found = tree.leaf ? ZONE_WILD : ZONE_EMPTY;
+	hit->node = tree.leaf ? node_of(tree.leaf) : NULL;
+	return true;
+}
+
+/* The highest cut or DNAME above the name ends the search there. */
+static bool stopped(const struct tree_hit *tree, struct zone_hit *hit)
+{
+	for (unsigned i = 0; i < tree->ancestors; i++) {
+		uint16_t flags = tree_flags(tree->ancestor[i]);
+
+		if (!(flags & (ZONE_FLAG_CUT | ZONE_FLAG_DNAME)))
+			continue;
+		hit->found = flags & ZONE_FLAG_CUT ? ZONE_CUT : ZONE_DNAME;
+		hit->node = node_of(tree->ancestor[i]);
+		return true;
+	}
+	return false;
+}
+
+void zone_find(const struct zone *zone, const uint8_t *name, struct zone_hit *hit)
+{
+	uint8_t key[TREE_KEY_SIZE];
+	size_t length = tree_key(name, zone->apex_labels, key);
+	struct tree_hit tree;
+
+	tree_find(&zone->tree, key, length, &tree);
+	hit->node = NULL;
+	hit->at_name = false;
+	hit->encloser_labels = zone->apex_labels + tree.common;
+	if (stopped(&tree, hit))
+		return;
+	if (tree.leaf) {
+		hit->found = tree_flags(tree.leaf) & ZONE_FLAG_CUT ? ZONE_CUT : ZONE_NODE;
+		hit->node = node_of(tree.leaf);
+		hit->at_name = true;
+	} else if (tree.exists) {
+		hit->found = ZONE_EMPTY;
+	} else if (!find_wildcard(zone, name, hit)) {
+		hit->found = ZONE_NONE;
+	}
+}
+
+const struct zone_node *zone_find_node(const struct zone *zone, const uint8_t *name)
+{
+	uint8_t key[TREE_KEY_SIZE];
+	const struct tree_node *leaf;
+
+	if (!name_is_under(name, zone->apex))
+		return NULL;
+	leaf = tree_get(&zone->tree, key, tree_key(name, zone->apex_labels, key));
+	return leaf ? node_of(leaf) : NULL;
+}
+
+void zone_walk(struct zone_walk *walk, const struct zone *zone)
+{
+	walk->zone = zone;
+	tree_walk(&walk->walk, &zone->tree);
+}
+
+const struct zone_node *zone_walk_next(struct zone_walk *walk, uint8_t name[NAME_SIZE])
+{
+	const struct tree_node *leaf = tree_walk_next(&walk->walk);
+
+	if (!leaf)
+		return NULL;
+	zone_node_name(walk->zone, node_of(leaf), name);
+	return node_of(leaf);
+}
