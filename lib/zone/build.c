@@ -9,7 +9,7 @@
 /* Records wait in a batch: their octets in `bytes`, a `struct entry` for each, a `struct group` for each run of one
  * owner. A batch begins small, so that records that come in order are still in the cache when they are merged, and doubles
  * whenever it was found out of order, so that sorting brings neighbours together. */
-enum { BATCH_MIN = 256, BATCH_MAX = 1 << 18, PREFIX_SYMBOLS = 10, MAX_SET = 65535 };
+enum { BATCH_MIN = 256, BATCH_MAX = 1 << 18, BATCH_BYTES = 64 << 20, PREFIX_SYMBOLS = 10, MAX_SET = 65535 };
 
 enum op { OP_ADD, OP_REMOVE };
 
@@ -251,7 +251,7 @@ static enum err append(struct build *b, const struct rr *rr, enum op op, struct 
 
 	if ((err = check_record(b, rr, why)))
 		return err;
-	if (b->entry_count >= b->batch && (err = flush(b, why)))
+	if ((b->entry_count >= b->batch || b->used >= BATCH_BYTES) && (err = flush(b, why)))
 		return err;
 	if (!grow((void **)&b->bytes, &b->room, b->used + NAME_SIZE + TREE_KEY_SIZE + 8 + rr->rdlength, 1) ||
 	    !GROW(b->entries, b->entry_room, b->entry_count + 1))
@@ -314,19 +314,14 @@ static uint8_t *scratch_room(struct build *b, size_t n)
 	return at;
 }
 
-static bool put_record(struct build *b, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t rdlength)
+static void write_record(uint8_t *at, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t rdlength)
 {
-	uint8_t *at = scratch_room(b, ZONE_RR_HEAD + (size_t)rdlength);
-
-	if (!at)
-		return false;
 	put_u16(at, 0xc00c);
 	put_u16(at + 2, type);
 	put_u16(at + 4, CLASS_IN);
 	put_u32(at + 6, ttl);
 	put_u16(at + 10, rdlength);
 	memcpy(at + ZONE_RR_HEAD, rdata, rdlength);
-	return true;
 }
 
 /* Merging one RRset: the records of the base, in order, with the entries of the same type, in order. */
@@ -346,10 +341,15 @@ static void merge_next_old(struct merge *m)
 
 static bool merge_put(struct build *b, struct merge *m, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t rdlength)
 {
+	uint8_t *at = scratch_room(b, ZONE_RR_HEAD + (size_t)rdlength);
+
+	if (!at)
+		return false;
+	write_record(at, type, ttl, rdata, rdlength);
 	if (ttl < m->ttl)
 		m->ttl = ttl;
 	m->count++;
-	return put_record(b, type, ttl, rdata, rdlength);
+	return true;
 }
 
 /* All entries with the same RDATA, in the order they came, tell whether the record is there in the end.
@@ -539,6 +539,30 @@ static enum err set_node(struct build *b, struct tree_node *leaf)
 	return ERR_OK;
 }
 
+/* The commonest case by far, a new owner with one record, without the scratch block. */
+static enum err set_new(struct build *b, struct tree_node *leaf, const uint8_t *name, const struct entry *e)
+{
+	static const uint16_t one = 1;
+	uint32_t size = ZONE_RR_HEAD + (uint32_t)e->rdlength;
+	uint8_t *block = pool_alloc(b->edit.pool, 1 + (size_t)*name + 2 + ZONE_RRSET_HEAD + size), *at = block;
+	struct totals now;
+	uint16_t flags;
+
+	if (!block)
+		return ERR_NOMEM;
+	memcpy(at, name, 1 + (size_t)*name);
+	at += 1 + *name;
+	memcpy(at, &one, 2);
+	memcpy(at + 2, &e->type, 2);
+	memcpy(at + 4, &one, 2);
+	memcpy(at + 6, &size, 4);
+	write_record(at + 10, e->type, e->ttl, b->bytes + e->at, e->rdlength);
+	flags = node_facts(b, (const struct zone_node *)block, &now);
+	totals_apply(&b->totals, &now, 1);
+	tree_leaf_set(&b->edit, leaf, (struct tree_item *)block, flags);
+	return ERR_OK;
+}
+
 /* `count` entries, unsorted, for the owner at `name` (length, octets, length of key, key). */
 static enum err apply_owner(struct build *b, const uint8_t *name, struct entry *e, size_t count, struct why *why)
 {
@@ -553,6 +577,13 @@ static enum err apply_owner(struct build *b, const uint8_t *name, struct entry *
 	enum err err;
 
 	memcpy(&key_length, key - 2, 2);
+	if (count == 1 && e->op == OP_ADD) {
+		leaf = tree_edit_leaf(&b->edit, key, key_length);
+		if (leaf && !leaf->to && set_new(b, leaf, name, e) == ERR_OK)
+			return ERR_OK;
+		if (!leaf || !leaf->to)
+			return no_memory(why);
+	}
 	existing = b->edit.tree.root.to ? tree_get(&b->edit.tree, key, key_length) : NULL;
 	if (count > 1)
 		qsort_r(e, count, sizeof *e, entry_order, b);

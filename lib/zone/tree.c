@@ -51,12 +51,23 @@ static const struct symbol symbols[256] = {
 
 static inline bool is_branch(const struct tree_node *node) { return node->word & BRANCH; }
 static inline unsigned offset_of(const struct tree_node *node) { return (unsigned)((node->word & OFFSET_MASK) >> OFFSET_SHIFT); }
-static inline unsigned twig_count(const struct tree_node *node) { return (unsigned)__builtin_popcountll(node->word & BITMAP); }
+/* Without the popcnt instruction in the baseline, the library's function would be a call and a table for each level. */
+static inline unsigned ones(uint64_t x)
+{
+#ifdef __POPCNT__
+	return (unsigned)__builtin_popcountll(x);
+#else
+	x -= x >> 1 & UINT64_C(0x5555555555555555);
+	x = (x & UINT64_C(0x3333333333333333)) + (x >> 2 & UINT64_C(0x3333333333333333));
+	return (unsigned)(((x + (x >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f)) * UINT64_C(0x0101010101010101) >> 56);
+#endif
+}
+static inline unsigned twig_count(const struct tree_node *node) { return ones(node->word & BITMAP); }
 static inline struct tree_node *twigs_of(const struct tree_node *node) { return node->to; }
 static inline bool has_twig(const struct tree_node *node, unsigned symbol) { return node->word >> symbol & 1; }
 static inline unsigned twig_place(const struct tree_node *node, unsigned symbol)
 {
-	return (unsigned)__builtin_popcountll(node->word & ((UINT64_C(1) << symbol) - 1));
+	return ones(node->word & ((UINT64_C(1) << symbol) - 1));
 }
 
 /* Labels that end before `end` (an exclusive limit), last first, to symbols. */

@@ -1,0 +1,267 @@
+#include "zone/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <urcu.h>
+
+struct store_zone {
+	struct zone *current;        /* RCU */
+	enum store_state state;      /* written before `current`, read after it */
+	struct store_policy *policy; /* RCU */
+	struct store_zone *next_removed;
+	struct tree_item item;       /* its name: what the tree finds */
+};
+
+struct store {
+	struct tree *tree;           /* RCU; never NULL */
+	struct pool *pool;
+	struct tree_edit edit;
+	bool editing;
+	struct store_zone *removed;  /* in the open edit */
+};
+
+void store_thread_begin(void) { rcu_register_thread(); }
+void store_thread_end(void) { rcu_unregister_thread(); }
+void store_enter(void) { rcu_read_lock(); }
+void store_leave(void) { rcu_read_unlock(); }
+void store_settle(void) { rcu_barrier(); }
+
+static struct store_zone *zone_of(const struct tree_node *leaf)
+{
+	return caa_container_of(tree_item(leaf), struct store_zone, item);
+}
+
+const struct store_zone *store_find(const struct store *store, const uint8_t *name, const struct store_zone **parent)
+{
+	uint8_t key[TREE_KEY_SIZE];
+	size_t length = tree_key(name, 0, key);
+	struct tree_hit hit;
+	const struct store_zone *found = NULL;
+
+	if (parent)
+		*parent = NULL;
+	tree_find(rcu_dereference(store->tree), key, length, &hit);
+	if (hit.leaf)
+		found = zone_of(hit.leaf);
+	else if (hit.ancestors)
+		found = zone_of(hit.ancestor[--hit.ancestors]);
+	if (parent && hit.ancestors)
+		*parent = zone_of(hit.ancestor[hit.ancestors - 1]);
+	return found;
+}
+
+const struct store_zone *store_exact(const struct store *store, const uint8_t *name)
+{
+	uint8_t key[TREE_KEY_SIZE];
+	const struct tree *tree = rcu_dereference(store->tree);
+	size_t length = tree_key(name, 0, key);
+	const struct tree_node *leaf = tree->root.to ? tree_get(tree, key, length) : NULL;
+
+	return leaf ? zone_of(leaf) : NULL;
+}
+
+struct zone *store_pin(const struct store_zone *place, enum store_state *state)
+{
+	struct zone *zone = rcu_dereference(place->current);
+
+	if (state)
+		*state = zone ? STORE_SERVED : __atomic_load_n(&place->state, __ATOMIC_ACQUIRE);
+	return zone;
+}
+
+const struct store_policy *store_policy(const struct store_zone *place)
+{
+	return rcu_dereference(place->policy);
+}
+
+const uint8_t *store_name(const struct store_zone *place)
+{
+	return place->item.name;
+}
+
+struct zone *store_hold(const struct store_zone *place)
+{
+	struct zone *zone;
+
+	rcu_read_lock();
+	zone = rcu_dereference(place->current);
+	if (zone)
+		zone_hold(zone);
+	rcu_read_unlock();
+	return zone;
+}
+
+/* --- the writer's side ---------------------------------------------------- */
+
+struct later {
+	struct rcu_head head;
+	struct zone *zone;
+	struct store_policy *policy;
+};
+
+static void let_go(struct zone *zone, struct store_policy *policy)
+{
+	zone_put(zone);
+	if (policy && policy->release)
+		policy->release(policy);
+}
+
+static void do_later(struct rcu_head *head)
+{
+	struct later *later = caa_container_of(head, struct later, head);
+
+	let_go(later->zone, later->policy);
+	free(later);
+}
+
+static void after_readers(struct zone *zone, struct store_policy *policy)
+{
+	struct later *later;
+
+	if (!zone && !policy)
+		return;
+	later = malloc(sizeof *later);
+	if (!later) {
+		synchronize_rcu();
+		let_go(zone, policy);
+		return;
+	}
+	later->zone = zone;
+	later->policy = policy;
+	call_rcu(&later->head, do_later);
+}
+
+void store_commit(struct store_zone *place, struct zone *version, enum store_state state)
+{
+	__atomic_store_n(&place->state, state, __ATOMIC_RELEASE);
+	after_readers(rcu_xchg_pointer(&place->current, version), NULL);
+}
+
+void store_set_policy(struct store_zone *place, struct store_policy *policy)
+{
+	after_readers(NULL, rcu_xchg_pointer(&place->policy, policy));
+}
+
+struct store *store_new(void)
+{
+	struct store *store = calloc(1, sizeof *store);
+
+	if (!store)
+		return NULL;
+	store->pool = pool_new();
+	store->tree = calloc(1, sizeof *store->tree);
+	if (!store->pool || !store->tree) {
+		pool_free(store->pool);
+		free(store->tree);
+		free(store);
+		return NULL;
+	}
+	return store;
+}
+
+static void place_free(struct store_zone *place)
+{
+	let_go(place->current, place->policy);
+	free(place);
+}
+
+static size_t no_size(const struct tree_item *item)
+{
+	(void)item;
+	return 0;
+}
+
+void store_free(struct store *store)
+{
+	const struct tree_node *leaf;
+	struct tree_walk walk;
+
+	if (!store)
+		return;
+	store_publish(store);
+	tree_walk(&walk, store->tree);
+	while ((leaf = tree_walk_next(&walk)))
+		place_free(zone_of(leaf));
+	pool_free(store->pool);
+	free(store->tree);
+	free(store);
+}
+
+static void begin(struct store *store)
+{
+	if (!store->editing)
+		tree_edit_begin(&store->edit, store->tree, store->pool);
+	store->editing = true;
+}
+
+enum err store_add(struct store *store, const uint8_t *name, struct store_policy *policy, struct store_zone **out)
+{
+	size_t length = name_length(name), key_length;
+	uint8_t key[TREE_KEY_SIZE];
+	struct store_zone *place;
+	struct tree_node *leaf;
+
+	begin(store);
+	key_length = tree_key(name, 0, key);
+	if (store->edit.tree.root.to && tree_get(&store->edit.tree, key, key_length))
+		return ERR_EXISTS;
+	place = calloc(1, sizeof *place + length);
+	leaf = place ? tree_edit_leaf(&store->edit, key, key_length) : NULL;
+	if (!leaf) {
+		free(place);
+		return ERR_NOMEM;
+	}
+	place->state = STORE_LOADING;
+	place->policy = policy;
+	place->item.name_length = (uint8_t)(length - 1);
+	memcpy(place->item.name, name, length);
+	tree_leaf_set(&store->edit, leaf, &place->item, 0);
+	*out = place;
+	return ERR_OK;
+}
+
+void store_remove(struct store *store, struct store_zone *place)
+{
+	uint8_t key[TREE_KEY_SIZE];
+
+	begin(store);
+	tree_edit_remove(&store->edit, key, tree_key(place->item.name, 0, key));
+	place->next_removed = store->removed;
+	store->removed = place;
+}
+
+static void free_removed(struct store *store)
+{
+	while (store->removed) {
+		struct store_zone *place = store->removed;
+
+		store->removed = place->next_removed;
+		place_free(place);
+	}
+}
+
+enum err store_publish(struct store *store)
+{
+	struct tree *tree, *old;
+	struct tree_retired_list retired;
+
+	if (!store->editing)
+		return ERR_OK;
+	tree = malloc(sizeof *tree);
+	if (!tree || store->edit.failed) {
+		free(tree);
+		tree_edit_abort(&store->edit, no_size);
+		store->editing = false;
+		return ERR_NOMEM;
+	}
+	*tree = tree_edit_end(&store->edit, &retired);
+	store->editing = false;
+	old = rcu_xchg_pointer(&store->tree, tree);
+	synchronize_rcu();
+	for (size_t i = 0; i < retired.count; i++)
+		pool_put(store->pool, retired.list[i].block, retired.list[i].size);
+	free(retired.list);
+	free(old);
+	free_removed(store);
+	return ERR_OK;
+}
