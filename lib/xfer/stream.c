@@ -259,6 +259,11 @@ static enum stream_verdict finish(struct stream *s)
 	return reject_err(s, err, &why);
 }
 
+static bool is_leading(const struct stream *s, const struct rr *rr)
+{
+	return s->leading && rr->rdlength == s->leading_length && memcmp(rr->rdata, s->leading, rr->rdlength) == 0;
+}
+
 /* The SOA that a sequence leads to: forward, and not past the leading one. */
 static enum stream_verdict sequence_to(struct stream *s, const struct rr *rr)
 {
@@ -266,6 +271,8 @@ static enum stream_verdict sequence_to(struct stream *s, const struct rr *rr)
 
 	if (!serial_newer(to, s->at) || serial_newer(to, s->sum.serial))
 		return reject_record(s, STREAM_SEQUENCE_ORDER, rr);
+	if (serial_equal(to, s->sum.serial) && !is_leading(s, rr))
+		return reject_record(s, STREAM_SOA_DIFFERS, rr);
 	s->at = to;
 	s->sum.sequences++;
 	return change(s, rr, true);
@@ -313,8 +320,7 @@ static enum event event_of(const struct stream *s, const struct rr *rr)
 	if (rr->type != RR_SOA)
 		return EV_OTHER;
 	serial = (struct serial){rr_soa_of(rr->rdata, rr->rdlength).serial};
-	if (s->leading && rr->rdlength == s->leading_length && memcmp(rr->rdata, s->leading, rr->rdlength) == 0 &&
-	    !(s->sum.state == STREAM_ADD && !serial_equal(s->at, s->sum.serial)))
+	if (is_leading(s, rr) && !(s->sum.state == STREAM_ADD && !serial_equal(s->at, s->sum.serial)))
 		return EV_LEADING;
 	if (s->base && serial_equal(serial, s->at) && !(s->sum.state == STREAM_ADD && serial_equal(serial, s->sum.serial)))
 		return EV_BASE;
@@ -324,8 +330,8 @@ static enum event event_of(const struct stream *s, const struct rr *rr)
 /* A SOA in place of the last one, with its serial but not its content, has a name of its own. */
 static enum stream_reason last_soa_reason(const struct stream *s, const struct step *step, const struct rr *rr)
 {
-	bool last = rr->type == RR_SOA && (s->sum.state == STREAM_AXFR || s->sum.state == STREAM_ADD) &&
-		rr_soa_of(rr->rdata, rr->rdlength).serial == s->sum.serial.v;
+	bool expected = s->sum.state == STREAM_AXFR || (s->sum.state == STREAM_ADD && serial_equal(s->at, s->sum.serial));
+	bool last = expected && rr->type == RR_SOA && rr_soa_of(rr->rdata, rr->rdlength).serial == s->sum.serial.v;
 
 	return last && step->act == ACT_REJECT ? STREAM_SOA_DIFFERS : step->reason;
 }
