@@ -19,7 +19,7 @@
 	X(CONF, "a configuration error") \
 	X(NOTFOUND, "not found") \
 	X(EXISTS, "exists already") \
-	X(STATE, "not possible now")               /* the order of calls, or of events */ \
+	X(ORDER, "not possible now")               /* the order of calls, or of events; ERR_STATE is OpenSSL's */ \
 	X(REFUSED, "refused")                      /* by policy: ours or the peer's */ \
 	X(TIMEOUT, "timed out") \
 	X(CLOSED, "the connection was closed") \
