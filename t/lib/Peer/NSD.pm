@@ -1,0 +1,56 @@
+package Peer::NSD;
+# NSD: keeps differences between the zone files that it reads (create-ixfr), as a primary.
+use strict;
+use warnings;
+use parent -norequire, 'Peer';
+use Process qw(find_program spew);
+
+sub command { my ($self) = @_; return (find_program('nsd'), '-d', '-c', "$self->{dir}/nsd.conf") }
+
+sub configure {
+    my ($self) = @_;
+    my $dir = $self->{dir};
+    my $text = <<"END";
+server:
+  ip-address: $self->{address}\@$self->{port}
+  username: ""
+  chroot: ""
+  zonesdir: "$dir"
+  database: ""
+  pidfile: "$dir/nsd.pid"
+  xfrdfile: "$dir/xfrd.state"
+  xfrdir: "$dir"
+  zonelistfile: "$dir/zone.list"
+  cookie-secret-file: "$dir/cookies"
+  server-count: 1
+  xfrd-reload-timeout: 0
+  verbosity: 2
+remote-control:
+  control-enable: yes
+  control-interface: "$dir/nsd.ctl"
+END
+    $text .= qq{key:\n  name: "$_->{name}"\n  algorithm: $_->{algorithm}\n  secret: "$_->{secret}"\n} for $self->keys;
+    $text .= $self->zone_text($_) for @{ $self->{zones} };
+    spew("$dir/nsd.conf", $text);
+}
+
+sub zone_text {
+    my ($self, $zone) = @_;
+    my $key = $zone->{key} ? $zone->{key}{name} : 'NOKEY';
+    my $notify_key = $self->notify_key($zone) ? $key : 'NOKEY';
+    my $file = $self->zone_file($zone->{name});
+    my @lines = ("name: \"$zone->{name}\"", "zonefile: \"$file\"", map { "provide-xfr: $_ $key" } '127.0.0.0/8', '::1');
+    push @lines, "notify: $_ $notify_key", 'notify-retry: 5' for @{ $zone->{notify} // [] };
+    push @lines, "store-ixfr: yes", "create-ixfr: yes", "ixfr-size: 100000000";
+    for my $at (@{ $zone->{primaries} // [] }) {
+        push @lines, "request-xfr: $at $key", "allow-notify: " . ($self->split_at($at))[0] . " $notify_key";
+    }
+    return "zone:\n" . join '', map { "  $_\n" } @lines;
+}
+
+sub control { my ($self, @verb) = @_; return $self->run(find_program('nsd-control'), '-c', "$self->{dir}/nsd.conf", @verb) }
+sub reload { my ($self, $name) = @_; $self->control('reload', $name) }
+sub notify { my ($self, $name) = @_; $self->control('notify', $name) }
+sub refresh { my ($self, $name) = @_; $self->control('transfer', $name) }
+
+1;
