@@ -8,6 +8,7 @@
 #include "base/conn.h"
 
 #include <event2/event.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -25,6 +26,7 @@ struct end {
 	size_t take;                 /* the data handler consumes multiples of this */
 	size_t most_shown;
 	size_t to_write;             /* the drained handler still has so much to write */
+	bool endless;                /* it never ends writing */
 	bool pause;                  /* the data handler turns reading off */
 	enum { KEEP, CLOSE_CONNECTED, CLOSE_DATA, CLOSE_DRAINED, CLOSE_ENDED } close_in;
 	bool inside_write;
@@ -76,7 +78,7 @@ static void on_drained(struct conn *conn, void *owner)
 	assert_false(end->inside_write);
 	end->drained++;
 	conn_write(conn, blob + sizeof blob - end->to_write, n);
-	end->to_write -= n;
+	end->to_write -= end->endless ? 0 : n;
 	assert_true(conn_unsent(conn) <= 60000);
 	close_if(end, end->close_in == CLOSE_DRAINED);
 }
@@ -338,6 +340,37 @@ static void a_slow_reader_is_served_at_its_own_pace(void **state)
 	close(raw);
 }
 
+static void *read_all(void *raw)
+{
+	static uint8_t bytes[1 << 20];
+
+	while (read(*(int *)raw, bytes, sizeof bytes) > 0)
+		;
+	return NULL;
+}
+
+static void an_endless_writer_leaves_the_loop_to_others(void **state)
+{
+	int raw = raw_and_conn(&one, patient), other = raw_and_conn(&two, patient);
+	pthread_t reader;
+
+	(void)state;
+	assert_int_equal(pthread_create(&reader, NULL, read_all, &raw), 0);
+	one.endless = true;
+	one.to_write = sizeof blob;
+	conn_write(one.conn, blob, 1);
+	RUN_UNTIL(one.drained > 100);
+	for (size_t i = 1; i <= 20; i++) {
+		assert_int_equal(write(other, "x", 1), 1);
+		RUN_UNTIL(two.length == i);
+	}
+	conn_close(one.conn);
+	one.conn = NULL;
+	pthread_join(reader, NULL);
+	close(raw);
+	close(other);
+}
+
 static void writes_in_a_handler_go_out_when_it_returns(void **state)
 {
 	int raw = raw_and_conn(&one, patient);
@@ -571,6 +604,7 @@ int main(void)
 		TEST(while_reading_is_off_nothing_is_shown),
 		TEST(input_that_nobody_takes_is_bounded),
 		TEST(a_slow_reader_is_served_at_its_own_pace),
+		TEST(an_endless_writer_leaves_the_loop_to_others),
 		TEST(writes_in_a_handler_go_out_when_it_returns),
 		TEST(the_peer_closes),
 		TEST(a_peer_that_shut_down_its_side_still_gets_the_rest),

@@ -123,6 +123,14 @@ static void queue_trim(struct queue *q, size_t used)
 
 /* --- the end ----------------------------------------------------------------------- */
 
+/* A timer of no time, not event_active: what a callback activates runs before the loop looks at other sockets. */
+static void kick(struct conn *conn)
+{
+	static const struct timeval now = {0, 0};
+
+	event_add(&conn->kick, &now);
+}
+
 /* The first failure counts. It is reported when the outermost callback ends, or by the loop. */
 static void fail(struct conn *conn, enum err err, const char *doing, int number)
 {
@@ -137,7 +145,7 @@ static void fail(struct conn *conn, enum err err, const char *doing, int number)
 	event_del(&conn->writable);
 	event_del(&conn->timer);
 	if (!conn->depth)
-		event_active(&conn->kick, EV_TIMEOUT, 0);
+		kick(conn);
 }
 
 static void report_end(struct conn *conn)
@@ -249,7 +257,7 @@ static void settle(struct conn *conn)
 
 	while (is_open(conn) && !conn->waiting && (queue_length(&conn->out) || conn->drained_due)) {
 		if (sent >= TURN_MAX) {
-			event_active(&conn->kick, EV_TIMEOUT, 0);
+			kick(conn);
 			break;
 		}
 		sent += flush(conn, TURN_MAX);
@@ -279,7 +287,7 @@ void conn_write(struct conn *conn, const void *bytes, size_t n)
 	if (!conn->depth || queue_length(&conn->out) >= OUTPUT_CORK)
 		flush(conn, SIZE_MAX);
 	if (!conn->depth && is_open(conn) && !queue_length(&conn->out))
-		event_active(&conn->kick, EV_TIMEOUT, 0);
+		kick(conn);
 }
 
 /* --- reading ----------------------------------------------------------------------- */
@@ -373,7 +381,7 @@ void conn_reading(struct conn *conn, bool on)
 		event_add(&conn->readable, NULL);
 	if (queue_length(&conn->in)) {
 		conn->show_again = true;
-		event_active(&conn->kick, EV_TIMEOUT, 0);
+		kick(conn);
 	}
 }
 
