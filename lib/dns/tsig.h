@@ -14,8 +14,8 @@ enum tsig_algorithm { TSIG_MD5, TSIG_SHA1, TSIG_SHA224, TSIG_SHA256, TSIG_SHA384
 
 enum { TSIG_MAC_MAX = 64, TSIG_SECRET_MAX = 512, TSIG_FUDGE = 300,
 	TSIG_UNSIGNED_MAX = 99,      /* messages in a row without TSIG (RFC 8945 5.3.1) */
-	/* owner + fixed part + algorithm name + fixed + MAC + other: what a signature adds at most */
-	TSIG_ROOM = NAME_SIZE + 10 + 32 + 16 + TSIG_MAC_MAX + 6 };
+	/* owner + fixed part + algorithm name (a reply repeats an unknown one) + fixed + MAC + other: what a TSIG adds at most */
+	TSIG_ROOM = NAME_SIZE + 10 + NAME_SIZE + 16 + TSIG_MAC_MAX + 6 };
 
 struct tsig_key {
 	uint8_t name[NAME_SIZE];     /* lower case */
@@ -43,7 +43,7 @@ enum tsig_verdict {
 const char *tsig_verdict_text(enum tsig_verdict);   /* "BADSIG", ... */
 
 /* One exchange under one key: a request and its reply of one or many messages. On the stack or inside the owner;
- * tsig_release when done. */
+ * zeroed before its first use ({0}), then good for one exchange after another; tsig_release when done. */
 struct tsig {
 	const struct tsig_key *key;  /* borrowed; NULL: nothing is signed */
 	uint8_t mac[TSIG_MAC_MAX];   /* of the message before: the request, then each signed reply */
@@ -55,31 +55,42 @@ struct tsig {
 	unsigned unsigned_run;       /* messages since the last signed one */
 	unsigned messages;           /* replies seen or signed so far */
 	enum tsig_verdict request;   /* server: how the request was found */
-	uint16_t request_id;
+	enum tsig_verdict failed;    /* client: what ended the run, TSIG_OK: nothing has */
 	uint64_t now;                /* server: time of checking, for the BADTIME reply */
-	void *mac_ctx;               /* OpenSSL's, kept through the sequence */
+	uint8_t peer_key[NAME_SIZE], peer_algorithm[NAME_SIZE];   /* server: as the request has them, in lower case */
+	void *mac_ctx;               /* OpenSSL's, kept from exchange to exchange */
+	enum tsig_algorithm mac_algorithm;   /* that mac_ctx is made for */
 };
+/* Gives back what it holds; it is as after {0}. */
 void tsig_release(struct tsig *);
 
-/* Client. Appends the TSIG to the finished message in `message` (base..at, room up to end), raises its ARCOUNT,
- * remembers the MAC. ERR_NOSPACE, ERR_NOMEM. */
+/* Client. Begins an exchange: appends the TSIG to the finished message in `message` (base..at, room up to end), raises
+ * its ARCOUNT, remembers the MAC. A NULL key: the message stays as it is. ERR_NOSPACE, ERR_NOMEM: the same. */
 enum err tsig_sign_request(struct tsig *, const struct tsig_key *, struct wbuf *message, uint64_t now);
 /* Each reply message in order, first to last; `message` is one whole message and is not changed. OK or UNSIGNED mean "go
  * on"; nothing received since the last OK may be believed yet. The reply's own time must lie within fudge of `now`.
- * A reply from a server that could not verify us (BADKEY, BADSIG: unsigned MAC) is TSIG_PEER_ERROR.
+ * A reply from a server that could not verify us (BADKEY, BADSIG: unsigned MAC) is TSIG_PEER_ERROR: the run is over, but
+ * it may be forged. Any other verdict ends the run, and is repeated for whatever follows; only while no reply was good may
+ * a next one be tried (over UDP, a forged reply can come before the real one).
+ * Without a key: UNSIGNED, and FORMERR for a reply with a TSIG.
  * `length`: octets of the message without its TSIG (equal to the whole if there was none). */
 enum tsig_verdict tsig_verify_reply(struct tsig *, const uint8_t *message, size_t size, uint64_t now, size_t *length);
-/* At the end of the run: TSIG_OK if the last message was signed (or no key is in use), TSIG_TRAILING, TSIG_MISSING. */
+/* At the end of the run: TSIG_OK if the last message was signed (or no key is in use), TSIG_TRAILING, TSIG_MISSING, or
+ * what ended the run before. */
 enum tsig_verdict tsig_finish(const struct tsig *);
 
-/* Server. Looks for a TSIG in a request; `find` gives the key for a name (lower case) and algorithm name, or NULL.
- * TSIG_UNSIGNED: there is none. On OK, `ts->key` is the key. On BADKEY, BADSIG, BADTIME, BADTRUNC the reply is
- * NOTAUTH and tsig_sign_reply adds the TSIG that RFC 8945 5.3.2 wants. `length` as above. */
+/* Server. Begins an exchange: looks for a TSIG in a request; `find` gives the key for a name (lower case) and algorithm
+ * name, or NULL (a key for another algorithm is as none). TSIG_UNSIGNED: there is none. On OK, `ts->key` is the key
+ * (BADTIME and BADTRUNC leave it there for signing: only the verdict says that the request is good). On BADKEY, BADSIG,
+ * BADTIME, BADTRUNC the reply is NOTAUTH and tsig_sign_reply adds the TSIG that RFC 8945 5.3.2 wants. `length` as above. */
 typedef const struct tsig_key *tsig_find_key(void *ctx, const uint8_t *name, const uint8_t *algorithm);
 enum tsig_verdict tsig_check_request(struct tsig *, tsig_find_key *find, void *ctx, const uint8_t *message, size_t size,
 	uint64_t now, size_t *length);
+/* Octets that tsig_sign_reply will add to each message; 0: none, as the request had no (well-formed) TSIG. */
+size_t tsig_room(const struct tsig *);
 /* Signs a finished reply message: first one with the request's MAC, later ones with the MAC before and timers only
- * (RFC 8945 5.3.1). We sign every message. */
+ * (RFC 8945 5.3.1). We sign every message. To a request that has no (well-formed) TSIG nothing is added.
+ * ERR_NOSPACE, ERR_NOMEM: the message is as it was. */
 enum err tsig_sign_reply(struct tsig *, struct wbuf *message, uint64_t now);
 
 #endif
