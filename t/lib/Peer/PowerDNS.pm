@@ -4,7 +4,7 @@ package Peer::PowerDNS;
 use strict;
 use warnings;
 use parent -norequire, 'Peer';
-use Process qw(find_program spew);
+use Process qw(find_program slurp spew);
 
 my $schema = '/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql';
 
@@ -16,6 +16,7 @@ sub configure {
     spew("$dir/pdns.conf", <<"END");
 launch=gsqlite3
 gsqlite3-database=$dir/pdns.db
+gsqlite3-dnssec=yes
 socket-dir=$dir
 local-address=$self->{address}
 local-port=$self->{port}
@@ -36,8 +37,14 @@ END
     $self->run('sqlite3', "$dir/pdns.db", ".read $schema");
     $self->util('import-tsig-key', @$_{qw(name algorithm secret)}) for $self->keys;
     for my $zone (@{ $self->{zones} }) {
-        my $name = $zone->{name};
+        my ($name, $signed) = ($zone->{name}, 0);
+        my $text = slurp($self->zone_file($name));
+        if ($text =~ /\sRRSIG\s/) {         # it makes the NSEC records itself, beside those that it is given
+            spew($self->zone_file($name), $text =~ s/^\S+\s+\d+\s+IN\s+NSEC\s.*\n//mgr);
+            $signed = 1;
+        }
         $self->util('load-zone', $name, $self->zone_file($name));
+        $self->util($_, $name) for $signed ? qw(rectify-zone set-presigned) : ();
         $self->util('set-kind', $name, 'primary');
         $self->util('set-meta', $name, $_, $zone->{key}{name}) for $zone->{key} ? qw(TSIG-ALLOW-AXFR AXFR-MASTER-TSIG) : ();
         $self->util('set-meta', $name, 'ALSO-NOTIFY', map { join ':', $self->split_at($_) } @{ $zone->{notify} }) if $zone->{notify};
