@@ -1,0 +1,1191 @@
+#include "run/conf.h"
+
+#include "base/file.h"
+#include "run/kind.h"
+#include "run/path.h"
+#include "run/ref.h"
+
+#include <limits.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+	TIME_MAX = 0x7fffffff,       /* RFC 2181 8, and enough */
+	WAIT_MAX = 4 * 604800,       /* of times in 32 bits of milliseconds */
+	SOCKET_PATH_MAX = 107,       /* sun_path */
+	SECRET_FILE_MAX = 4096,
+};
+
+/* The indices of run/ref. */
+enum { KEYS, REMOTES, ACLS, PROVIDERS, TEMPLATES, INDICES };
+
+/* A zone, and the line that names it. */
+struct entry {
+	struct conf_zone zone;
+	const char *file;
+	unsigned line;
+	size_t number;               /* in the file's order */
+};
+
+/* A configuration being read. */
+struct reading {
+	struct key_reader reader;
+	struct ref_index indices[INDICES];
+	struct source source;
+	struct conf *conf;
+	config_t file;
+	const struct conf_template *default_template;   /* NULL: none has this name */
+	struct conf_settings defaults;
+	const struct conf_settings *default_set;
+	struct entry *entries; size_t entry_count, entry_size;
+	const char **warnings; size_t warning_count;
+};
+
+/* --- kinds of this file's own ---------------------------------------------------- */
+
+static const char *const severities[] = {"off", "warning", "critical", "unknown", NULL};
+static const char *const findings[CONF_FINDINGS + 1] = {
+	"NS-PARENT-EXTRA", "NS-CHILD-EXTRA", "NS-SPLIT", "NS-TTL", "NS-EXPECTED", "NS-APEX-IGNORED", "NS-TARGET", "GLUE-DRIFT",
+	"SERIAL-LAG", "SERIAL-AHEAD", "SERIAL-BACK", "SOA-DIFFERS", "SOA-TIMERS", "UNREACHABLE", "LAME", "TCP-FAIL", "EDNS-FAIL",
+	"ADDRESS-ODD", "RECURSION", "TRANSFER-OPEN", "REFERRAL-SIZE", "EXPIRE-HORIZON", "DNSKEY-SPLIT", "CDS-SPLIT",
+	"CSYNC-SPLIT", "DS-MISMATCH", "DIV-PROVIDER", "DIV-TLD", "DIV-PREFIX", "DIV-FAMILY", "DIV-COUNT", "TTL-SHORT", "TTL-NS",
+	"ANSWER-DIFF", "CHECK-INCOMPLETE", NULL,
+};
+
+static bool read_one_severity(struct key_reader *reader, const config_setting_t *setting, uint8_t *severity)
+{
+	const char *name = config_setting_name(setting), *word = key_text_value(reader, setting, "a string");
+	char hint[128];
+	size_t i = 0;
+	uint8_t w = 0;
+
+	while (i < CONF_FINDINGS && strcmp(findings[i], name) != 0)
+		i++;
+	while (word && severities[w] && strcmp(severities[w], word) != 0)
+		w++;
+	if (!word)
+		return false;
+	if (i == CONF_FINDINGS)
+		return key_fail(reader, setting, "there is no such finding%s", key_hint(name, findings, hint));
+	if (!severities[w])
+		return key_fail(reader, setting, "\"%.40s\" is none of \"off\", \"warning\", \"critical\", \"unknown\"", word);
+	severity[i] = (uint8_t)(w + 1);
+	return true;
+}
+
+static bool read_severity(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
+{
+	if (!config_setting_is_group(setting))
+		return key_wrong_type(reader, setting, "a group: { NAME = \"SEVERITY\"; ... }");
+	for (int i = 0; i < config_setting_length(setting); i++)
+		if (!read_one_severity(reader, config_setting_get_elem(setting, (unsigned)i), (uint8_t *)base + key->at))
+			return false;
+	return true;
+}
+
+static void write_severity(struct key_writer *writer, const struct key *key, const void *base)
+{
+	const uint8_t *severity = (const uint8_t *)base + key->at;
+
+	key_write_open(writer, key->name, '{');
+	for (size_t i = 0; i < CONF_FINDINGS; i++)
+		if (severity[i])
+			key_write_text(writer, findings[i], severities[severity[i] - 1]);
+	key_write_close(writer, key->name, '{');
+}
+
+static bool put_text(const struct key *key, void *base, const char *text)
+{
+	memcpy((char *)base + key->at, &text, sizeof text);
+	return text != NULL;
+}
+
+static void write_text(struct key_writer *writer, const struct key *key, const void *base)
+{
+	const char *text;
+
+	memcpy(&text, (const char *)base + key->at, sizeof text);
+	if (text)
+		key_write_text(writer, key->name, text);
+}
+
+static bool read_pattern(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
+{
+	const char *text = key_text_value(reader, setting, "a path");
+	struct why why;
+
+	if (text && path_check(text, &why))
+		return key_fail(reader, setting, "%s", why.text);
+	return text && put_text(key, base, key_keep_text(reader, text));
+}
+
+/* The text stays in libconfig's memory, which is given back at the end of reading. */
+static bool read_borrowed(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
+{
+	return put_text(key, base, key_text_value(reader, setting, "a string"));
+}
+
+static bool read_tls(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
+{
+	struct conf_tls *tls = &((struct conf_remote *)base)->tls;
+
+	tls->on = true;
+	if (!key_read(reader, key->table, setting, base))
+		return false;
+	return tls->auth_name || key_fail(reader, setting, "\"auth-name\" is missing: the name that the server's certificate must show");
+}
+
+static void write_tls(struct key_writer *writer, const struct key *key, const void *base)
+{
+	if (((const struct conf_remote *)base)->tls.on)
+		key_group.write(writer, key, base);
+}
+
+static void write_approve(struct key_writer *writer, const struct key *key, const void *base)
+{
+	const struct conf_approve *approve = &((const struct conf_settings *)base)->approve;
+
+	if (approve->command || approve->max_change < 100)
+		key_group.write(writer, key, base);
+}
+
+static bool read_as_group(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
+{
+	return key_read(reader, key->table, setting, base);
+}
+
+static const struct key_kind kind_severity = {read_severity, write_severity}, kind_pattern = {read_pattern, write_text},
+	kind_borrowed = {read_borrowed, write_text}, kind_tls = {read_tls, write_tls}, kind_approve = {read_as_group, write_approve};
+
+/* --- all keys -------------------------------------------------------------------- */
+
+static const char *const log_targets[] = {"stderr", "syslog", NULL};
+static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
+static const char *const sources[] = {"transfer", "file", NULL};
+static const char *const choices[] = {"first", "newest", NULL};
+static const char *const rollbacks[] = {"refuse", "after-expire", "accept", NULL};
+static const char *const zonemds[] = {"off", "check", "require", NULL};
+static const char *const dnssecs[] = {"off", "check", NULL};
+static const char *const ns_modes[] = {"off", "warn", "require", "rewrite", NULL};
+static const char *const catalogs[] = {"off", "consume", "produce", NULL};
+static const char *const actions[] = {"allow", "deny", NULL};
+
+#define S struct conf
+static const struct key log_keys[] = {
+	KEY(S, "target", word_text, server.log_target, .words = log_targets),
+	KEY(S, "level", word_text, server.log_level, .words = log_levels),
+	KEY_LAST
+};
+static const struct key limit_keys[] = {
+	KEY(S, "transfers", number, server.limits.transfers, .min = 1, .max = 65535),
+	KEY(S, "transfers-per-primary", number, server.limits.transfers_per_primary, .min = 1, .max = 65535),
+	KEY(S, "connect", ms, server.limits.connect, .min = 1, .max = WAIT_MAX),
+	KEY(S, "transfer-idle", ms, server.limits.transfer_idle, .min = 1, .max = WAIT_MAX),
+	KEY(S, "transfer-time", ms, server.limits.transfer_time, .min = 1, .max = WAIT_MAX),
+	KEY(S, "tcp-clients", number, server.limits.tcp_clients, .min = 1, .max = 1000000),
+	KEY(S, "tcp-idle", ms, server.limits.tcp_idle, .min = 1, .max = WAIT_MAX),
+	KEY_LAST
+};
+static const struct key rrl_keys[] = {   /* "rate" first: 0 is off */
+	KEY(S, "rate", number, server.rrl.rate, .min = 0, .max = 10000000),
+	KEY(S, "slip", number, server.rrl.slip, .min = 0, .max = 100),
+	KEY(S, "log-only", bool, server.rrl.log_only),
+	KEY_LIST(S, "allow", prefixes, server.rrl.allow, server.rrl.allow_count),
+	KEY_LAST
+};
+static const struct key server_keys[] = {
+	KEY_LIST(S, "listen", addresses, server.listen, server.listen_count, .min = 1, .max = 53),
+	KEY_LIST(S, "listen-tls", addresses, server.listen_tls, server.listen_tls_count, .max = 853, .when = KEY_LATER),
+	KEY(S, "tls-cert", path, server.tls_cert, .when = KEY_LATER),
+	KEY(S, "tls-key", path, server.tls_key, .when = KEY_LATER),
+	KEY(S, "tls-ca", path, server.tls_ca, .when = KEY_LATER),
+	KEY(S, "workers", number, server.workers, .min = 0, .max = 256),
+	KEY(S, "user", string, server.user),
+	KEY(S, "state-dir", path, server.state_dir),
+	KEY(S, "zone-dir", path, server.zone_dir),
+	KEY(S, "control", path, server.control, .max = SOCKET_PATH_MAX),
+	KEY(S, "metrics", address, server.metrics, .max = 9153, .when = KEY_LATER),
+	KEY(S, "identity", string, server.identity),
+	KEY(S, "version", string, server.version),
+	KEY(S, "udp-payload", number, server.udp_payload, .min = 512, .max = 4096),
+	KEY(S, "cookies", bool, server.cookies, .when = KEY_LATER),
+	KEY(S, "cookie-secret-file", path, server.cookie_secret_file, .when = KEY_LATER),
+	KEY_GROUP("rrl", rrl_keys, .when = KEY_LATER),
+	KEY_GROUP("limits", limit_keys),
+	KEY_GROUP("log", log_keys),
+	KEY_LAST
+};
+#undef S
+
+/* A key as it is written; printed too. */
+struct key_text { const uint8_t *name; const char *algorithm, *secret, *secret_file; };
+static const struct key key_keys[] = {
+	KEY(struct key_text, "name", name, name),
+	KEY(struct key_text, "algorithm", string, algorithm),
+	KEY(struct key_text, "secret", borrowed, secret),
+	KEY(struct key_text, "secret-file", path, secret_file),
+	KEY_LAST
+};
+
+#define S struct conf_remote
+static const struct key tls_keys[] = {
+	KEY(S, "auth-name", string, tls.auth_name),
+	KEY(S, "ca", path, tls.ca),
+	KEY_LAST
+};
+#define REMOTE_KEYS(port) { \
+	KEY(S, "name", string, name), \
+	KEY_LIST(S, "address", addresses, addresses, address_count, .min = 1, .max = port), \
+	KEY(S, "key", ref_domain, key, .from = KEYS), \
+	{.name = "tls", .kind = &kind_tls, .table = tls_keys}, \
+	KEY_LAST \
+}
+static const struct key remote_keys[] = REMOTE_KEYS(53), tls_remote_keys[] = REMOTE_KEYS(853);
+#undef S
+
+static const struct key acl_keys[] = {
+	KEY(struct conf_acl, "name", string, name),
+	KEY_LIST(struct conf_acl, "address", prefixes, prefixes, prefix_count),
+	KEY(struct conf_acl, "key", ref_domain, key, .from = KEYS),
+	KEY(struct conf_acl, "action", word_bool, deny, .words = actions),
+	KEY_LAST
+};
+static const struct key provider_keys[] = {
+	KEY(struct conf_provider, "name", string, name),
+	KEY_LIST(struct conf_provider, "ns", names, ns, ns_count, .min = 1),
+	KEY_LAST
+};
+
+#define S struct conf_settings
+static const struct key approve_keys[] = {
+	KEY(S, "command", path, approve.command),
+	KEY(S, "timeout", seconds, approve.timeout, .min = 1, .max = TIME_MAX),
+	KEY(S, "max-change", percent, approve.max_change),
+	KEY_LAST
+};
+static const struct key ns_set_keys[] = {   /* "mode" first */
+	KEY(S, "mode", word, ns_set.mode, .words = ns_modes),
+	KEY_LIST(S, "providers", refs, ns_set.providers, ns_set.provider_count, .from = PROVIDERS),
+	KEY_LIST(S, "names", names, ns_set.names, ns_set.name_count),
+	KEY(S, "ttl", seconds, ns_set.ttl, .max = TIME_MAX),
+	KEY_LAST
+};
+static const struct key check_keys[] = {   /* "every" first: 0 is off */
+	KEY(S, "every", seconds, check.every, .max = TIME_MAX),
+	KEY(S, "lag-warn", seconds, check.lag_warn, .max = TIME_MAX),
+	KEY(S, "lag-crit", seconds, check.lag_crit, .max = TIME_MAX),
+	KEY(S, "ttl-min", seconds, check.ttl_min, .max = TIME_MAX),
+	KEY(S, "expire-warn", seconds, check.expire_warn, .max = TIME_MAX),
+	KEY(S, "expire-crit", seconds, check.expire_crit, .max = TIME_MAX),
+	KEY(S, "sample", number, check.sample, .max = 1000000),
+	KEY(S, "resolver", address, check.resolver, .max = 53),
+	KEY(S, "severity", severity, check.severity),
+	KEY_LAST
+};
+static const struct key settings_keys[] = {
+	KEY_LIST(S, "primaries", refs, primaries, primary_count, .from = REMOTES),
+	KEY(S, "source", word, source, .words = sources),
+	KEY(S, "file", pattern, file),
+	KEY_LIST(S, "allow-notify", refs_of_two, allow_notify, allow_notify_count, .from = REMOTES),
+	KEY_LIST(S, "notify", refs, notify, notify_count, .from = REMOTES),
+	KEY_LIST(S, "allow-transfer", refs_of_two, allow_transfer, allow_transfer_count, .from = REMOTES),
+	KEY(S, "ixfr", bool, ixfr),
+	KEY(S, "refresh-min", seconds, refresh_min, .min = 1, .max = TIME_MAX),
+	KEY(S, "refresh-max", seconds, refresh_max, .min = 1, .max = TIME_MAX),
+	KEY(S, "retry-min", seconds, retry_min, .min = 1, .max = TIME_MAX),
+	KEY(S, "retry-max", seconds, retry_max, .min = 1, .max = TIME_MAX),
+	KEY(S, "expire-min", seconds, expire_min, .max = TIME_MAX),
+	KEY(S, "expire-max", seconds, expire_max, .min = 1, .max = TIME_MAX),
+	KEY(S, "max-zone-size", size, max_zone_size, .max = INT64_MAX),
+	KEY(S, "max-records", number64, max_records, .max = INT64_MAX),
+	KEY(S, "zonefile-sync", seconds_or_never, zonefile_sync, .min = -1, .max = TIME_MAX),
+	KEY(S, "primary-choice", word, primary_choice, .words = choices),
+	KEY(S, "rollback", word, rollback, .words = rollbacks),
+	KEY(S, "zonemd", word, zonemd, .words = zonemds, .when = KEY_LATER),
+	KEY(S, "dnssec", word_bool, dnssec_check, .words = dnssecs, .when = KEY_LATER),
+	{.name = "approve", .kind = &kind_approve, .table = approve_keys, .when = KEY_LATER},
+	KEY_GROUP("ns-set", ns_set_keys, .when = KEY_LATER),
+	KEY_GROUP("check", check_keys, .when = KEY_LATER),
+	KEY(S, "catalog", word, catalog, .words = catalogs, .when = KEY_LATER),
+	KEY(S, "catalog-template", string, catalog_template, .when = KEY_LATER),
+	KEY(S, "catalog-zone", name, catalog_zone, .when = KEY_LATER),
+	KEY_LAST
+};
+#undef S
+
+static const struct key template_keys[] = {
+	KEY(struct conf_template, "name", string, name),
+	{.name = "", .kind = &key_group, .at = offsetof(struct conf_template, given), .table = settings_keys},
+	KEY_LAST
+};
+struct zone_text { const uint8_t *name; const char *template_name; struct conf_settings set; };
+static const struct key zone_keys[] = {
+	KEY(struct zone_text, "name", name, name),
+	KEY(struct zone_text, "template", string, template_name),
+	{.name = "", .kind = &key_group, .at = offsetof(struct zone_text, set), .table = settings_keys},
+	KEY_LAST
+};
+struct list_text { const char *file, *template_name; };
+static const struct key list_keys[] = {
+	KEY(struct list_text, "file", path, file),
+	KEY(struct list_text, "template", string, template_name),
+	KEY_LAST
+};
+
+/* --- the server ------------------------------------------------------------------ */
+
+static const struct conf_settings default_settings = {
+	.file = "%s.zone", .ixfr = true,
+	.refresh_min = 2, .refresh_max = 4 * 604800, .retry_min = 1, .retry_max = 2 * 604800, .expire_max = 4 * 604800,
+	.max_zone_size = 1 << 30, .zonefile_sync = 60, .rollback = CONF_AFTER_EXPIRE, .zonemd = CONF_ZONEMD_CHECK,
+	.approve = {.timeout = 300, .max_change = 100},
+	.check = {.lag_warn = 300, .lag_crit = 3600, .ttl_min = 3600, .expire_warn = 259200, .expire_crit = 86400, .sample = 20},
+};
+
+const char *conf_default_path(void)
+{
+	return SYSCONFDIR "/lockstep/lockstep.conf";
+}
+
+static unsigned count_processors(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
+		return (unsigned)CPU_COUNT(&set);
+	return 1;
+}
+
+static void server_defaults(struct conf *conf)
+{
+	conf->server.state_dir = LOCALSTATEDIR "/lib/lockstep";
+	conf->server.control = RUNSTATEDIR "/lockstep/control.sock";
+	conf->server.log_target = "stderr";
+	conf->server.log_level = "info";
+	conf->server.udp_payload = 1232;
+	conf->server.cookies = true;
+	conf->server.rrl.slip = 2;
+	conf->server.limits.transfers = 64;
+	conf->server.limits.transfers_per_primary = 8;
+	conf->server.limits.connect = 5000;
+	conf->server.limits.transfer_idle = 30000;
+	conf->server.limits.transfer_time = 7200000;
+	conf->server.limits.tcp_clients = 1000;
+	conf->server.limits.tcp_idle = 10000;
+}
+
+static bool listen_everywhere(struct reading *r)
+{
+	struct net_addr all[2];
+
+	net_addr_parse(&all[0], "0.0.0.0", 53, NULL);
+	net_addr_parse(&all[1], "::", 53, NULL);
+	r->conf->server.listen_all = true;
+	r->conf->server.listen = key_keep(&r->reader, all, sizeof all);
+	r->conf->server.listen_count = 2;
+	return r->conf->server.listen;
+}
+
+static bool read_server(struct reading *r)
+{
+	const config_setting_t *group = config_setting_get_member(config_root_setting(&r->file), "server");
+	struct conf *conf = r->conf;
+
+	server_defaults(conf);
+	if (group && !key_read(&r->reader, server_keys, group, conf))
+		return false;
+	if (!conf->server.listen && !listen_everywhere(r))
+		return false;
+	if (!conf->server.workers)
+		conf->server.workers = count_processors();
+	if (!conf->server.zone_dir)
+		conf->server.zone_dir = arena_printf(&conf->arena, "%s/zones", conf->server.state_dir);
+	return conf->server.zone_dir || key_no_memory(&r->reader);
+}
+
+/* --- sections that are lists ----------------------------------------------------- */
+
+static bool warn(struct reading *r, const config_setting_t *setting, const char *what)
+{
+	const char **list = reallocarray(r->warnings, r->warning_count + 1, sizeof *list), *file;
+	char place[128];
+	unsigned line;
+
+	if (!list)
+		return key_no_memory(&r->reader);
+	r->warnings = list;
+	key_place(setting, place);
+	source_where(&r->source, config_setting_source_line(setting), &file, &line);
+	list[r->warning_count] = arena_printf(&r->conf->arena, "%s:%u: %s: %s", file, line, place, what);
+	return list[r->warning_count++] || key_no_memory(&r->reader);
+}
+
+/* The section's list, NULL if there is none or (with an error) if it is none; `*n`: its length. */
+static const config_setting_t *section_list(struct reading *r, const char *name, size_t *n)
+{
+	const config_setting_t *list = config_setting_get_member(config_root_setting(&r->file), name);
+
+	*n = 0;
+	if (!list)
+		return NULL;
+	if (!config_setting_is_list(list) && !(config_setting_is_array(list) && config_setting_length(list) == 0)) {
+		key_wrong_type(&r->reader, list, "a list of groups: ( { ... }, { ... } )");
+		return NULL;
+	}
+	*n = (size_t)config_setting_length(list);
+	return list;
+}
+
+/* Reads one element into `item`, zeroed, and gives the name under which others find it. */
+typedef bool read_item(struct reading *, const config_setting_t *, void *item, const char **name);
+
+static bool read_section(struct reading *r, const char *section, size_t size, read_item *read, struct ref_index *index,
+	const void **items, size_t *count)
+{
+	size_t n;
+	const config_setting_t *list = section_list(r, section, &n);
+	char *all = arena_zero(&r->conf->arena, n * size + 1);
+
+	if (r->reader.err || (!all && !key_no_memory(&r->reader)) || !ref_begin(&r->reader, index, n))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		const config_setting_t *element = config_setting_get_elem(list, (unsigned)i);
+		const char *name = NULL;
+
+		if (!read(r, element, all + i * size, &name))
+			return false;
+		if (!name)
+			return key_fail(&r->reader, element, "\"name\" is missing");
+		ref_add(index, name, all + i * size, element);
+	}
+	*items = all;
+	*count = n;
+	return ref_end(&r->reader, index);
+}
+
+static const config_setting_t *member_or(const config_setting_t *group, const char *name)
+{
+	const config_setting_t *member = config_setting_get_member(group, name);
+
+	return member ? member : group;
+}
+
+/* The file's content without white space at its ends, to be freed by file_bytes_release. */
+static const char *read_secret_file(struct reading *r, const config_setting_t *setting, const char *path, struct file_bytes *file)
+{
+	struct why why;
+	struct stat st;
+	char *text;
+
+	if (file_read(path, SECRET_FILE_MAX, file, &why)) {
+		key_fail(&r->reader, setting, "%s", why.text);
+		return NULL;
+	}
+	if (stat(path, &st) == 0 && (st.st_mode & S_IROTH) && !warn(r, setting, "everybody on this machine may read the secret"))
+		return NULL;
+	text = file->bytes;
+	while (file->length && strchr(" \t\r\n", text[file->length - 1]))
+		text[--file->length] = 0;
+	return text + strspn(text, " \t\r\n");
+}
+
+static bool parse_key(struct reading *r, const config_setting_t *group, const struct key_text *text, struct tsig_key *key)
+{
+	static const char some_secret[] = "c29tZSBzZWNyZXQgdGhhdCBpcyBsb25nIGVub3VnaCBmb3IgYWxs";
+	const config_setting_t *secret_setting = member_or(group, text->secret ? "secret" : "secret-file");
+	char name[NAME_TEXT_SIZE];
+	struct file_bytes file = {0};
+	const char *secret = text->secret;
+	struct why why = {""};
+	bool fine = false;
+
+	name_text(text->name, name);
+	if (tsig_key_parse(key, name, text->algorithm, some_secret, &why))
+		return key_fail(&r->reader, member_or(group, "algorithm"), "%s", why.text);
+	if (!secret)
+		secret = read_secret_file(r, secret_setting, text->secret_file, &file);
+	if (secret && !*secret)
+		key_fail(&r->reader, secret_setting, "the secret is empty");
+	else if (secret && tsig_key_parse(key, name, text->algorithm, secret, &why))
+		key_fail(&r->reader, secret_setting, "%s", why.text);
+	else if (secret)
+		fine = true;
+	if (file.bytes)
+		explicit_bzero(file.bytes, file.length);
+	file_bytes_release(&file);
+	return fine;
+}
+
+static bool read_key(struct reading *r, const config_setting_t *group, void *item, const char **name)
+{
+	struct key_text text = {.algorithm = "hmac-sha256"};
+	char printed[NAME_TEXT_SIZE];
+
+	if (!key_read(&r->reader, key_keys, group, &text))
+		return false;
+	if (!text.name)
+		return true;
+	if (!text.secret == !text.secret_file)
+		return key_fail(&r->reader, group, text.secret ? "both \"secret\" and \"secret-file\" are given"
+			: "\"secret\" or \"secret-file\" is missing");
+	*name = key_keep_text(&r->reader, name_text(text.name, printed));
+	((const char **)(void *)r->conf->key_files)[config_setting_index(group)] = text.secret_file;
+	return *name && parse_key(r, group, &text, item);
+}
+
+static bool read_remote(struct reading *r, const config_setting_t *group, void *item, const char **name)
+{
+	struct conf_remote *remote = item;
+	const config_setting_t *tls = config_setting_is_group(group) ? config_setting_get_member(group, "tls") : NULL;
+
+	if (!key_read(&r->reader, tls ? tls_remote_keys : remote_keys, group, remote))
+		return false;
+	if (!remote->address_count)
+		return key_fail(&r->reader, group, "\"address\" is missing");
+	*name = remote->name;
+	return !tls || warn(r, tls, "there are no transfers over TLS in this version; this remote is not asked without it");
+}
+
+static bool read_acl(struct reading *r, const config_setting_t *group, void *item, const char **name)
+{
+	struct conf_acl *acl = item;
+
+	if (!key_read(&r->reader, acl_keys, group, acl))
+		return false;
+	*name = acl->name;
+	return true;
+}
+
+static bool read_provider(struct reading *r, const config_setting_t *group, void *item, const char **name)
+{
+	struct conf_provider *provider = item;
+
+	if (!key_read(&r->reader, provider_keys, group, provider))
+		return false;
+	if (!provider->ns_count)
+		return key_fail(&r->reader, group, "\"ns\" is missing");
+	*name = provider->name;
+	return true;
+}
+
+/* --- settings of zones ----------------------------------------------------------- */
+
+static bool check_clamp(struct reading *r, const config_setting_t *group, const char *low, uint32_t min, const char *high,
+	uint32_t max)
+{
+	if (min <= max)
+		return true;
+	return key_fail(&r->reader, config_setting_get_member(group, low) ? config_setting_get_member(group, low)
+		: member_or(group, high), "%s (%u s) is more than %s (%u s)", low, min, high, max);
+}
+
+static bool check_settings(struct reading *r, const config_setting_t *group, const struct conf_settings *set)
+{
+	const struct conf_ns_set *ns = &set->ns_set;
+
+	if (set->approve.max_change == 100 && !set->approve.command && config_setting_get_member(group, "approve"))
+		return key_fail(&r->reader, config_setting_get_member(group, "approve"), "\"command\" or \"max-change\" is missing");
+	if (ns->mode != CONF_NS_OFF && !ns->provider_count && !ns->name_count)
+		return key_fail(&r->reader, member_or(group, "ns-set"), "\"providers\" or \"names\" is missing");
+	return check_clamp(r, group, "refresh-min", set->refresh_min, "refresh-max", set->refresh_max)
+		&& check_clamp(r, group, "retry-min", set->retry_min, "retry-max", set->retry_max)
+		&& check_clamp(r, group, "expire-min", set->expire_min, "expire-max", set->expire_max)
+		&& check_clamp(r, group, "lag-warn", set->check.lag_warn, "lag-crit", set->check.lag_crit)
+		&& check_clamp(r, group, "expire-crit", set->check.expire_crit, "expire-warn", set->check.expire_warn);
+}
+
+/* The primaries, as who may notify. */
+static bool notify_by_primaries(struct reading *r, struct conf_settings *set)
+{
+	struct conf_peer *peers = calloc(set->primary_count + 1, sizeof *peers);
+
+	if (!peers)
+		return key_no_memory(&r->reader);
+	for (size_t i = 0; i < set->primary_count; i++)
+		peers[i].remote = set->primaries[i];
+	set->allow_notify = key_keep(&r->reader, peers, set->primary_count * sizeof *peers);
+	set->allow_notify_count = set->primary_count;
+	free(peers);
+	return set->allow_notify;
+}
+
+/* What follows from what is given; the one copy of the result, or NULL. */
+static const struct conf_settings *fill_settings(struct reading *r, const struct conf_settings *given)
+{
+	struct conf_settings set;
+
+	memcpy(&set, given, sizeof set);   /* the padding too, for equal ones to be one */
+	if (set.source == CONF_FILE)
+		set.primary_count = 0;
+	if (!set.allow_notify && !notify_by_primaries(r, &set))
+		return NULL;
+	return key_keep(&r->reader, &set, sizeof set);
+}
+
+static bool read_template(struct reading *r, const config_setting_t *group, void *item, const char **name)
+{
+	struct conf_template *template = item;
+
+	memcpy(&template->given, &r->defaults, sizeof template->given);
+	if (!key_read(&r->reader, template_keys, group, template) || !check_settings(r, group, &template->given))
+		return false;
+	template->set = fill_settings(r, &template->given);
+	*name = template->name;
+	return template->set;
+}
+
+/* --- zones ----------------------------------------------------------------------- */
+
+/* The template that a group names, else the default one, else NULL. False: there is no such. */
+static bool find_template(struct reading *r, const config_setting_t *group, const struct conf_template **template)
+{
+	const config_setting_t *named = config_setting_is_group(group) ? config_setting_get_member(group, "template") : NULL;
+
+	*template = named ? ref_resolve(&r->reader, &r->indices[TEMPLATES], named) : r->default_template;
+	return !named || *template;
+}
+
+static bool add_entry(struct reading *r, const struct entry *entry)
+{
+	if (r->entry_count == r->entry_size) {
+		size_t size = r->entry_size * 2 + 64;
+		struct entry *entries = reallocarray(r->entries, size, sizeof *entries);
+
+		if (!entries)
+			return key_no_memory(&r->reader);
+		r->entries = entries;
+		r->entry_size = size;
+	}
+	r->entries[r->entry_count] = *entry;
+	r->entries[r->entry_count].number = r->entry_count;
+	r->entry_count++;
+	return true;
+}
+
+static bool fail_at(struct reading *r, const char *file, unsigned line, const char *what)
+{
+	if (!r->reader.err)
+		r->reader.err = err_why(r->reader.why, ERR_CONF, "%s:%u: %s", file, line, what);
+	return false;
+}
+
+/* A zone that is pulled must have somebody to pull it from. */
+static bool has_primaries(const struct conf_settings *set)
+{
+	return set->source == CONF_FILE || set->primary_count || set->catalog == CONF_CATALOG_PRODUCE;
+}
+
+static bool zone_settings(struct reading *r, const config_setting_t *group, const struct conf_template *template,
+	struct zone_text *text, const struct conf_settings **set)
+{
+	int own = config_setting_length(group) - 1 - (config_setting_get_member(group, "template") != NULL);
+
+	if (own == 0 && config_setting_get_member(group, "name")) {
+		*set = template ? template->set : r->default_set;
+		return key_read(&r->reader, zone_keys, group, text);
+	}
+	memcpy(&text->set, template ? &template->given : &r->defaults, sizeof text->set);
+	if (!key_read(&r->reader, zone_keys, group, text) || !check_settings(r, group, &text->set))
+		return false;
+	*set = fill_settings(r, &text->set);
+	return *set;
+}
+
+static bool read_zone(struct reading *r, const config_setting_t *group)
+{
+	const struct conf_template *template;
+	struct zone_text text = {0};
+	struct entry entry = {0};
+	char name[NAME_TEXT_SIZE];
+
+	if (!config_setting_is_group(group))
+		return key_wrong_type(&r->reader, group, "a group: { name = \"...\"; }");
+	if (!find_template(r, group, &template) || !zone_settings(r, group, template, &text, &entry.zone.set))
+		return false;
+	if (!text.name)
+		return key_fail(&r->reader, group, "\"name\" is missing");
+	if (!has_primaries(entry.zone.set))
+		return key_fail(&r->reader, member_or(group, "primaries"), "primaries: the zone \"%.100s\" has none: name one, "
+			"or say source = \"file\"", name_text(text.name, name));
+	entry.zone.name = text.name;
+	entry.zone.template_name = template ? template->name : NULL;
+	source_where(&r->source, config_setting_source_line(group), &entry.file, &entry.line);
+	return add_entry(r, &entry);
+}
+
+static bool read_list_line(struct reading *r, const char *text, size_t n, struct entry *entry)
+{
+	const char *hash = memchr(text, '#', n);
+	uint8_t name[NAME_SIZE];
+	struct why why;
+
+	if (hash)
+		n = (size_t)(hash - text);
+	while (n && strchr(" \t\r", text[n - 1]))
+		n--;
+	while (n && strchr(" \t\r", *text)) {
+		text++;
+		n--;
+	}
+	if (!n)
+		return true;
+	if (name_parse(text, n, NULL, name, &why))
+		return fail_at(r, entry->file, entry->line, why.text);
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)text[i] <= ' ' || text[i] == 0x7f)
+			return fail_at(r, entry->file, entry->line, "one name a line: white space or a control character in it");
+	entry->zone.name = arena_dup(&r->conf->arena, name, name_lower(name, name));
+	return entry->zone.name ? add_entry(r, entry) : key_no_memory(&r->reader);
+}
+
+static bool read_zone_list(struct reading *r, const config_setting_t *group)
+{
+	const struct conf_template *template;
+	struct list_text text = {0};
+	struct entry entry = {0};
+	struct file_bytes file;
+	struct why why;
+	bool fine = true;
+
+	if (!key_read(&r->reader, list_keys, group, &text) || !find_template(r, group, &template))
+		return false;
+	if (!text.file)
+		return key_fail(&r->reader, group, "\"file\" is missing");
+	entry.zone.template_name = template ? template->name : NULL;
+	entry.zone.set = template ? template->set : r->default_set;
+	entry.file = text.file;
+	if (!has_primaries(entry.zone.set))
+		return key_fail(&r->reader, group, "primaries: the template \"%.80s\" has none",
+			template ? template->name : "default");
+	if (file_read(text.file, 0, &file, &why))
+		return key_fail(&r->reader, config_setting_get_member(group, "file"), "%s", why.text);
+	for (const char *at = file.bytes, *end = at + file.length; fine && at < end;) {
+		const char *stop = memchr(at, '\n', (size_t)(end - at));
+
+		entry.line++;
+		stop = stop ? stop : end;
+		fine = read_list_line(r, at, (size_t)(stop - at), &entry);
+		at = stop + 1;
+	}
+	file_bytes_release(&file);
+	return fine;
+}
+
+static bool each_in_section(struct reading *r, const char *section, bool (*read)(struct reading *, const config_setting_t *))
+{
+	size_t n;
+	const config_setting_t *list = section_list(r, section, &n);
+
+	for (size_t i = 0; !r->reader.err && i < n; i++)
+		read(r, config_setting_get_elem(list, (unsigned)i));
+	return !r->reader.err;
+}
+
+static int by_zone_name(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+	int order = name_compare(x->zone.name, y->zone.name);
+
+	return order ? order : (x->number > y->number) - (x->number < y->number);
+}
+
+static bool sort_zones(struct reading *r)
+{
+	struct conf_zone *zones = arena_alloc(&r->conf->arena, r->entry_count * sizeof *zones);
+	char name[NAME_TEXT_SIZE], what[WHY_MAX];
+
+	if (!zones)
+		return key_no_memory(&r->reader);
+	if (r->entry_count)
+		qsort(r->entries, r->entry_count, sizeof *r->entries, by_zone_name);
+	for (size_t i = 0; i < r->entry_count; i++) {
+		const struct entry *entry = &r->entries[i];
+
+		zones[i] = entry->zone;
+		if (i == 0 || !name_equal(entry[-1].zone.name, entry->zone.name))
+			continue;
+		snprintf(what, sizeof what, "zones: the zone \"%.100s\" is here a second time (the first: %.120s:%u)",
+			name_text(entry->zone.name, name), entry[-1].file, entry[-1].line);
+		return fail_at(r, entry->file, entry->line, what);
+	}
+	r->conf->zones = zones;
+	r->conf->zone_count = r->entry_count;
+	return true;
+}
+
+/* --- checks of the whole --------------------------------------------------------- */
+
+static bool one_pattern_for_all(const struct reading *r)
+{
+	for (size_t i = 1; i < r->entry_count; i++)
+		if (r->entries[i].zone.set->file != r->entries[0].zone.set->file)
+			return false;
+	return r->entry_count < 2 || path_is_per_zone(r->entries[0].zone.set->file);
+}
+
+struct used_path { char *path; const struct entry *entry; };
+
+static int by_path(const void *a, const void *b)
+{
+	const struct used_path *x = a, *y = b;
+	int order = strcmp(x->path, y->path);
+
+	return order ? order : (x->entry > y->entry) - (x->entry < y->entry);
+}
+
+/* Two zones that are written to one file would destroy each other's; two that are only read from it may share it. */
+static bool compare_paths(struct reading *r, struct used_path *used)
+{
+	char name[NAME_TEXT_SIZE], what[WHY_MAX];
+
+	qsort(used, r->entry_count, sizeof *used, by_path);
+	for (size_t i = 1; i < r->entry_count; i++) {
+		const struct entry *one = used[i - 1].entry, *two = used[i].entry;
+
+		if (strcmp(used[i - 1].path, used[i].path) != 0
+			|| (one->zone.set->source == CONF_FILE && two->zone.set->source == CONF_FILE))
+			continue;
+		snprintf(what, sizeof what, "file: \"%.120s\" is the file of the zone \"%.80s\" too",
+			used[i].path, name_text(one->zone.name, name));
+		return fail_at(r, two->file, two->line, what);
+	}
+	return true;
+}
+
+static bool check_paths(struct reading *r)
+{
+	struct used_path *used;
+	char path[PATH_MAX];
+	bool fine = true;
+
+	if (one_pattern_for_all(r))
+		return true;
+	used = calloc(r->entry_count, sizeof *used);
+	if (!used)
+		return key_no_memory(&r->reader);
+	for (size_t i = 0; fine && i < r->entry_count; i++) {
+		const struct entry *entry = &r->entries[i];
+
+		if (!conf_zone_path(r->conf, entry->zone.set, entry->zone.name, path, sizeof path))
+			fine = fail_at(r, entry->file, entry->line, "file: the path is too long");
+		else if (!(used[i].path = strdup(path)))
+			fine = key_no_memory(&r->reader);
+		used[i].entry = entry;
+	}
+	fine = fine && compare_paths(r, used);
+	for (size_t i = 0; i < r->entry_count; i++)
+		free(used[i].path);
+	free(used);
+	return fine;
+}
+
+static bool check_catalogs(struct reading *r)
+{
+	for (size_t i = 0; i < r->entry_count; i++) {
+		const struct entry *entry = &r->entries[i];
+		const struct conf_settings *set = entry->zone.set;
+		const char *template = set->catalog_template ? set->catalog_template : "default";
+		const struct conf_zone *zone = set->catalog_zone ? conf_find_zone(r->conf, set->catalog_zone) : NULL;
+		char name[NAME_TEXT_SIZE], what[WHY_MAX];
+
+		if (set->catalog == CONF_CATALOG_CONSUME && !ref_find(&r->indices[TEMPLATES], template)) {
+			snprintf(what, sizeof what, "catalog-template: there is no template \"%.80s\"", template);
+			return fail_at(r, entry->file, entry->line, what);
+		}
+		if (set->catalog_zone && (!zone || zone->set->catalog != CONF_CATALOG_PRODUCE)) {
+			snprintf(what, sizeof what, "catalog-zone: there is no zone \"%.100s\" with catalog = \"produce\"",
+				name_text(set->catalog_zone, name));
+			return fail_at(r, entry->file, entry->line, what);
+		}
+	}
+	return true;
+}
+
+/* --- reading --------------------------------------------------------------------- */
+
+static const char *const sections[] = {"server", "keys", "remotes", "providers", "acls", "templates", "zones", "zone-lists", NULL};
+
+static bool check_sections(struct reading *r)
+{
+	const config_setting_t *root = config_root_setting(&r->file);
+	char hint[128];
+
+	for (int i = 0; i < config_setting_length(root); i++) {
+		const config_setting_t *setting = config_setting_get_elem(root, (unsigned)i);
+		const char *const *known = sections;
+
+		while (*known && strcmp(*known, config_setting_name(setting)) != 0)
+			known++;
+		if (!*known)
+			return key_fail(&r->reader, setting, "there is no such key%s",
+				key_hint(config_setting_name(setting), sections, hint));
+	}
+	return true;
+}
+
+static bool read_keys(struct reading *r)
+{
+	size_t n;
+
+	section_list(r, "keys", &n);
+	r->conf->key_files = arena_zero(&r->conf->arena, (n + 1) * sizeof *r->conf->key_files);
+	if (!r->conf->key_files)
+		return key_no_memory(&r->reader);
+	return read_section(r, "keys", sizeof(struct tsig_key), read_key, &r->indices[KEYS],
+		(const void **)&r->conf->keys, &r->conf->key_count);
+}
+
+/* Each section after those that it may refer to. */
+static bool read_sections(struct reading *r)
+{
+	struct conf *conf = r->conf;
+	struct ref_index *indices = r->indices;
+
+	if (!check_sections(r) || !read_server(r) || !read_keys(r)
+		|| !read_section(r, "remotes", sizeof(struct conf_remote), read_remote, &indices[REMOTES],
+			(const void **)&conf->remotes, &conf->remote_count)
+		|| !read_section(r, "acls", sizeof(struct conf_acl), read_acl, &indices[ACLS],
+			(const void **)&conf->acls, &conf->acl_count)
+		|| !read_section(r, "providers", sizeof(struct conf_provider), read_provider, &indices[PROVIDERS],
+			(const void **)&conf->providers, &conf->provider_count)
+		|| !read_section(r, "templates", sizeof(struct conf_template), read_template, &indices[TEMPLATES],
+			(const void **)&conf->templates, &conf->template_count))
+		return false;
+	r->default_template = ref_find(&indices[TEMPLATES], "default");
+	r->default_set = fill_settings(r, &r->defaults);
+	return r->default_set && each_in_section(r, "zones", read_zone) && each_in_section(r, "zone-lists", read_zone_list)
+		&& sort_zones(r) && check_paths(r) && check_catalogs(r);
+}
+
+/* The directory of the configuration file, absolute. */
+static const char *directory_of(struct arena *arena, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	int n = slash ? (int)(slash - path) : 0;
+	char here[PATH_MAX];
+
+	if (*path == '/')
+		return arena_printf(arena, "%.*s", n ? n : 1, path);
+	if (!getcwd(here, sizeof here))
+		return NULL;
+	return arena_printf(arena, "%s%s%.*s", here, n ? "/" : "", n, path);
+}
+
+static bool parse_file(struct reading *r, const char *path)
+{
+	const char *file;
+	char word[64];
+	unsigned line;
+
+	r->reader.err = source_read(&r->source, path, r->reader.dir, r->reader.why);
+	if (r->reader.err)
+		return false;
+	if (config_read_string(&r->file, r->source.text))
+		return true;
+	source_where(&r->source, (unsigned)config_error_line(&r->file), &file, &line);
+	source_word(&r->source, (unsigned)config_error_line(&r->file), word);
+	r->reader.err = err_why(r->reader.why, ERR_CONF, "%s:%u: %s%s%s", file, line, word, *word ? ": " : "",
+		config_error_text(&r->file));
+	return false;
+}
+
+/* What was collected on the side goes into the configuration. */
+static bool keep_notes(struct reading *r)
+{
+	struct conf *conf = r->conf;
+
+	conf->unused_keys = arena_dup(&conf->arena, r->reader.later, r->reader.later_count * sizeof *r->reader.later);
+	conf->unused_key_count = r->reader.later_count;
+	conf->warnings = arena_dup(&conf->arena, r->warnings, r->warning_count * sizeof *r->warnings);
+	conf->warning_count = r->warning_count;
+	return (conf->unused_keys && conf->warnings) || key_no_memory(&r->reader);
+}
+
+static void init_reading(struct reading *r, struct conf *conf, struct why *why)
+{
+	static const char *const what[INDICES] = {"key", "remote", "acl", "provider", "template"};
+
+	r->conf = conf;
+	r->reader = (struct key_reader){.arena = &conf->arena, .source = &r->source, .owner = r->indices, .why = why};
+	for (int i = 0; i < INDICES; i++)
+		r->indices[i].what = what[i];
+	memcpy(&r->defaults, &default_settings, sizeof r->defaults);
+	config_init(&r->file);
+}
+
+static void release_reading(struct reading *r)
+{
+	for (int i = 0; i < INDICES; i++)
+		ref_release(&r->indices[i]);
+	config_destroy(&r->file);
+	source_release(&r->source);
+	key_reader_release(&r->reader);
+	free(r->warnings);
+	free(r->entries);
+}
+
+struct conf *conf_read(const char *path, struct why *why)
+{
+	struct conf *conf = calloc(1, sizeof *conf);
+	struct reading r = {0};
+	bool fine;
+
+	if (!conf) {
+		err_why(why, ERR_NOMEM, "%s: out of memory", path);
+		return NULL;
+	}
+	init_reading(&r, conf, why);
+	conf->path = arena_strdup(&conf->arena, path);
+	r.reader.dir = directory_of(&conf->arena, path);
+	fine = (conf->path && r.reader.dir) || key_no_memory(&r.reader);
+	fine = fine && key_reader_init(&r.reader) && (r.defaults.file = key_keep_text(&r.reader, r.defaults.file)) && parse_file(&r, path) && read_sections(&r) && keep_notes(&r);
+	release_reading(&r);
+	if (fine)
+		return conf;
+	conf_free(conf);
+	return NULL;
+}
+
+void conf_free(struct conf *conf)
+{
+	if (!conf)
+		return;
+	if (conf->key_count)
+		explicit_bzero((void *)(uintptr_t)conf->keys, conf->key_count * sizeof *conf->keys);
+	arena_release(&conf->arena);
+	free(conf);
+}
+
+/* --- asking ---------------------------------------------------------------------- */
+
+bool conf_zone_path(const struct conf *conf, const struct conf_settings *set, const uint8_t *zone, char *out, size_t size)
+{
+	const char *dir = *set->file == '/' ? "" : conf->server.zone_dir;
+	int n = snprintf(out, size, "%s%s", dir, *dir ? "/" : "");
+
+	return n >= 0 && (size_t)n < size && path_expand(set->file, zone, out, size);
+}
+
+const struct conf_zone *conf_find_zone(const struct conf *conf, const uint8_t *name)
+{
+	size_t low = 0, high = conf->zone_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = name_compare(name, conf->zones[middle].name);
+
+		if (order == 0)
+			return &conf->zones[middle];
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
+const struct conf_remote *conf_find_remote(const struct conf *conf, const char *name)
+{
+	for (size_t i = 0; i < conf->remote_count; i++)
+		if (strcmp(conf->remotes[i].name, name) == 0)
+			return &conf->remotes[i];
+	return NULL;
+}
+
+bool conf_time(const char *text, int64_t *ms)
+{
+	return kind_parse_time(text, ms);
+}
+
+bool conf_size(const char *text, uint64_t *bytes)
+{
+	return kind_parse_size(text, bytes);
+}
+
+/* --- printing -------------------------------------------------------------------- */
+
+static void write_keys(struct key_writer *writer, const struct conf *conf)
+{
+	key_write_open(writer, "keys", '(');
+	for (size_t i = 0; i < conf->key_count; i++) {
+		char algorithm[32];
+		struct key_text text = {conf->keys[i].name, tsig_algorithm_text(&conf->keys[i], algorithm),
+			conf->key_files[i] ? NULL : "(secret)", conf->key_files[i]};
+
+		key_write_open(writer, NULL, '{');
+		key_write(writer, key_keys, &text);
+		key_write_close(writer, NULL, '{');
+	}
+	key_write_close(writer, "keys", '(');
+}
+
+static void write_section(struct key_writer *writer, const char *name, const struct key *table, const void *items, size_t count,
+	size_t size)
+{
+	key_write_open(writer, name, '(');
+	for (size_t i = 0; i < count; i++) {
+		key_write_open(writer, NULL, '{');
+		key_write(writer, table, (const char *)items + i * size);
+		key_write_close(writer, NULL, '{');
+	}
+	key_write_close(writer, name, '(');
+}
+
+static void write_zones(struct key_writer *writer, const struct conf *conf)
+{
+	key_write_open(writer, "zones", '(');
+	for (size_t i = 0; i < conf->zone_count; i++) {
+		struct zone_text text = {conf->zones[i].name, conf->zones[i].template_name, *conf->zones[i].set};
+
+		key_write_open(writer, NULL, '{');
+		key_write(writer, zone_keys, &text);
+		key_write_close(writer, NULL, '{');
+	}
+	key_write_close(writer, "zones", '(');
+}
+
+static void write_conf(struct key_writer *writer, const struct conf *conf)
+{
+	key_write_open(writer, "server", '{');
+	key_write(writer, server_keys, conf);
+	key_write_close(writer, "server", '{');
+	write_keys(writer, conf);
+	write_section(writer, "remotes", remote_keys, conf->remotes, conf->remote_count, sizeof *conf->remotes);
+	write_section(writer, "acls", acl_keys, conf->acls, conf->acl_count, sizeof *conf->acls);
+	write_section(writer, "providers", provider_keys, conf->providers, conf->provider_count, sizeof *conf->providers);
+	write_section(writer, "templates", template_keys, conf->templates, conf->template_count, sizeof *conf->templates);
+	write_zones(writer, conf);
+}
+
+static char *print(const struct conf *conf, bool json)
+{
+	char *text = NULL;
+	size_t length;
+	struct key_writer writer = {.out = open_memstream(&text, &length), .json = json, .first = true};
+
+	if (!writer.out)
+		return NULL;
+	if (json)
+		key_write_open(&writer, NULL, '{');
+	write_conf(&writer, conf);
+	if (json)
+		key_write_close(&writer, NULL, '{');
+	putc('\n', writer.out);
+	if (fclose(writer.out) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+char *conf_text(const struct conf *conf)
+{
+	return print(conf, false);
+}
+
+char *conf_json(const struct conf *conf)
+{
+	return print(conf, true);
+}

@@ -1,0 +1,97 @@
+/* run/key: a group of the configuration file, read into a struct and printed from it by one table of its keys.
+ * It knows libconfig and how to say what is wrong where. The kinds of values are in run/kind, the keys in run/conf.
+ * Everything read lies in the reader's arena, equal things once, so that equal structs are equal octets.
+ */
+#ifndef RUN_KEY_H
+#define RUN_KEY_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "run/source.h"
+
+#include <libconfig.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct key;
+struct key_reader;
+struct key_writer;
+
+/* How a value is read and printed. `read` checks the value and stores it in the field, or calls key_fail. `write` prints
+ * name and value, or nothing where there is none. */
+struct key_kind {
+	bool (*read)(struct key_reader *, const struct key *, const config_setting_t *, void *base);
+	void (*write)(struct key_writer *, const struct key *, const void *base);
+};
+
+enum key_when { KEY_NOW, KEY_LATER /* no effect in this version: reported unless it says "off" */ };
+
+struct key {
+	const char *name;            /* NULL: the end of the table; "": a table in the same group (key_group) */
+	const struct key_kind *kind;
+	size_t at, count_at;         /* offsets in the struct; the second for lists */
+	int64_t min, max;            /* numbers, times in seconds, sizes; lists: min is the fewest; addresses: max is the default port */
+	const char *const *words;    /* what is allowed, NULL at the end */
+	const struct key *table;     /* of a group */
+	size_t from;                 /* run/ref: which index */
+	enum key_when when;
+};
+
+extern const struct key_kind key_group;   /* a struct within the struct; `table` */
+
+struct key_reader {
+	struct arena *arena;
+	const struct source *source;
+	const char *dir;             /* what relative paths are relative to; absolute */
+	void *owner;                 /* for kinds that are not of this module */
+	struct why *why;
+	enum err err;                /* set by key_fail; the first stays */
+	struct key_pool *pool;
+	const char **later;          /* keys without effect, each once: "server.metrics" */
+	size_t later_count;
+};
+
+/* The reader's pool and list; false (and err) without memory. key_reader_release does not touch the arena. */
+bool key_reader_init(struct key_reader *);
+void key_reader_release(struct key_reader *);
+
+/* Reads all settings of the group into `base` (defaults are there already). Unknown keys are errors. */
+bool key_read(struct key_reader *, const struct key *table, const config_setting_t *group, void *base);
+
+/* Notes "FILE:LINE: KEY: ..." and returns false. After an error nothing else is noted. */
+bool key_fail(struct key_reader *, const config_setting_t *, const char *format, ...) __attribute__((format(printf, 3, 4)));
+bool key_no_memory(struct key_reader *);
+/* "server.limits.connect": names from the root down, joined by dots. */
+void key_place(const config_setting_t *, char out[128]);
+/* " (did you mean \"NAME\"?)" if one of the names is close to the wrong one, else "". names: NULL at the end. */
+const char *key_hint(const char *wrong, const char *const *names, char out[128]);
+
+/* For kinds elsewhere. The value as text, or NULL and an error. */
+const char *key_text_value(struct key_reader *, const config_setting_t *, const char *wanted);
+/* "must be WANTED, but is ..." */
+bool key_wrong_type(struct key_reader *, const config_setting_t *, const char *wanted);
+/* An array or list, of at least `min` elements. */
+bool key_list_value(struct key_reader *, const config_setting_t *, int64_t min);
+/* The one copy of these octets; NULL and an error without memory. */
+const void *key_keep(struct key_reader *, const void *bytes, size_t n);
+const char *key_keep_text(struct key_reader *, const char *text);
+/* The elements as one kept array; stores pointer and count in the fields of `key`. */
+bool key_keep_list(struct key_reader *, const struct key *, void *base, const void *items, size_t count, size_t size);
+
+/* Printing, in libconfig's syntax or as JSON. */
+struct key_writer {
+	FILE *out;
+	bool json;
+	unsigned depth;
+	bool first;                  /* nothing yet in this group or list */
+};
+void key_write(struct key_writer *, const struct key *table, const void *base);
+/* `name` NULL: an element of a list. `kind`: '{' a group, '(' a list of groups, '[' a list of scalars, 0 a scalar (the caller
+ * prints it between open and close). */
+void key_write_open(struct key_writer *, const char *name, char kind);
+void key_write_close(struct key_writer *, const char *name, char kind);
+void key_write_text(struct key_writer *, const char *name, const char *value);
+void key_write_number(struct key_writer *, const char *name, int64_t value);
+
+#endif
