@@ -1,8 +1,10 @@
 #include "run/conf.h"
 
 #include "base/file.h"
+#include "run/keys.h"
 #include "run/kind.h"
 #include "run/path.h"
+#include "run/print.h"
 #include "run/ref.h"
 
 #include <limits.h>
@@ -12,15 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-	TIME_MAX = 0x7fffffff,       /* RFC 2181 8, and enough */
-	WAIT_MAX = 4 * 604800,       /* of times in 32 bits of milliseconds */
-	SOCKET_PATH_MAX = 107,       /* sun_path */
-	SECRET_FILE_MAX = 4096,
-};
-
-/* The indices of run/ref. */
-enum { KEYS, REMOTES, ACLS, PROVIDERS, TEMPLATES, INDICES };
+enum { SECRET_FILE_MAX = 4096 };
 
 /* A zone, and the line that names it. */
 struct entry {
@@ -44,306 +38,7 @@ struct reading {
 	const char **warnings; size_t warning_count;
 };
 
-/* --- kinds of this file's own ---------------------------------------------------- */
-
-static const char *const severities[] = {"off", "warning", "critical", "unknown", NULL};
-static const char *const findings[CONF_FINDINGS + 1] = {
-	"NS-PARENT-EXTRA", "NS-CHILD-EXTRA", "NS-SPLIT", "NS-TTL", "NS-EXPECTED", "NS-APEX-IGNORED", "NS-TARGET", "GLUE-DRIFT",
-	"SERIAL-LAG", "SERIAL-AHEAD", "SERIAL-BACK", "SOA-DIFFERS", "SOA-TIMERS", "UNREACHABLE", "LAME", "TCP-FAIL", "EDNS-FAIL",
-	"ADDRESS-ODD", "RECURSION", "TRANSFER-OPEN", "REFERRAL-SIZE", "EXPIRE-HORIZON", "DNSKEY-SPLIT", "CDS-SPLIT",
-	"CSYNC-SPLIT", "DS-MISMATCH", "DIV-PROVIDER", "DIV-TLD", "DIV-PREFIX", "DIV-FAMILY", "DIV-COUNT", "TTL-SHORT", "TTL-NS",
-	"ANSWER-DIFF", "CHECK-INCOMPLETE", NULL,
-};
-
-static bool read_one_severity(struct key_reader *reader, const config_setting_t *setting, uint8_t *severity)
-{
-	const char *name = config_setting_name(setting), *word = key_text_value(reader, setting, "a string");
-	char hint[128];
-	size_t i = 0;
-	uint8_t w = 0;
-
-	while (i < CONF_FINDINGS && strcmp(findings[i], name) != 0)
-		i++;
-	while (word && severities[w] && strcmp(severities[w], word) != 0)
-		w++;
-	if (!word)
-		return false;
-	if (i == CONF_FINDINGS)
-		return key_fail(reader, setting, "there is no such finding%s", key_hint(name, findings, hint));
-	if (!severities[w])
-		return key_fail(reader, setting, "\"%.40s\" is none of \"off\", \"warning\", \"critical\", \"unknown\"", word);
-	severity[i] = (uint8_t)(w + 1);
-	return true;
-}
-
-static bool read_severity(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
-{
-	if (!config_setting_is_group(setting))
-		return key_wrong_type(reader, setting, "a group: { NAME = \"SEVERITY\"; ... }");
-	for (int i = 0; i < config_setting_length(setting); i++)
-		if (!read_one_severity(reader, config_setting_get_elem(setting, (unsigned)i), (uint8_t *)base + key->at))
-			return false;
-	return true;
-}
-
-static void write_severity(struct key_writer *writer, const struct key *key, const void *base)
-{
-	const uint8_t *severity = (const uint8_t *)base + key->at;
-
-	key_write_open(writer, key->name, '{');
-	for (size_t i = 0; i < CONF_FINDINGS; i++)
-		if (severity[i])
-			key_write_text(writer, findings[i], severities[severity[i] - 1]);
-	key_write_close(writer, key->name, '{');
-}
-
-static bool put_text(const struct key *key, void *base, const char *text)
-{
-	memcpy((char *)base + key->at, &text, sizeof text);
-	return text != NULL;
-}
-
-static void write_text(struct key_writer *writer, const struct key *key, const void *base)
-{
-	const char *text;
-
-	memcpy(&text, (const char *)base + key->at, sizeof text);
-	if (text)
-		key_write_text(writer, key->name, text);
-}
-
-static bool read_pattern(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
-{
-	const char *text = key_text_value(reader, setting, "a path");
-	struct why why;
-
-	if (text && path_check(text, &why))
-		return key_fail(reader, setting, "%s", why.text);
-	return text && put_text(key, base, key_keep_text(reader, text));
-}
-
-/* The text stays in libconfig's memory, which is given back at the end of reading. */
-static bool read_borrowed(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
-{
-	return put_text(key, base, key_text_value(reader, setting, "a string"));
-}
-
-static bool read_tls(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
-{
-	struct conf_tls *tls = &((struct conf_remote *)base)->tls;
-
-	tls->on = true;
-	if (!key_read(reader, key->table, setting, base))
-		return false;
-	return tls->auth_name || key_fail(reader, setting, "\"auth-name\" is missing: the name that the server's certificate must show");
-}
-
-static void write_tls(struct key_writer *writer, const struct key *key, const void *base)
-{
-	if (((const struct conf_remote *)base)->tls.on)
-		key_group.write(writer, key, base);
-}
-
-static void write_approve(struct key_writer *writer, const struct key *key, const void *base)
-{
-	const struct conf_approve *approve = &((const struct conf_settings *)base)->approve;
-
-	if (approve->command || approve->max_change < 100)
-		key_group.write(writer, key, base);
-}
-
-static bool read_as_group(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
-{
-	return key_read(reader, key->table, setting, base);
-}
-
-static const struct key_kind kind_severity = {read_severity, write_severity}, kind_pattern = {read_pattern, write_text},
-	kind_borrowed = {read_borrowed, write_text}, kind_tls = {read_tls, write_tls}, kind_approve = {read_as_group, write_approve};
-
-/* --- all keys -------------------------------------------------------------------- */
-
-static const char *const log_targets[] = {"stderr", "syslog", NULL};
-static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
-static const char *const sources[] = {"transfer", "file", NULL};
-static const char *const choices[] = {"first", "newest", NULL};
-static const char *const rollbacks[] = {"refuse", "after-expire", "accept", NULL};
-static const char *const zonemds[] = {"off", "check", "require", NULL};
-static const char *const dnssecs[] = {"off", "check", NULL};
-static const char *const ns_modes[] = {"off", "warn", "require", "rewrite", NULL};
-static const char *const catalogs[] = {"off", "consume", "produce", NULL};
-static const char *const actions[] = {"allow", "deny", NULL};
-
-#define S struct conf
-static const struct key log_keys[] = {
-	KEY(S, "target", word_text, server.log_target, .words = log_targets),
-	KEY(S, "level", word_text, server.log_level, .words = log_levels),
-	KEY_LAST
-};
-static const struct key limit_keys[] = {
-	KEY(S, "transfers", number, server.limits.transfers, .min = 1, .max = 65535),
-	KEY(S, "transfers-per-primary", number, server.limits.transfers_per_primary, .min = 1, .max = 65535),
-	KEY(S, "connect", ms, server.limits.connect, .min = 1, .max = WAIT_MAX),
-	KEY(S, "transfer-idle", ms, server.limits.transfer_idle, .min = 1, .max = WAIT_MAX),
-	KEY(S, "transfer-time", ms, server.limits.transfer_time, .min = 1, .max = WAIT_MAX),
-	KEY(S, "tcp-clients", number, server.limits.tcp_clients, .min = 1, .max = 1000000),
-	KEY(S, "tcp-idle", ms, server.limits.tcp_idle, .min = 1, .max = WAIT_MAX),
-	KEY_LAST
-};
-static const struct key rrl_keys[] = {   /* "rate" first: 0 is off */
-	KEY(S, "rate", number, server.rrl.rate, .min = 0, .max = 10000000),
-	KEY(S, "slip", number, server.rrl.slip, .min = 0, .max = 100),
-	KEY(S, "log-only", bool, server.rrl.log_only),
-	KEY_LIST(S, "allow", prefixes, server.rrl.allow, server.rrl.allow_count),
-	KEY_LAST
-};
-static const struct key server_keys[] = {
-	KEY_LIST(S, "listen", addresses, server.listen, server.listen_count, .min = 1, .max = 53),
-	KEY_LIST(S, "listen-tls", addresses, server.listen_tls, server.listen_tls_count, .max = 853, .when = KEY_LATER),
-	KEY(S, "tls-cert", path, server.tls_cert, .when = KEY_LATER),
-	KEY(S, "tls-key", path, server.tls_key, .when = KEY_LATER),
-	KEY(S, "tls-ca", path, server.tls_ca, .when = KEY_LATER),
-	KEY(S, "workers", number, server.workers, .min = 0, .max = 256),
-	KEY(S, "user", string, server.user),
-	KEY(S, "state-dir", path, server.state_dir),
-	KEY(S, "zone-dir", path, server.zone_dir),
-	KEY(S, "control", path, server.control, .max = SOCKET_PATH_MAX),
-	KEY(S, "metrics", address, server.metrics, .max = 9153, .when = KEY_LATER),
-	KEY(S, "identity", string, server.identity),
-	KEY(S, "version", string, server.version),
-	KEY(S, "udp-payload", number, server.udp_payload, .min = 512, .max = 4096),
-	KEY(S, "cookies", bool, server.cookies, .when = KEY_LATER),
-	KEY(S, "cookie-secret-file", path, server.cookie_secret_file, .when = KEY_LATER),
-	KEY_GROUP("rrl", rrl_keys, .when = KEY_LATER),
-	KEY_GROUP("limits", limit_keys),
-	KEY_GROUP("log", log_keys),
-	KEY_LAST
-};
-#undef S
-
-/* A key as it is written; printed too. */
-struct key_text { const uint8_t *name; const char *algorithm, *secret, *secret_file; };
-static const struct key key_keys[] = {
-	KEY(struct key_text, "name", name, name),
-	KEY(struct key_text, "algorithm", string, algorithm),
-	KEY(struct key_text, "secret", borrowed, secret),
-	KEY(struct key_text, "secret-file", path, secret_file),
-	KEY_LAST
-};
-
-#define S struct conf_remote
-static const struct key tls_keys[] = {
-	KEY(S, "auth-name", string, tls.auth_name),
-	KEY(S, "ca", path, tls.ca),
-	KEY_LAST
-};
-#define REMOTE_KEYS(port) { \
-	KEY(S, "name", string, name), \
-	KEY_LIST(S, "address", addresses, addresses, address_count, .min = 1, .max = port), \
-	KEY(S, "key", ref_domain, key, .from = KEYS), \
-	{.name = "tls", .kind = &kind_tls, .table = tls_keys}, \
-	KEY_LAST \
-}
-static const struct key remote_keys[] = REMOTE_KEYS(53), tls_remote_keys[] = REMOTE_KEYS(853);
-#undef S
-
-static const struct key acl_keys[] = {
-	KEY(struct conf_acl, "name", string, name),
-	KEY_LIST(struct conf_acl, "address", prefixes, prefixes, prefix_count),
-	KEY(struct conf_acl, "key", ref_domain, key, .from = KEYS),
-	KEY(struct conf_acl, "action", word_bool, deny, .words = actions),
-	KEY_LAST
-};
-static const struct key provider_keys[] = {
-	KEY(struct conf_provider, "name", string, name),
-	KEY_LIST(struct conf_provider, "ns", names, ns, ns_count, .min = 1),
-	KEY_LAST
-};
-
-#define S struct conf_settings
-static const struct key approve_keys[] = {
-	KEY(S, "command", path, approve.command),
-	KEY(S, "timeout", seconds, approve.timeout, .min = 1, .max = TIME_MAX),
-	KEY(S, "max-change", percent, approve.max_change),
-	KEY_LAST
-};
-static const struct key ns_set_keys[] = {   /* "mode" first */
-	KEY(S, "mode", word, ns_set.mode, .words = ns_modes),
-	KEY_LIST(S, "providers", refs, ns_set.providers, ns_set.provider_count, .from = PROVIDERS),
-	KEY_LIST(S, "names", names, ns_set.names, ns_set.name_count),
-	KEY(S, "ttl", seconds, ns_set.ttl, .max = TIME_MAX),
-	KEY_LAST
-};
-static const struct key check_keys[] = {   /* "every" first: 0 is off */
-	KEY(S, "every", seconds, check.every, .max = TIME_MAX),
-	KEY(S, "lag-warn", seconds, check.lag_warn, .max = TIME_MAX),
-	KEY(S, "lag-crit", seconds, check.lag_crit, .max = TIME_MAX),
-	KEY(S, "ttl-min", seconds, check.ttl_min, .max = TIME_MAX),
-	KEY(S, "expire-warn", seconds, check.expire_warn, .max = TIME_MAX),
-	KEY(S, "expire-crit", seconds, check.expire_crit, .max = TIME_MAX),
-	KEY(S, "sample", number, check.sample, .max = 1000000),
-	KEY(S, "resolver", address, check.resolver, .max = 53),
-	KEY(S, "severity", severity, check.severity),
-	KEY_LAST
-};
-static const struct key settings_keys[] = {
-	KEY_LIST(S, "primaries", refs, primaries, primary_count, .from = REMOTES),
-	KEY(S, "source", word, source, .words = sources),
-	KEY(S, "file", pattern, file),
-	KEY_LIST(S, "allow-notify", refs_of_two, allow_notify, allow_notify_count, .from = REMOTES),
-	KEY_LIST(S, "notify", refs, notify, notify_count, .from = REMOTES),
-	KEY_LIST(S, "allow-transfer", refs_of_two, allow_transfer, allow_transfer_count, .from = REMOTES),
-	KEY(S, "ixfr", bool, ixfr),
-	KEY(S, "refresh-min", seconds, refresh_min, .min = 1, .max = TIME_MAX),
-	KEY(S, "refresh-max", seconds, refresh_max, .min = 1, .max = TIME_MAX),
-	KEY(S, "retry-min", seconds, retry_min, .min = 1, .max = TIME_MAX),
-	KEY(S, "retry-max", seconds, retry_max, .min = 1, .max = TIME_MAX),
-	KEY(S, "expire-min", seconds, expire_min, .max = TIME_MAX),
-	KEY(S, "expire-max", seconds, expire_max, .min = 1, .max = TIME_MAX),
-	KEY(S, "max-zone-size", size, max_zone_size, .max = INT64_MAX),
-	KEY(S, "max-records", number64, max_records, .max = INT64_MAX),
-	KEY(S, "zonefile-sync", seconds_or_never, zonefile_sync, .min = -1, .max = TIME_MAX),
-	KEY(S, "primary-choice", word, primary_choice, .words = choices),
-	KEY(S, "rollback", word, rollback, .words = rollbacks),
-	KEY(S, "zonemd", word, zonemd, .words = zonemds, .when = KEY_LATER),
-	KEY(S, "dnssec", word_bool, dnssec_check, .words = dnssecs, .when = KEY_LATER),
-	{.name = "approve", .kind = &kind_approve, .table = approve_keys, .when = KEY_LATER},
-	KEY_GROUP("ns-set", ns_set_keys, .when = KEY_LATER),
-	KEY_GROUP("check", check_keys, .when = KEY_LATER),
-	KEY(S, "catalog", word, catalog, .words = catalogs, .when = KEY_LATER),
-	KEY(S, "catalog-template", string, catalog_template, .when = KEY_LATER),
-	KEY(S, "catalog-zone", name, catalog_zone, .when = KEY_LATER),
-	KEY_LAST
-};
-#undef S
-
-static const struct key template_keys[] = {
-	KEY(struct conf_template, "name", string, name),
-	{.name = "", .kind = &key_group, .at = offsetof(struct conf_template, given), .table = settings_keys},
-	KEY_LAST
-};
-struct zone_text { const uint8_t *name; const char *template_name; struct conf_settings set; };
-static const struct key zone_keys[] = {
-	KEY(struct zone_text, "name", name, name),
-	KEY(struct zone_text, "template", string, template_name),
-	{.name = "", .kind = &key_group, .at = offsetof(struct zone_text, set), .table = settings_keys},
-	KEY_LAST
-};
-struct list_text { const char *file, *template_name; };
-static const struct key list_keys[] = {
-	KEY(struct list_text, "file", path, file),
-	KEY(struct list_text, "template", string, template_name),
-	KEY_LAST
-};
-
 /* --- the server ------------------------------------------------------------------ */
-
-static const struct conf_settings default_settings = {
-	.file = "%s.zone", .ixfr = true,
-	.refresh_min = 2, .refresh_max = 4 * 604800, .retry_min = 1, .retry_max = 2 * 604800, .expire_max = 4 * 604800,
-	.max_zone_size = 1 << 30, .zonefile_sync = 60, .rollback = CONF_AFTER_EXPIRE, .zonemd = CONF_ZONEMD_CHECK,
-	.approve = {.timeout = 300, .max_change = 100},
-	.check = {.lag_warn = 300, .lag_crit = 3600, .ttl_min = 3600, .expire_warn = 259200, .expire_crit = 86400, .sample = 20},
-};
 
 const char *conf_default_path(void)
 {
@@ -395,7 +90,7 @@ static bool read_server(struct reading *r)
 	struct conf *conf = r->conf;
 
 	server_defaults(conf);
-	if (group && !key_read(&r->reader, server_keys, group, conf))
+	if (group && !key_read(&r->reader, keys_server, group, conf))
 		return false;
 	if (!conf->server.listen && !listen_everywhere(r))
 		return false;
@@ -492,7 +187,7 @@ static const char *read_secret_file(struct reading *r, const config_setting_t *s
 	return text + strspn(text, " \t\r\n");
 }
 
-static bool parse_key(struct reading *r, const config_setting_t *group, const struct key_text *text, struct tsig_key *key)
+static bool parse_key(struct reading *r, const config_setting_t *group, const struct keys_key_row *text, struct tsig_key *key)
 {
 	static const char some_secret[] = "c29tZSBzZWNyZXQgdGhhdCBpcyBsb25nIGVub3VnaCBmb3IgYWxs";
 	const config_setting_t *secret_setting = member_or(group, text->secret ? "secret" : "secret-file");
@@ -521,10 +216,10 @@ static bool parse_key(struct reading *r, const config_setting_t *group, const st
 
 static bool read_key(struct reading *r, const config_setting_t *group, void *item, const char **name)
 {
-	struct key_text text = {.algorithm = "hmac-sha256"};
+	struct keys_key_row text = {.algorithm = "hmac-sha256"};
 	char printed[NAME_TEXT_SIZE];
 
-	if (!key_read(&r->reader, key_keys, group, &text))
+	if (!key_read(&r->reader, keys_key, group, &text))
 		return false;
 	if (!text.name)
 		return true;
@@ -541,7 +236,7 @@ static bool read_remote(struct reading *r, const config_setting_t *group, void *
 	struct conf_remote *remote = item;
 	const config_setting_t *tls = config_setting_is_group(group) ? config_setting_get_member(group, "tls") : NULL;
 
-	if (!key_read(&r->reader, tls ? tls_remote_keys : remote_keys, group, remote))
+	if (!key_read(&r->reader, tls ? keys_remote_tls : keys_remote, group, remote))
 		return false;
 	if (!remote->address_count)
 		return key_fail(&r->reader, group, "\"address\" is missing");
@@ -553,7 +248,7 @@ static bool read_acl(struct reading *r, const config_setting_t *group, void *ite
 {
 	struct conf_acl *acl = item;
 
-	if (!key_read(&r->reader, acl_keys, group, acl))
+	if (!key_read(&r->reader, keys_acl, group, acl))
 		return false;
 	*name = acl->name;
 	return true;
@@ -563,7 +258,7 @@ static bool read_provider(struct reading *r, const config_setting_t *group, void
 {
 	struct conf_provider *provider = item;
 
-	if (!key_read(&r->reader, provider_keys, group, provider))
+	if (!key_read(&r->reader, keys_provider, group, provider))
 		return false;
 	if (!provider->ns_count)
 		return key_fail(&r->reader, group, "\"ns\" is missing");
@@ -630,7 +325,7 @@ static bool read_template(struct reading *r, const config_setting_t *group, void
 	struct conf_template *template = item;
 
 	memcpy(&template->given, &r->defaults, sizeof template->given);
-	if (!key_read(&r->reader, template_keys, group, template) || !check_settings(r, group, &template->given))
+	if (!key_read(&r->reader, keys_template, group, template) || !check_settings(r, group, &template->given))
 		return false;
 	template->set = fill_settings(r, &template->given);
 	*name = template->name;
@@ -679,16 +374,16 @@ static bool has_primaries(const struct conf_settings *set)
 }
 
 static bool zone_settings(struct reading *r, const config_setting_t *group, const struct conf_template *template,
-	struct zone_text *text, const struct conf_settings **set)
+	struct keys_zone_row *text, const struct conf_settings **set)
 {
 	int own = config_setting_length(group) - 1 - (config_setting_get_member(group, "template") != NULL);
 
 	if (own == 0 && config_setting_get_member(group, "name")) {
 		*set = template ? template->set : r->default_set;
-		return key_read(&r->reader, zone_keys, group, text);
+		return key_read(&r->reader, keys_zone, group, text);
 	}
 	memcpy(&text->set, template ? &template->given : &r->defaults, sizeof text->set);
-	if (!key_read(&r->reader, zone_keys, group, text) || !check_settings(r, group, &text->set))
+	if (!key_read(&r->reader, keys_zone, group, text) || !check_settings(r, group, &text->set))
 		return false;
 	*set = fill_settings(r, &text->set);
 	return *set;
@@ -697,7 +392,7 @@ static bool zone_settings(struct reading *r, const config_setting_t *group, cons
 static bool read_zone(struct reading *r, const config_setting_t *group)
 {
 	const struct conf_template *template;
-	struct zone_text text = {0};
+	struct keys_zone_row text = {0};
 	struct entry entry = {0};
 	char name[NAME_TEXT_SIZE];
 
@@ -744,13 +439,13 @@ static bool read_list_line(struct reading *r, const char *text, size_t n, struct
 static bool read_zone_list(struct reading *r, const config_setting_t *group)
 {
 	const struct conf_template *template;
-	struct list_text text = {0};
+	struct keys_zone_list_row text = {0};
 	struct entry entry = {0};
 	struct file_bytes file;
 	struct why why;
 	bool fine = true;
 
-	if (!key_read(&r->reader, list_keys, group, &text) || !find_template(r, group, &template))
+	if (!key_read(&r->reader, keys_zone_list, group, &text) || !find_template(r, group, &template))
 		return false;
 	if (!text.file)
 		return key_fail(&r->reader, group, "\"file\" is missing");
@@ -906,8 +601,6 @@ static bool check_catalogs(struct reading *r)
 
 /* --- reading --------------------------------------------------------------------- */
 
-static const char *const sections[] = {"server", "keys", "remotes", "providers", "acls", "templates", "zones", "zone-lists", NULL};
-
 static bool check_sections(struct reading *r)
 {
 	const config_setting_t *root = config_root_setting(&r->file);
@@ -915,13 +608,13 @@ static bool check_sections(struct reading *r)
 
 	for (int i = 0; i < config_setting_length(root); i++) {
 		const config_setting_t *setting = config_setting_get_elem(root, (unsigned)i);
-		const char *const *known = sections;
+		const char *const *known = keys_sections;
 
 		while (*known && strcmp(*known, config_setting_name(setting)) != 0)
 			known++;
 		if (!*known)
 			return key_fail(&r->reader, setting, "there is no such key%s",
-				key_hint(config_setting_name(setting), sections, hint));
+				key_hint(config_setting_name(setting), keys_sections, hint));
 	}
 	return true;
 }
@@ -1012,7 +705,7 @@ static void init_reading(struct reading *r, struct conf *conf, struct why *why)
 	r->reader = (struct key_reader){.arena = &conf->arena, .source = &r->source, .owner = r->indices, .why = why};
 	for (int i = 0; i < INDICES; i++)
 		r->indices[i].what = what[i];
-	memcpy(&r->defaults, &default_settings, sizeof r->defaults);
+	memcpy(&r->defaults, &keys_default_settings, sizeof r->defaults);
 	config_init(&r->file);
 }
 
@@ -1105,87 +798,12 @@ bool conf_size(const char *text, uint64_t *bytes)
 	return kind_parse_size(text, bytes);
 }
 
-/* --- printing -------------------------------------------------------------------- */
-
-static void write_keys(struct key_writer *writer, const struct conf *conf)
-{
-	key_write_open(writer, "keys", '(');
-	for (size_t i = 0; i < conf->key_count; i++) {
-		char algorithm[32];
-		struct key_text text = {conf->keys[i].name, tsig_algorithm_text(&conf->keys[i], algorithm),
-			conf->key_files[i] ? NULL : "(secret)", conf->key_files[i]};
-
-		key_write_open(writer, NULL, '{');
-		key_write(writer, key_keys, &text);
-		key_write_close(writer, NULL, '{');
-	}
-	key_write_close(writer, "keys", '(');
-}
-
-static void write_section(struct key_writer *writer, const char *name, const struct key *table, const void *items, size_t count,
-	size_t size)
-{
-	key_write_open(writer, name, '(');
-	for (size_t i = 0; i < count; i++) {
-		key_write_open(writer, NULL, '{');
-		key_write(writer, table, (const char *)items + i * size);
-		key_write_close(writer, NULL, '{');
-	}
-	key_write_close(writer, name, '(');
-}
-
-static void write_zones(struct key_writer *writer, const struct conf *conf)
-{
-	key_write_open(writer, "zones", '(');
-	for (size_t i = 0; i < conf->zone_count; i++) {
-		struct zone_text text = {conf->zones[i].name, conf->zones[i].template_name, *conf->zones[i].set};
-
-		key_write_open(writer, NULL, '{');
-		key_write(writer, zone_keys, &text);
-		key_write_close(writer, NULL, '{');
-	}
-	key_write_close(writer, "zones", '(');
-}
-
-static void write_conf(struct key_writer *writer, const struct conf *conf)
-{
-	key_write_open(writer, "server", '{');
-	key_write(writer, server_keys, conf);
-	key_write_close(writer, "server", '{');
-	write_keys(writer, conf);
-	write_section(writer, "remotes", remote_keys, conf->remotes, conf->remote_count, sizeof *conf->remotes);
-	write_section(writer, "acls", acl_keys, conf->acls, conf->acl_count, sizeof *conf->acls);
-	write_section(writer, "providers", provider_keys, conf->providers, conf->provider_count, sizeof *conf->providers);
-	write_section(writer, "templates", template_keys, conf->templates, conf->template_count, sizeof *conf->templates);
-	write_zones(writer, conf);
-}
-
-static char *print(const struct conf *conf, bool json)
-{
-	char *text = NULL;
-	size_t length;
-	struct key_writer writer = {.out = open_memstream(&text, &length), .json = json, .first = true};
-
-	if (!writer.out)
-		return NULL;
-	if (json)
-		key_write_open(&writer, NULL, '{');
-	write_conf(&writer, conf);
-	if (json)
-		key_write_close(&writer, NULL, '{');
-	putc('\n', writer.out);
-	if (fclose(writer.out) == 0)
-		return text;
-	free(text);
-	return NULL;
-}
-
 char *conf_text(const struct conf *conf)
 {
-	return print(conf, false);
+	return print_conf(conf, false);
 }
 
 char *conf_json(const struct conf *conf)
 {
-	return print(conf, true);
+	return print_conf(conf, true);
 }

@@ -1,0 +1,311 @@
+#include "run/keys.h"
+
+#include "run/kind.h"
+#include "run/path.h"
+#include "run/ref.h"
+
+#include <string.h>
+
+enum {
+	TIME_MAX = 0x7fffffff,       /* RFC 2181 8, and enough */
+	WAIT_MAX = 4 * 604800,       /* of times in 32 bits of milliseconds */
+	SOCKET_PATH_MAX = 107,       /* sun_path */
+};
+
+const char *const keys_sections[] = {"server", "keys", "remotes", "providers", "acls", "templates", "zones", "zone-lists", NULL};
+
+const struct conf_settings keys_default_settings = {
+	.file = "%s.zone", .ixfr = true,
+	.refresh_min = 2, .refresh_max = 4 * 604800, .retry_min = 1, .retry_max = 2 * 604800, .expire_max = 4 * 604800,
+	.max_zone_size = 1 << 30, .zonefile_sync = 60, .rollback = CONF_AFTER_EXPIRE, .zonemd = CONF_ZONEMD_CHECK,
+	.approve = {.timeout = 300, .max_change = 100},
+	.check = {.lag_warn = 300, .lag_crit = 3600, .ttl_min = 3600, .expire_warn = 259200, .expire_crit = 86400, .sample = 20},
+};
+
+/* --- kinds of this file's own ---------------------------------------------------- */
+
+static const char *const severities[] = {"off", "warning", "critical", "unknown", NULL};
+static const char *const findings[CONF_FINDINGS + 1] = {
+	"NS-PARENT-EXTRA", "NS-CHILD-EXTRA", "NS-SPLIT", "NS-TTL", "NS-EXPECTED", "NS-APEX-IGNORED", "NS-TARGET", "GLUE-DRIFT",
+	"SERIAL-LAG", "SERIAL-AHEAD", "SERIAL-BACK", "SOA-DIFFERS", "SOA-TIMERS", "UNREACHABLE", "LAME", "TCP-FAIL", "EDNS-FAIL",
+	"ADDRESS-ODD", "RECURSION", "TRANSFER-OPEN", "REFERRAL-SIZE", "EXPIRE-HORIZON", "DNSKEY-SPLIT", "CDS-SPLIT",
+	"CSYNC-SPLIT", "DS-MISMATCH", "DIV-PROVIDER", "DIV-TLD", "DIV-PREFIX", "DIV-FAMILY", "DIV-COUNT", "TTL-SHORT", "TTL-NS",
+	"ANSWER-DIFF", "CHECK-INCOMPLETE", NULL,
+};
+
+static bool read_one_severity(struct key_reader *reader, const config_setting_t *setting, uint8_t *severity)
+{
+	const char *name = config_setting_name(setting), *word = key_text_value(reader, setting, "a string");
+	char hint[128];
+	size_t i = 0;
+	uint8_t w = 0;
+
+	while (i < CONF_FINDINGS && strcmp(findings[i], name) != 0)
+		i++;
+	while (word && severities[w] && strcmp(severities[w], word) != 0)
+		w++;
+	if (!word)
+		return false;
+	if (i == CONF_FINDINGS)
+		return key_fail(reader, setting, "there is no such finding%s", key_hint(name, findings, hint));
+	if (!severities[w])
+		return key_fail(reader, setting, "\"%.40s\" is none of \"off\", \"warning\", \"critical\", \"unknown\"", word);
+	severity[i] = (uint8_t)(w + 1);
+	return true;
+}
+
+static bool read_severity(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
+{
+	if (!config_setting_is_group(setting))
+		return key_wrong_type(reader, setting, "a group: { NAME = \"SEVERITY\"; ... }");
+	for (int i = 0; i < config_setting_length(setting); i++)
+		if (!read_one_severity(reader, config_setting_get_elem(setting, (unsigned)i), (uint8_t *)base + key->at))
+			return false;
+	return true;
+}
+
+static void write_severity(struct key_writer *writer, const struct key *key, const void *base)
+{
+	const uint8_t *severity = (const uint8_t *)base + key->at;
+
+	key_write_open(writer, key->name, '{');
+	for (size_t i = 0; i < CONF_FINDINGS; i++)
+		if (severity[i])
+			key_write_text(writer, findings[i], severities[severity[i] - 1]);
+	key_write_close(writer, key->name, '{');
+}
+
+static bool put_text(const struct key *key, void *base, const char *text)
+{
+	memcpy((char *)base + key->at, &text, sizeof text);
+	return text != NULL;
+}
+
+static void write_text(struct key_writer *writer, const struct key *key, const void *base)
+{
+	const char *text;
+
+	memcpy(&text, (const char *)base + key->at, sizeof text);
+	if (text)
+		key_write_text(writer, key->name, text);
+}
+
+static bool read_pattern(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
+{
+	const char *text = key_text_value(reader, setting, "a path");
+	struct why why;
+
+	if (text && path_check(text, &why))
+		return key_fail(reader, setting, "%s", why.text);
+	return text && put_text(key, base, key_keep_text(reader, text));
+}
+
+/* The text stays in libconfig's memory, which is given back at the end of reading. */
+static bool read_borrowed(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
+{
+	return put_text(key, base, key_text_value(reader, setting, "a string"));
+}
+
+static bool read_tls(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
+{
+	struct conf_tls *tls = &((struct conf_remote *)base)->tls;
+
+	tls->on = true;
+	if (!key_read(reader, key->table, setting, base))
+		return false;
+	return tls->auth_name || key_fail(reader, setting, "\"auth-name\" is missing: the name that the server's certificate must show");
+}
+
+static void write_tls(struct key_writer *writer, const struct key *key, const void *base)
+{
+	if (((const struct conf_remote *)base)->tls.on)
+		key_group.write(writer, key, base);
+}
+
+static void write_approve(struct key_writer *writer, const struct key *key, const void *base)
+{
+	const struct conf_approve *approve = &((const struct conf_settings *)base)->approve;
+
+	if (approve->command || approve->max_change < 100)
+		key_group.write(writer, key, base);
+}
+
+static bool read_as_group(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
+{
+	return key_read(reader, key->table, setting, base);
+}
+
+static const struct key_kind kind_severity = {read_severity, write_severity}, kind_pattern = {read_pattern, write_text},
+	kind_borrowed = {read_borrowed, write_text}, kind_tls = {read_tls, write_tls}, kind_approve = {read_as_group, write_approve};
+
+/* --- all keys -------------------------------------------------------------------- */
+
+static const char *const log_targets[] = {"stderr", "syslog", NULL};
+static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
+static const char *const sources[] = {"transfer", "file", NULL};
+static const char *const choices[] = {"first", "newest", NULL};
+static const char *const rollbacks[] = {"refuse", "after-expire", "accept", NULL};
+static const char *const zonemds[] = {"off", "check", "require", NULL};
+static const char *const dnssecs[] = {"off", "check", NULL};
+static const char *const ns_modes[] = {"off", "warn", "require", "rewrite", NULL};
+static const char *const catalogs[] = {"off", "consume", "produce", NULL};
+static const char *const actions[] = {"allow", "deny", NULL};
+
+#define S struct conf
+static const struct key log_keys[] = {
+	KEY(S, "target", word_text, server.log_target, .words = log_targets),
+	KEY(S, "level", word_text, server.log_level, .words = log_levels),
+	KEY_LAST
+};
+static const struct key limit_keys[] = {
+	KEY(S, "transfers", number, server.limits.transfers, .min = 1, .max = 65535),
+	KEY(S, "transfers-per-primary", number, server.limits.transfers_per_primary, .min = 1, .max = 65535),
+	KEY(S, "connect", ms, server.limits.connect, .min = 1, .max = WAIT_MAX),
+	KEY(S, "transfer-idle", ms, server.limits.transfer_idle, .min = 1, .max = WAIT_MAX),
+	KEY(S, "transfer-time", ms, server.limits.transfer_time, .min = 1, .max = WAIT_MAX),
+	KEY(S, "tcp-clients", number, server.limits.tcp_clients, .min = 1, .max = 1000000),
+	KEY(S, "tcp-idle", ms, server.limits.tcp_idle, .min = 1, .max = WAIT_MAX),
+	KEY_LAST
+};
+static const struct key rrl_keys[] = {   /* "rate" first: 0 is off */
+	KEY(S, "rate", number, server.rrl.rate, .min = 0, .max = 10000000),
+	KEY(S, "slip", number, server.rrl.slip, .min = 0, .max = 100),
+	KEY(S, "log-only", bool, server.rrl.log_only),
+	KEY_LIST(S, "allow", prefixes, server.rrl.allow, server.rrl.allow_count),
+	KEY_LAST
+};
+const struct key keys_server[] = {
+	KEY_LIST(S, "listen", addresses, server.listen, server.listen_count, .min = 1, .max = 53),
+	KEY_LIST(S, "listen-tls", addresses, server.listen_tls, server.listen_tls_count, .max = 853, .when = KEY_LATER),
+	KEY(S, "tls-cert", path, server.tls_cert, .when = KEY_LATER),
+	KEY(S, "tls-key", path, server.tls_key, .when = KEY_LATER),
+	KEY(S, "tls-ca", path, server.tls_ca, .when = KEY_LATER),
+	KEY(S, "workers", number, server.workers, .min = 0, .max = 256),
+	KEY(S, "user", string, server.user),
+	KEY(S, "state-dir", path, server.state_dir),
+	KEY(S, "zone-dir", path, server.zone_dir),
+	KEY(S, "control", path, server.control, .max = SOCKET_PATH_MAX),
+	KEY(S, "metrics", address, server.metrics, .max = 9153, .when = KEY_LATER),
+	KEY(S, "identity", string, server.identity),
+	KEY(S, "version", string, server.version),
+	KEY(S, "udp-payload", number, server.udp_payload, .min = 512, .max = 4096),
+	KEY(S, "cookies", bool, server.cookies, .when = KEY_LATER),
+	KEY(S, "cookie-secret-file", path, server.cookie_secret_file, .when = KEY_LATER),
+	KEY_GROUP("rrl", rrl_keys, .when = KEY_LATER),
+	KEY_GROUP("limits", limit_keys),
+	KEY_GROUP("log", log_keys),
+	KEY_LAST
+};
+#undef S
+
+/* A key as it is written; printed too. */
+const struct key keys_key[] = {
+	KEY(struct keys_key_row, "name", name, name),
+	KEY(struct keys_key_row, "algorithm", string, algorithm),
+	KEY(struct keys_key_row, "secret", borrowed, secret),
+	KEY(struct keys_key_row, "secret-file", path, secret_file),
+	KEY_LAST
+};
+
+#define S struct conf_remote
+static const struct key tls_keys[] = {
+	KEY(S, "auth-name", string, tls.auth_name),
+	KEY(S, "ca", path, tls.ca),
+	KEY_LAST
+};
+#define REMOTE_KEYS(port) { \
+	KEY(S, "name", string, name), \
+	KEY_LIST(S, "address", addresses, addresses, address_count, .min = 1, .max = port), \
+	KEY(S, "key", ref_domain, key, .from = KEYS), \
+	{.name = "tls", .kind = &kind_tls, .table = tls_keys}, \
+	KEY_LAST \
+}
+const struct key keys_remote[] = REMOTE_KEYS(53), keys_remote_tls[] = REMOTE_KEYS(853);
+#undef S
+
+const struct key keys_acl[] = {
+	KEY(struct conf_acl, "name", string, name),
+	KEY_LIST(struct conf_acl, "address", prefixes, prefixes, prefix_count),
+	KEY(struct conf_acl, "key", ref_domain, key, .from = KEYS),
+	KEY(struct conf_acl, "action", word_bool, deny, .words = actions),
+	KEY_LAST
+};
+const struct key keys_provider[] = {
+	KEY(struct conf_provider, "name", string, name),
+	KEY_LIST(struct conf_provider, "ns", names, ns, ns_count, .min = 1),
+	KEY_LAST
+};
+
+#define S struct conf_settings
+static const struct key approve_keys[] = {
+	KEY(S, "command", path, approve.command),
+	KEY(S, "timeout", seconds, approve.timeout, .min = 1, .max = TIME_MAX),
+	KEY(S, "max-change", percent, approve.max_change),
+	KEY_LAST
+};
+static const struct key ns_set_keys[] = {   /* "mode" first */
+	KEY(S, "mode", word, ns_set.mode, .words = ns_modes),
+	KEY_LIST(S, "providers", refs, ns_set.providers, ns_set.provider_count, .from = PROVIDERS),
+	KEY_LIST(S, "names", names, ns_set.names, ns_set.name_count),
+	KEY(S, "ttl", seconds, ns_set.ttl, .max = TIME_MAX),
+	KEY_LAST
+};
+static const struct key check_keys[] = {   /* "every" first: 0 is off */
+	KEY(S, "every", seconds, check.every, .max = TIME_MAX),
+	KEY(S, "lag-warn", seconds, check.lag_warn, .max = TIME_MAX),
+	KEY(S, "lag-crit", seconds, check.lag_crit, .max = TIME_MAX),
+	KEY(S, "ttl-min", seconds, check.ttl_min, .max = TIME_MAX),
+	KEY(S, "expire-warn", seconds, check.expire_warn, .max = TIME_MAX),
+	KEY(S, "expire-crit", seconds, check.expire_crit, .max = TIME_MAX),
+	KEY(S, "sample", number, check.sample, .max = 1000000),
+	KEY(S, "resolver", address, check.resolver, .max = 53),
+	KEY(S, "severity", severity, check.severity),
+	KEY_LAST
+};
+static const struct key settings_keys[] = {
+	KEY_LIST(S, "primaries", refs, primaries, primary_count, .from = REMOTES),
+	KEY(S, "source", word, source, .words = sources),
+	KEY(S, "file", pattern, file),
+	KEY_LIST(S, "allow-notify", refs_of_two, allow_notify, allow_notify_count, .from = REMOTES),
+	KEY_LIST(S, "notify", refs, notify, notify_count, .from = REMOTES),
+	KEY_LIST(S, "allow-transfer", refs_of_two, allow_transfer, allow_transfer_count, .from = REMOTES),
+	KEY(S, "ixfr", bool, ixfr),
+	KEY(S, "refresh-min", seconds, refresh_min, .min = 1, .max = TIME_MAX),
+	KEY(S, "refresh-max", seconds, refresh_max, .min = 1, .max = TIME_MAX),
+	KEY(S, "retry-min", seconds, retry_min, .min = 1, .max = TIME_MAX),
+	KEY(S, "retry-max", seconds, retry_max, .min = 1, .max = TIME_MAX),
+	KEY(S, "expire-min", seconds, expire_min, .max = TIME_MAX),
+	KEY(S, "expire-max", seconds, expire_max, .min = 1, .max = TIME_MAX),
+	KEY(S, "max-zone-size", size, max_zone_size, .max = INT64_MAX),
+	KEY(S, "max-records", number64, max_records, .max = INT64_MAX),
+	KEY(S, "zonefile-sync", seconds_or_never, zonefile_sync, .min = -1, .max = TIME_MAX),
+	KEY(S, "primary-choice", word, primary_choice, .words = choices),
+	KEY(S, "rollback", word, rollback, .words = rollbacks),
+	KEY(S, "zonemd", word, zonemd, .words = zonemds, .when = KEY_LATER),
+	KEY(S, "dnssec", word_bool, dnssec_check, .words = dnssecs, .when = KEY_LATER),
+	{.name = "approve", .kind = &kind_approve, .table = approve_keys, .when = KEY_LATER},
+	KEY_GROUP("ns-set", ns_set_keys, .when = KEY_LATER),
+	KEY_GROUP("check", check_keys, .when = KEY_LATER),
+	KEY(S, "catalog", word, catalog, .words = catalogs, .when = KEY_LATER),
+	KEY(S, "catalog-template", string, catalog_template, .when = KEY_LATER),
+	KEY(S, "catalog-zone", name, catalog_zone, .when = KEY_LATER),
+	KEY_LAST
+};
+#undef S
+
+const struct key keys_template[] = {
+	KEY(struct conf_template, "name", string, name),
+	{.name = "", .kind = &key_group, .at = offsetof(struct conf_template, given), .table = settings_keys},
+	KEY_LAST
+};
+const struct key keys_zone[] = {
+	KEY(struct keys_zone_row, "name", name, name),
+	KEY(struct keys_zone_row, "template", string, template_name),
+	{.name = "", .kind = &key_group, .at = offsetof(struct keys_zone_row, set), .table = settings_keys},
+	KEY_LAST
+};
+const struct key keys_zone_list[] = {
+	KEY(struct keys_zone_list_row, "file", path, file),
+	KEY(struct keys_zone_list_row, "template", string, template_name),
+	KEY_LAST
+};
