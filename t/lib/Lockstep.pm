@@ -42,6 +42,9 @@ sub at { my ($self) = @_; return "127.0.0.1\@$self->{port}" }
 sub conf_file { my ($self) = @_; return "$self->{dir}/lockstep.conf" }
 sub zone_file { my ($self, $name) = @_; return sprintf '%s/zones/%s.zone', $self->{dir}, $name eq '.' ? 'root' : $name }
 
+# Puts a zone's text where source = "file" reads it.
+sub put_zone { my ($self, $name, $text) = @_; spew($self->zone_file($name), $text) }
+
 # --- the configuration --------------------------------------------------------------
 
 sub value_text {

@@ -10,6 +10,7 @@ use FindBin;
 use IO::Uncompress::Gunzip qw(gunzip);
 use Lockstep;
 use Peer;
+use Process qw(slurp);
 use Test::More;
 use Tsig;
 
@@ -82,6 +83,9 @@ sub transfers_from {
 
     ok($lockstep->wait_serial('.', 2018012900, 30), 'the signed root zone: pulled');
     $same->('.', 'the signed root zone: the primary\'s');
+
+    is(($lockstep->verb('write', '--all'))[0], 0, 'write brings the zone files up to date');
+    same_zone(dump_text(slurp($lockstep->zone_file($_)), $_), $primary->dump($_), "$_: the zone file is the primary's") for 'hmac-sha512.example', '.';
     is($lockstep->stop, 0, 'lockstepd ends cleanly');
     $primary->stop;
 }
