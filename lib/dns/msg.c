@@ -166,29 +166,26 @@ static inline uint64_t mix(uint64_t hash, uint64_t word)
 	return hash ^ hash >> 32;
 }
 
-/* All suffixes but the root, longest first; returns their count. A suffix is hashed from its end, label by label. */
+/* All suffixes but the root, longest first; returns their count. A suffix is hashed from its end, label by label, eight
+ * octets at a time: those behind the label belong to the suffix as well, or are the zeros behind the name. */
 static unsigned split(const uint8_t *name, struct suffix suffix[NAME_LABELS])
 {
-	uint8_t lower[NAME_SIZE];
+	uint8_t lower[NAME_SIZE + 8];
 	uint64_t hash = 0;
 	unsigned count = 0;
 
-	name_lower(name, lower);
+	memset(lower + name_lower(name, lower), 0, 8);
 	for (const uint8_t *p = lower; *p; p = name_parent(p))
 		suffix[count++].at = (uint32_t)(p - lower);
 	for (unsigned i = count; i-- > 0;) {
 		const uint8_t *label = lower + suffix[i].at;
-		size_t left = 1 + (size_t)*label;
-		uint64_t word;
 
-		for (; left > 8; left -= 8, label += 8) {
-			memcpy(&word, label, 8);
+		for (unsigned k = 0; k <= *label; k += 8) {
+			uint64_t word;
+
+			memcpy(&word, label + k, sizeof word);
 			hash = mix(hash, word);
 		}
-		word = 0;
-		for (size_t k = 0; k < left; k++)
-			word = word << 8 | label[k];
-		hash = mix(hash, word);
 		suffix[i].hash = (uint32_t)hash;
 	}
 	return count;
