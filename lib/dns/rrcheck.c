@@ -434,7 +434,7 @@ const char *rrcheck_field(enum rrshape_kind kind, struct rbuf *in, const uint8_t
 		return check_key(in, rdata);
 	case FIELD_DIGEST:
 		return check_digest(in, rdata);
-	case FIELD_TYPES:
+	case FIELD_TYPES: case FIELD_SYNC_TYPES:
 		return check_types(in, true);
 	case FIELD_SOME_TYPES:
 		return check_types(in, false);

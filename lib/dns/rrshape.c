@@ -3,94 +3,99 @@
 #include <ldns/ldns.h>
 #include <strings.h>
 
-enum { NAMES_MAY_BE_COMPRESSED = RRSHAPE_EXPAND | RRSHAPE_COMPRESS | RRSHAPE_LOWER, OLD = RRSHAPE_EXPAND | RRSHAPE_LOWER };
+enum {
+	COMPRESS = RRSHAPE_EXPAND | RRSHAPE_COMPRESS | RRSHAPE_LOWER,
+	EXPAND = RRSHAPE_EXPAND | RRSHAPE_LOWER,
+	LOWER = RRSHAPE_LOWER,
+	TEXT = RRSHAPE_TEXT,
+};
 
 /* What ldns does not say. `name`: only for types that it does not know. `field`: only where its own
- * differ from the RFC, or are less than is known. */
+ * differ from the RFC, or are less than is known. TEXT is what BIND, NSD, Knot and ldns of Debian 12 all read. */
 static const struct own {
 	uint16_t type;
 	uint8_t flags;
 	const char *labels, *name;
 	uint8_t field[RRSHAPE_FIELDS];
 } owns[] = {
-	{1, 0, "address"},
-	{2, NAMES_MAY_BE_COMPRESSED, "nameserver"},
-	{3, NAMES_MAY_BE_COMPRESSED, "host"},
-	{4, NAMES_MAY_BE_COMPRESSED, "host"},
-	{5, NAMES_MAY_BE_COMPRESSED, "target"},
-	{6, NAMES_MAY_BE_COMPRESSED, "primary mailbox serial refresh retry expire minimum"},
-	{7, NAMES_MAY_BE_COMPRESSED, "host"},
-	{8, NAMES_MAY_BE_COMPRESSED, "mailbox"},
-	{9, NAMES_MAY_BE_COMPRESSED, "mailbox"},
+	{1, TEXT, "address"},
+	{2, COMPRESS | TEXT, "nameserver"},
+	{3, COMPRESS, "host"},
+	{4, COMPRESS, "host"},
+	{5, COMPRESS | TEXT, "target"},
+	{6, COMPRESS | TEXT, "primary mailbox serial refresh retry expire minimum"},
+	{7, COMPRESS, "host"},
+	{8, COMPRESS, "mailbox"},
+	{9, COMPRESS, "mailbox"},
 	{10, 0, "data"},
 	{11, 0, "address protocol-and-ports", NULL, {FIELD_A, FIELD_WKS}},
-	{12, NAMES_MAY_BE_COMPRESSED, "target"},
-	{13, 0, "processor system"},
-	{14, NAMES_MAY_BE_COMPRESSED, "mailbox error-mailbox"},
-	{15, NAMES_MAY_BE_COMPRESSED, "preference exchange"},
-	{16, 0, "text"},
-	{17, OLD, "mailbox text-name"},
-	{18, OLD, "subtype host"},
+	{12, COMPRESS | TEXT, "target"},
+	{13, TEXT, "processor system"},
+	{14, COMPRESS | TEXT, "mailbox error-mailbox"},
+	{15, COMPRESS | TEXT, "preference exchange"},
+	{16, TEXT, "text"},
+	{17, EXPAND | TEXT, "mailbox text-name"},
+	{18, EXPAND | TEXT, "subtype host"},
 	{19, 0, "address", NULL, {FIELD_DIGITS}},
 	{20, 0, "address subaddress", NULL, {FIELD_STRING, FIELD_MAYBE_STRING}},
-	{21, OLD, "preference host"},
+	{21, EXPAND | TEXT, "preference host"},
 	{22, 0, "address"},
 	{23, 0, "owner", NULL, {FIELD_NAME}},
-	{24, OLD, "type-covered algorithm labels original-ttl expiration inception key-tag signer signature"},
-	{25, 0, "flags protocol algorithm key", NULL, {FIELD_U16, FIELD_U8, FIELD_ALG, FIELD_KEY}},
-	{26, OLD, "preference rfc822-name x400-name"},
+	{24, EXPAND, "type-covered algorithm labels original-ttl expiration inception key-tag signer signature"},
+	{25, TEXT, "flags protocol algorithm key", NULL, {FIELD_U16, FIELD_U8, FIELD_ALG, FIELD_KEY}},
+	{26, EXPAND, "preference rfc822-name x400-name"},
 	{27, 0, "longitude latitude altitude"},
-	{28, 0, "address"},
-	{29, 0, "location"},
-	{30, OLD, "next-name types", NULL, {FIELD_NAME, FIELD_NXT_TYPES}},
+	{28, TEXT, "address"},
+	{29, TEXT, "location"},
+	{30, EXPAND, "next-name types", NULL, {FIELD_NAME, FIELD_NXT_TYPES}},
 	{31, 0, "identifier"},
 	{32, 0, "locator"},
-	{33, OLD, "priority weight port target"},
+	{33, EXPAND | TEXT, "priority weight port target"},
 	{34, 0, "address"},
-	{35, OLD, "order preference flags service regexp replacement"},
-	{36, RRSHAPE_LOWER, "preference exchanger"},
-	{37, 0, "kind key-tag algorithm certificate"},
-	{38, RRSHAPE_LOWER, "suffix prefix-name", NULL, {FIELD_A6_SUFFIX, FIELD_A6_NAME}},
-	{39, RRSHAPE_LOWER, "target"},
+	{35, EXPAND | TEXT, "order preference flags service regexp replacement"},
+	{36, LOWER | TEXT, "preference exchanger"},
+	{37, TEXT, "kind key-tag algorithm certificate"},
+	{38, LOWER, "suffix prefix-name", NULL, {FIELD_A6_SUFFIX, FIELD_A6_NAME}},
+	{39, LOWER | TEXT, "target"},
 	{40, 0, "coding subcoding data", NULL, {FIELD_U8, FIELD_U8, FIELD_HEX}},
-	{42, 0, "prefixes"},
-	{43, 0, "key-tag algorithm digest-type digest"},
-	{44, 0, "algorithm hash-type fingerprint"},
-	{45, 0, "precedence gateway-type algorithm gateway key", NULL,
+	{42, TEXT, "prefixes"},
+	{43, TEXT, "key-tag algorithm digest-type digest"},
+	{44, TEXT, "algorithm hash-type fingerprint"},
+	{45, TEXT, "precedence gateway-type algorithm gateway key", NULL,
 		{FIELD_U8, FIELD_U8, FIELD_U8, FIELD_GATEWAY, FIELD_MAYBE_BASE64}},
-	{46, RRSHAPE_LOWER, "type-covered algorithm labels original-ttl expiration inception key-tag signer signature", NULL,
+	{46, LOWER | TEXT, "type-covered algorithm labels original-ttl expiration inception key-tag signer signature", NULL,
 		{FIELD_COVERED, FIELD_ALG, FIELD_U8, FIELD_U32, FIELD_TIME, FIELD_TIME, FIELD_U16, FIELD_NAME, FIELD_BASE64}},
-	{47, 0, "next-name types", NULL, {FIELD_NAME, FIELD_SOME_TYPES}},
-	{48, 0, "flags protocol algorithm key"},
-	{49, 0, "data"},
-	{50, 0, "algorithm flags iterations salt next-hash types"},
-	{51, 0, "algorithm flags iterations salt"},
-	{52, 0, "usage selector matching-type data"},
-	{53, 0, "usage selector matching-type data"},
+	{47, TEXT, "next-name types", NULL, {FIELD_NAME, FIELD_SOME_TYPES}},
+	{48, TEXT, "flags protocol algorithm key"},
+	{49, TEXT, "data"},
+	{50, TEXT, "algorithm flags iterations salt next-hash types"},
+	{51, TEXT, "algorithm flags iterations salt"},
+	{52, TEXT, "usage selector matching-type data"},
+	{53, TEXT, "usage selector matching-type data"},
 	{55, 0, "identity servers"},
 	{56, 0, "text", "NINFO", {FIELD_STRINGS}},
 	{58, 0, "previous next"},
-	{59, 0, "key-tag algorithm digest-type digest"},
-	{60, 0, "flags protocol algorithm key"},
-	{61, 0, "key"},
-	{62, 0, "serial flags types"},
-	{63, 0, "serial scheme hash-algorithm digest", NULL, {FIELD_U32, FIELD_U8, FIELD_U8, FIELD_DIGEST}},
-	{64, 0, "priority target parameters", "SVCB", {FIELD_U16, FIELD_NAME, FIELD_SVCPARAMS}},
-	{65, 0, "priority target parameters", "HTTPS", {FIELD_U16, FIELD_NAME, FIELD_SVCPARAMS}},
-	{99, 0, "text"},
-	{104, 0, "preference node"},
-	{105, 0, "preference locator"},
-	{106, 0, "preference locator"},
-	{107, 0, "preference name"},
-	{108, 0, "address"},
-	{109, 0, "address"},
+	{59, TEXT, "key-tag algorithm digest-type digest"},
+	{60, TEXT, "flags protocol algorithm key"},
+	{61, TEXT, "key"},
+	{62, TEXT, "serial flags types", NULL, {FIELD_U32, FIELD_U16, FIELD_SYNC_TYPES}},
+	{63, TEXT, "serial scheme hash-algorithm digest", NULL, {FIELD_U32, FIELD_U8, FIELD_U8, FIELD_DIGEST}},
+	{64, TEXT, "priority target parameters", "SVCB", {FIELD_U16, FIELD_NAME, FIELD_SVCPARAMS}},
+	{65, TEXT, "priority target parameters", "HTTPS", {FIELD_U16, FIELD_NAME, FIELD_SVCPARAMS}},
+	{99, TEXT, "text"},
+	{104, TEXT, "preference node"},
+	{105, TEXT, "preference locator"},
+	{106, TEXT, "preference locator"},
+	{107, TEXT, "preference name"},
+	{108, TEXT, "address"},
+	{109, TEXT, "address"},
 	{251, RRSHAPE_META, "data", "IXFR", {FIELD_OPAQUE}},
 	{252, RRSHAPE_META, "data", "AXFR", {FIELD_OPAQUE}},
 	{253, RRSHAPE_META, "data", "MAILB", {FIELD_OPAQUE}},
 	{254, RRSHAPE_META, "data", "MAILA", {FIELD_OPAQUE}},
 	{255, RRSHAPE_META, "data", "ANY", {FIELD_OPAQUE}},
-	{256, 0, "priority weight target", NULL, {FIELD_U16, FIELD_U16, FIELD_URI}},
-	{257, 0, "flags tag value"},
+	{256, TEXT, "priority weight target", NULL, {FIELD_U16, FIELD_U16, FIELD_URI}},
+	{257, TEXT, "flags tag value"},
 	{258, 0, "text", "AVC", {FIELD_STRINGS}},
 	{260, 0, "precedence relay-type relay", "AMTRELAY", {FIELD_U8, FIELD_RELAY_TYPE, FIELD_RELAY}},
 	{261, 0, "text", "RESINFO", {FIELD_STRINGS}},
@@ -104,6 +109,9 @@ enum { LOW = 264, HIGH = 4 };
 static struct rrshape table[LOW + HIGH];
 static uint16_t high_type[HIGH];
 static unsigned highs;
+/* Places in `table` by a hash of the name; 0 is empty (type 0 has no name). */
+enum { BUCKETS = 512 };
+static uint16_t bucket[BUCKETS];
 
 static struct rrshape *place_of(uint16_t type)
 {
@@ -212,14 +220,33 @@ static void add_own(const struct own *own)
 	}
 	if (!shape)
 		return;
-	if (!shape->name) {
+	if (!shape->name)
 		shape->name = own->name;
-		shape->flags = RRSHAPE_OURS;
-	}
 	shape->flags |= own->flags;
 	shape->labels = own->labels;
 	if (own->field[0])
 		memcpy(shape->field, own->field, sizeof shape->field);
+}
+
+static unsigned bucket_of(const char *name, size_t length)
+{
+	unsigned hash = (unsigned)length;
+
+	for (size_t i = 0; i < length; i++)
+		hash = hash * 33 + (unsigned char)(name[i] | 0x20);
+	return hash % BUCKETS;
+}
+
+static void add_name(unsigned place)
+{
+	unsigned at;
+
+	table[place].name_length = (uint8_t)strlen(table[place].name);
+	strncpy(table[place].word, table[place].name, RRSHAPE_WORD - 1);
+	at = bucket_of(table[place].name, table[place].name_length);
+	while (bucket[at])
+		at = (at + 1) % BUCKETS;
+	bucket[at] = (uint16_t)place;
 }
 
 void rrshape_init(void)
@@ -232,9 +259,9 @@ void rrshape_init(void)
 		take_from_ldns(type);
 	for (size_t i = 0; i < sizeof owns / sizeof *owns; i++)
 		add_own(&owns[i]);
-	for (struct rrshape *shape = table; shape < table + LOW + HIGH; shape++)
-		if (shape->name)
-			shape->name_length = (uint8_t)strlen(shape->name);
+	for (unsigned place = 1; place < LOW + HIGH; place++)
+		if (table[place].name)
+			add_name(place);
 	done = true;
 }
 
@@ -242,11 +269,11 @@ void rrshape_init(void)
 
 const struct rrshape *rrshape_named(const char *name, size_t length, uint16_t *type)
 {
-	for (unsigned i = 0; i < LOW + highs; i++) {
-		const struct rrshape *shape = &table[i];
+	for (unsigned at = bucket_of(name, length); bucket[at]; at = (at + 1) % BUCKETS) {
+		const struct rrshape *shape = &table[bucket[at]];
 
-		if (shape->name && shape->name_length == length && !strncasecmp(shape->name, name, length)) {
-			*type = i < LOW ? (uint16_t)i : high_type[i - LOW];
+		if (shape->name_length == length && !strncasecmp(shape->name, name, length)) {
+			*type = bucket[at] < LOW ? bucket[at] : high_type[bucket[at] - LOW];
 			return shape;
 		}
 	}

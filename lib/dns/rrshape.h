@@ -38,6 +38,7 @@ enum rrshape_kind {
 	FIELD_OPAQUE,        /* the rest, any octets */
 	FIELD_TYPES,         /* the rest: windows of types (RFC 4034 4.1.2) */
 	FIELD_SOME_TYPES,    /* the same, not empty */
+	FIELD_SYNC_TYPES,    /* the same, CSYNC's */
 	FIELD_NXT_TYPES,     /* the rest: the plain bitmap of RFC 2535 5.2 */
 	FIELD_SALT,          /* a length octet and so many octets, in hex */
 	FIELD_HASH,          /* a length octet and so many octets, at least one, in base32hex */
@@ -56,14 +57,15 @@ enum {
 	RRSHAPE_COMPRESS = 2,    /* a sender may compress them */
 	RRSHAPE_LOWER = 4,       /* its names in lower case are the canonical form (RFC 4034 6.2, RFC 6840 5.1) */
 	RRSHAPE_META = 8,        /* never zone data; its fields are not described */
-	RRSHAPE_OURS = 16,       /* ldns does not know it */
+	RRSHAPE_TEXT = 16,       /* all the usual servers read its name and its own text */
 };
 
-enum { RRSHAPE_FIELDS = 10 };
+enum { RRSHAPE_FIELDS = 10, RRSHAPE_WORD = 16 };
 
 struct rrshape {
 	const char *name;            /* "MX" */
 	const char *labels;          /* names of the fields, a space between: "preference exchange" */
+	char word[RRSHAPE_WORD];     /* the name again, to be copied as one block */
 	uint8_t name_length;
 	uint8_t flags;
 	uint8_t field[RRSHAPE_FIELDS];   /* enum rrshape_kind, FIELD_END behind the last */

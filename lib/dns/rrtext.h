@@ -1,13 +1,14 @@
 /* dns/rrtext: records to and from master file text (RFC 1035 5.1, RFC 3597, each type's own).
- * The common types by our own code, fast; the rest by ldns, held to the wire data: what
- * ldns prints is kept only if reading it again gives the same octets, else the record is
- * written in the generic form (\# LENGTH HEX), which every server reads. Pure.
+ * What is written is read to the same octets by BIND, NSD, Knot and ldns: a type or a value that
+ * one of them does not take in its own text is written in the generic form (TYPEnnn \# LENGTH HEX), which they
+ * all read. More than that is read: every type that ldns knows, and some newer ones, by name. Pure.
  */
 #ifndef DNS_RRTEXT_H
 #define DNS_RRTEXT_H
 
 #include "dns/name.h"
 #include "dns/rr.h"
+#include "dns/rrparse.h"
 
 #define RR_TYPE_TEXT 12          /* "TYPE65535" and the NUL */
 /* "A", "NSEC3", "TYPE65280". Returns out. */
@@ -24,17 +25,11 @@ bool rr_class_parse(const char *text, size_t length, uint16_t *class);
  * absolute names, a newline at the end. `owner` is already text (it is the same for many records).
  * `out` has room for ownerlen + 64 + RR_TEXT_SIZE(rdlength). Returns the length; writes no NUL. */
 size_t rr_put_text(const struct rr *, const char *owner, size_t ownerlen, char *out);
-/* RDATA alone, without newline. */
+/* RDATA alone, without newline. Neither needs RDATA to have been checked: what does not fit the type is written in the generic form. */
 size_t rr_put_rdata_text(uint16_t type, const uint8_t *rdata, size_t rdlength, char *out);
 
-/* One token of a master file: text with its escapes still in it, `quoted` if it stood in quotes (without them). */
-struct rr_token {
-	const char *text;
-	size_t length;
-	bool quoted;
-};
-/* Tokens after the type, to RDATA; relative names are completed with `origin`. Also the generic form for any type.
- * ERR_SYNTAX with `why` naming the field and the token. */
+/* Tokens (dns/rrparse) after the type, to RDATA; relative names are completed with `origin`. Also the generic form for any type.
+ * ERR_SYNTAX with `why` naming the field and the token; ERR_NOSPACE, ERR_NOMEM. Then `out` is as it was. */
 enum err rr_parse_rdata(uint16_t type, const struct rr_token *tokens, size_t count, const uint8_t *origin,
 	struct wbuf *out, struct why *);
 
