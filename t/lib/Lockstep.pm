@@ -120,6 +120,18 @@ sub wait_log {
     return $line;
 }
 
+# The log's lines of one event as hashes of their fields, those alone in which the given fields are so.
+sub events {
+    my ($self, $event, %wanted) = @_;
+    my @found;
+    for my $line ($self->log_lines(qr/^\S+ \S+ \Q$event\E /)) {
+        my %field;
+        while ($line =~ /([\w-]+)=(?:"((?:[^"\\]|\\.)*)"|(\S*))/g) { $field{$1} = $2 // $3 }
+        push @found, \%field unless grep { ($field{$_} // '') ne $wanted{$_} } keys %wanted;
+    }
+    return @found;
+}
+
 # --- the command --------------------------------------------------------------------
 
 # (exit status, standard output, standard error)

@@ -93,7 +93,7 @@ sub transfers_from {
 # One line says how the zone came to this serial.
 sub transfer_logged {
     my ($lockstep, $name, $serial, $type) = @_;
-    my ($line) = grep { /$type/i } $lockstep->log_lines(qr/\Q$name\E\b.*\b$serial\b/);
+    my ($line) = $lockstep->events('transfer', zone => $name =~ s/\.?$/./r, new => $serial, got => $type, outcome => 'ok');
     ok($line, "$name: the log says that serial $serial came by $type");
 }
 

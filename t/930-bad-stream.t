@@ -1,0 +1,154 @@
+#!/usr/bin/perl
+# What a primary can do wrong with the stream of messages: it breaks off, stalls, lies about lengths, mixes things up, or never ends.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Hostile;
+use Test::More;
+use Wire;
+
+plan skip_all => 'lockstepd is not built' unless Lockstep::have();
+my $pair = Hostile->new(settings => { 'max-zone-size' => '1M', 'max-records' => 20_000 });
+my @records = $pair->records;
+
+# --- it breaks off -------------------------------------------------------------------
+
+$pair->refused('it closes when the connection is there', 'network', connect => sub { $_[0]->close });
+$pair->refused('it closes after one octet of the length', 'network', axfr => sub { $_[0]->bytes("\0"); $_[0]->close });
+$pair->refused('it closes in the middle of a message', 'network', axfr => sub {
+    my ($talk) = @_;
+    my $message = Wire::frame($talk->message(answer => [ $talk->soa, @records, $talk->soa ]));
+    $talk->bytes(substr $message, 0, length($message) / 2);
+    $talk->close;
+});
+$pair->refused('it closes after the first SOA', 'network|incomplete', axfr => sub {
+    my ($talk) = @_;
+    $talk->send(answer => [ $talk->soa ]);
+    $talk->close;
+});
+$pair->refused('it closes before the last SOA', 'network|incomplete', axfr => sub {
+    my ($talk) = @_;
+    $talk->send(answer => [ $talk->soa, @records ]);
+    $talk->close;
+});
+$pair->refused('it resets the connection before the last SOA', 'network', axfr => sub {
+    my ($talk) = @_;
+    $talk->send(answer => [ $talk->soa, @records ]);
+    $talk->reset;
+});
+
+# --- it stalls -----------------------------------------------------------------------
+
+$pair->refused('it says nothing', 'network.*(?:time|idle|second|silen)', axfr => sub { $_[0]->wait_close });
+$pair->refused('it stalls after the first SOA', 'network', axfr => sub {
+    my ($talk) = @_;
+    $talk->send(answer => [ $talk->soa ]);
+    $talk->wait_close;
+});
+$pair->refused('it sends an octet now and then', 'network', axfr => sub {
+    my ($talk) = @_;
+    for my $octet (split //, Wire::frame($talk->message(answer => [ $talk->soa, @records, $talk->soa ]))) {
+        $talk->bytes($octet) or last;
+        $talk->pause(0.3);
+    }
+});
+
+# --- lengths and counts ----------------------------------------------------------------
+
+$pair->refused('a message of no octets', 'malformed|header', axfr => sub {
+    my ($talk) = @_;
+    $talk->send(answer => [ $talk->soa ]);
+    $talk->bytes("\0\0");
+    $talk->wait_close;
+});
+$pair->taken('a message of 65,535 octets', records => 1223, axfr => sub {
+    my ($talk) = @_;
+    my @more = map { sprintf 'text%d.example. 300 IN TXT %s', $_, 'x' x 27 } 1 .. 1200;
+    my $message = $talk->message(answer => [ $talk->soa, @records, @more ]);
+    my $room = 65_535 - length $message;
+    die "no room: $room" if $room < 0;
+    $talk->send(answer => [ $talk->soa, @records, @more ], additional => [ Wire::raw_rr(owner => '.', type => 'OPT', class => 1232, ttl => 0,
+        rdata => "\xfd\xe9" . pack 'n/a', 'p' x ($room - 15)) ]);
+    $talk->send(answer => [ $talk->soa ]);
+});
+$pair->refused('the header counts more records than there are', 'malformed', axfr => sub {
+    my ($talk) = @_;
+    $talk->send(answer => [ $talk->soa, @records, $talk->soa ], counts => [ 1, @records + 3, 0, 0 ]);
+});
+$pair->refused('octets follow the last record', 'trailing', axfr => sub {
+    my ($talk) = @_;
+    $talk->send(answer => [ $talk->soa, @records, $talk->soa ], tail => 'more');
+});
+
+# --- headers ---------------------------------------------------------------------------
+
+for my $case ([ 'another ID', 'not-response', id => 0 ], [ 'the QR bit 0', 'not-response', qr => 0 ], [ 'the opcode UPDATE', 'not-response', opcode => 5 ],
+    [ 'the TC bit', 'truncated', tc => 1 ], [ 'the code SERVFAIL', 'rcode.*SERVFAIL', rcode => 2 ], [ 'the code NOTAUTH', 'rcode.*NOTAUTH', rcode => 9 ]) {
+    my ($what, $reason, $field, $value) = @$case;
+    for my $nth (1, 2) {
+        $pair->refused("message $nth has $what", $reason, axfr => sub {
+            my ($talk) = @_;
+            my @wrong = ($field => $field eq 'id' ? $talk->query->{id} ^ 1 : $value);
+            $talk->send(answer => [ $talk->soa, @records ], $nth == 1 ? @wrong : ());
+            $talk->send(answer => [ $talk->soa ], $nth == 2 ? @wrong : ());
+        });
+    }
+}
+for my $case ([ 'another name', Wire::question('other.', 'AXFR') ], [ 'another type', Wire::question('example.', 'SOA') ],
+    [ 'another class', Wire::question('example.', 'AXFR', 3) ]) {
+    my ($what, $question) = @$case;
+    $pair->refused("the question has $what", 'question', axfr => sub {
+        my ($talk) = @_;
+        $talk->send(answer => [ $talk->soa, @records, $talk->soa ], question => $question);
+    });
+}
+$pair->refused('two questions', 'question', axfr => sub {
+    my ($talk) = @_;
+    $talk->send(answer => [ $talk->soa, @records, $talk->soa ], question => $talk->query->{question_bytes} x 2, counts => [ 2, @records + 2, 0, 0 ]);
+});
+$pair->taken('no question in any message', records => 23, axfr => sub {
+    my ($talk) = @_;
+    $talk->send(answer => [ $talk->soa, @records ], question => '');
+    $talk->send(answer => [ $talk->soa ], question => '');
+});
+$pair->refused('another zone\'s transfer comes between', 'question|not-response|soa', axfr => sub {
+    my ($talk) = @_;
+    $talk->send(answer => [ $talk->soa, @records ]);
+    $talk->send(answer => [ $talk->soa(5, owner => 'other.') ], question => Wire::question('other.', 'AXFR'), id => $talk->query->{id} ^ 7);
+    $talk->send(answer => [ $talk->soa ]);
+});
+
+# --- it never ends -----------------------------------------------------------------------
+
+sub for_ever {
+    my ($talk, $next) = @_;
+    $talk->send(answer => [ $talk->soa, 'example. 300 IN NS ns.example.' ]);
+    my $n = 0;
+    while ($talk->send($next->(\$n))) { }
+}
+$pair->refused('records without end', 'limit', axfr => sub {
+    for_ever($_[0], sub { my ($n) = @_; return (answer => [ map { \(Wire::name('n' . ++$$n . '.example.') . pack 'n2 N n N', 1, 1, 300, 4, $$n) } 1 .. 500 ]) });
+});
+$pair->refused('the same record without end', 'limit', axfr => sub {
+    for_ever($_[0], sub { return (answer => [ ('same.example. 300 IN A 192.0.2.1') x 500 ]) });
+});
+$pair->refused('empty messages without end', 'network|limit|empty', axfr => sub { for_ever($_[0], sub { return () }) });
+
+# --- odd, but right ----------------------------------------------------------------------
+
+$pair->taken('each record in a message of its own', records => 2002, axfr => sub {
+    my ($talk) = @_;
+    $talk->send(answer => [$_]) for $talk->soa, 'example. 300 IN NS ns.example.', map({ "n$_.example. 300 IN A 192.0.2.1" } 1 .. 2000), $talk->soa;
+});
+$pair->taken('each octet in a segment of its own', records => 23, axfr => sub {
+    my ($talk) = @_;
+    setsockopt $talk->{socket}, Socket::IPPROTO_TCP(), Socket::TCP_NODELAY(), 1;
+    $talk->bytes($_) for split //, Wire::frame($talk->message(answer => [ $talk->soa, @records, $talk->soa ]));
+});
+$pair->taken('an empty message in the middle', records => 23, axfr => sub {
+    my ($talk) = @_;
+    $talk->send(answer => $_) for [ $talk->soa, @records ], [], [ $talk->soa ];
+});
+$pair->finish;
+done_testing;

@@ -1,0 +1,100 @@
+#!/usr/bin/perl
+# What a primary can do wrong with differences, and what follows: AXFR from the same primary, or a refusal.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Hostile;
+use Test::More;
+use Wire qw(name raw_rr soa_rdata);
+
+plan skip_all => 'lockstepd is not built' unless Lockstep::have();
+my $pair = Hostile->new;
+my @records = $pair->records;
+my @no_axfr = (axfr => sub { $_[0]->send(rcode => 5) });
+
+# An IXFR answer from a list: numbers are SOAs, relative to our serial; 'new' is the new version's SOA; all else are records.
+sub ixfr {
+    my @list = @_;
+    return (ixfr => sub {
+        my ($talk) = @_;
+        $talk->send(answer => [ map { !ref && /^-?\d+$/ ? $talk->soa($talk->serial + $_) : $_ eq 'new' ? $talk->soa : $_ } @list ]);
+        $talk->close;
+    });
+}
+
+# --- good ones -----------------------------------------------------------------------------
+
+$pair->taken('one step', records => 24, ixfr('new', 0, 'new', 'added.example. 300 IN A 192.0.2.1', 'new'), @no_axfr);
+$pair->{fake}{serial} = $pair->{offered} += 2;
+$pair->taken('three steps', records => 24, ixfr('new', 0, 1, 'b.example. 300 IN A 192.0.2.1', 1, 'b.example. 300 IN A 192.0.2.1', 2, 'c.example. 300 IN A 192.0.2.1',
+    2, 'added.example. 300 IN A 192.0.2.1', 'new', 'new'), @no_axfr);
+$pair->taken('a step that changes nothing but the serial', records => 24, ixfr('new', 0, 'new', 'new'), @no_axfr);
+$pair->taken('a whole zone in answer to IXFR', records => 23, ixfr('new', @records, 'new'), @no_axfr);
+$pair->taken('a whole zone in answer to IXFR, a record in each message', records => 23, ixfr => sub {
+    my ($talk) = @_;
+    $talk->send(answer => [$_]) for $talk->soa, @records, $talk->soa;
+}, @no_axfr);
+$pair->taken('a record goes and comes back with another TTL', records => 23,
+    ixfr('new', 0, 'h1.example. 300 IN A 192.0.2.1', 'new', 'h1.example. 60 IN A 192.0.2.1', 'new'), @no_axfr);
+is(($pair->attempts)[0]{got}, 'IXFR', 'the log says that it came by IXFR');
+
+# --- bad sequences: refused; and where AXFR works, it brings the version ------------------------
+
+my @bad = (
+    [ 'it begins with another serial', 'sequence-start', 'new', 77, 'new', 'x.example. 300 IN A 192.0.2.1', 'new' ],
+    [ 'a gap between two steps', 'sequence', 'new', 0, 1, 2, 'new', 'new' ],
+    [ 'it goes back to an older serial', 'sequence', 'new', 0, -1, 'new', 'new' ],
+    [ 'from a serial to the same', 'sequence', 'new', 0, 0, 'new' ],
+    [ 'it ends at another serial than it says', 'sequence|soa|incomplete|network', 'new', 0, 1, 1 ],
+    [ 'a step beyond the serial that it says', 'sequence', 'new', 0, 9, 'new' ],
+    [ 'the last SOA is missing', 'network|incomplete', 'new', 0, 'new', 'x.example. 300 IN A 192.0.2.1' ],
+    [ 'records follow the last SOA', 'after-end', 'new', 0, 'new', 'x.example. 300 IN A 192.0.2.1', 'new', 'y.example. 300 IN A 192.0.2.1' ],
+    [ 'it removes a record that is not there', 'mismatch', 'new', 0, 'missing.example. 300 IN A 192.0.2.1', 'new', 'new' ],
+    [ 'it removes a record from an owner that is not there', 'mismatch', 'new', 0, 'h1.example. 300 IN TXT "none"', 'new', 'new' ],
+    [ 'it adds a record that is there', 'mismatch', 'new', 0, 'new', 'h1.example. 300 IN A 192.0.2.1', 'new' ],
+    [ 'it removes the whole NS set of the apex', 'content', 'new', 0, 'example. 300 IN NS ns.example.', 'new', 'new' ],
+    [ 'a SOA of another owner', 'soa-owner', 'new', 0, raw_rr(owner => 'sub.example.', type => 'SOA', rdata => soa_rdata('example.', 9)), 'new' ],
+    [ 'a record that is not in the zone', 'record', 'new', 0, 'new', 'www.other. 300 IN A 192.0.2.1', 'new' ],
+    [ 'malformed RDATA', 'rdata', 'new', 0, 'new', raw_rr(owner => 'x.example.', type => 'A', rdata => 'abc'), 'new' ],
+    [ 'a CNAME comes to other data', 'content|record', 'new', 0, 'new', 'h1.example. 300 IN CNAME h2.example.', 'new' ],
+    [ 'nothing but the new SOA', 'network|incomplete', 'new' ],
+);
+$pair->{offered} += 20;
+for my $case (@bad) {
+    my ($what, $reason, @list) = @$case;
+    $pair->refused($what, $reason, ixfr(@list), @no_axfr);
+}
+for my $case (@bad) {
+    my ($what, undef, @list) = @$case;
+    next if $what =~ /last SOA is missing|nothing but/;        # broken off: another time, not another way
+    $pair->{offered} += 20;
+    $pair->taken("$what, and AXFR helps", records => 23, ixfr(@list), axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, $talk->soa ]) });
+    is(join(' ', map { $_->{asked} } $pair->attempts), 'IXFR AXFR', 'in one go');
+}
+for my $case ([ SERVFAIL => 2 ], [ NOTIMP => 4 ], [ FORMERR => 1 ], [ REFUSED => 5 ]) {
+    my ($name, $rcode) = @$case;
+    $pair->taken("$name to IXFR: AXFR helps", records => 23, ixfr => sub { $_[0]->send(rcode => $rcode) },
+        axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, $talk->soa ]) });
+}
+$pair->refused('the differences, then SERVFAIL in place of the end', 'rcode', ixfr => sub {
+    my ($talk) = @_;
+    $talk->send(answer => [ $talk->soa, $talk->soa($talk->serial), $talk->soa, 'x.example. 300 IN A 192.0.2.1' ]);
+    $talk->send(rcode => 2);
+}, @no_axfr);
+$pair->refused('an older serial', 'serial-back', ixfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa($talk->serial - 1) ]) }, @no_axfr);
+$pair->refused('a connection that breaks: no AXFR storm', 'network', ixfr => sub { $_[0]->reset }, @no_axfr);
+is(scalar(grep { $_->{asked} eq 'AXFR' } $pair->attempts), 0, 'AXFR was not tried');
+
+# --- size --------------------------------------------------------------------------------------
+
+$pair->{fake}{serial} = $pair->{offered} += 4999;
+$pair->taken('five thousand steps', records => 24, ixfr => sub {
+    my ($talk) = @_;
+    my $ours = $talk->serial;
+    my @steps = map { ($talk->soa($_), $_ > $ours ? "step$_.example. 300 IN A 192.0.2.1" : (), $talk->soa($_ + 1), 'step' . ($_ + 1) . '.example. 300 IN A 192.0.2.1') } $ours .. $talk->{fake}{serial} - 1;
+    my @all = ($talk->soa, @steps, $talk->soa);
+    $talk->send(answer => [ splice @all, 0, 300 ]) while @all;
+}, @no_axfr);
+$pair->finish;
+done_testing;

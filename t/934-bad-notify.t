@@ -1,0 +1,142 @@
+#!/usr/bin/perl
+# NOTIFY from whom it must not come, malformed, ahead of time, and in floods; and SOA probes that are answered wrongly.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Fake;
+use Lockstep;
+use Process qw(wait_for);
+use Test::More;
+use Tsig;
+use Wire qw(name raw_rr soa_rdata question);
+
+plan skip_all => 'lockstepd is not built' unless Lockstep::have();
+my $key = Tsig::key;
+my @records = ('example. 300 IN NS ns.example.');
+my $fake = Fake->new(zone => 'example.', key => $key)->serve(serial => 1, records => \@records);
+my $plain = Fake->new(zone => 'plain.', address => '127.0.0.2')->serve(serial => 1, records => ['plain. 300 IN NS ns.plain.']);
+my $lockstep = Lockstep->new(keys => [$key], remotes => [ Lockstep::remote('signed', $fake, $key), Lockstep::remote('unsigned', $plain) ],
+    server => { limits => { connect => '1s', 'transfer-idle' => '2s', 'transfer-time' => '3s' } },
+    templates => [ { name => 'default', 'refresh-min' => '1h', 'retry-min' => '1h' } ],
+    zones => [ { name => 'example', primaries => ['signed'] }, { name => 'plain', primaries => ['unsigned'] } ])->start;
+ok($lockstep->wait_serial($_, 1), "$_ is there") for qw(example plain);
+my $at = $lockstep->at;
+
+sub code { my ($answer) = @_; return $answer ? $answer->{rcode} : 'none' }
+
+# The daemon asks nobody because of this. What it would ask it would ask before it answers a verb of ours.
+sub not_heeded {
+    my ($what, $rcode, $primary, %of) = @_;
+    my $asked = $primary->count('SOA');
+    my $answer = $primary->notify($at, %of);
+    like(code($answer), qr/^(?:$rcode)$/, "$what: answered with $rcode");
+    $lockstep->verb('status');
+    is($primary->count('SOA'), $asked, "$what: not heeded");
+}
+
+# --- who and what --------------------------------------------------------------------------------
+
+my $answer = $fake->notify($at);
+is(code($answer), 0, 'a signed NOTIFY from the primary: NOERROR');
+is("@$answer{qw(qr opcode aa)}", '1 4 1', 'the answer is one to NOTIFY, with authority');
+is($answer->{questions}[0]{name}, 'example.', 'with the question');
+ok($fake->wait_count('SOA', 2, 5), 'and the primary is asked');
+my %second = (SOA => $fake->count('SOA'));
+not_heeded('unsigned where a key is configured', '5|9', $fake, key => undef, serial => 5);
+not_heeded('signed with another secret', 9, $fake, key => Tsig::key(name => $key->{name}), serial => 5);
+not_heeded('signed with another key', 9, $fake, key => Tsig::key(name => 'other'), serial => 5);
+not_heeded('signed 1000 s ago', 9, $fake, tsig => { time => time - 1000 }, serial => 5);
+not_heeded('from another address', 5, $plain, source => '127.0.0.3', serial => 5);
+not_heeded('for a zone that is not here', '5|9', $fake, zone => 'other.', serial => 5);
+not_heeded('for a name in a zone', '5|9', $fake, zone => 'www.example.', serial => 5);
+not_heeded('in class CH', '1|5|9', $plain, question => question('plain.', 'SOA', 3), serial => 5);
+not_heeded('in class ANY', '1|5|9', $plain, question => question('plain.', 'SOA', 255), serial => 5);
+not_heeded('with two questions', 1, $plain, question => question('plain.', 'SOA') x 2, counts => [ 2, 0, 0, 0 ], serial => undef);
+not_heeded('with no question', 1, $plain, question => '', counts => [ 0, 0, 0, 0 ], serial => undef);
+not_heeded('with a count that lies', 1, $plain, counts => [ 1, 5, 0, 0 ], serial => undef);
+not_heeded('with the serial that is served', 0, $plain, serial => 1);
+
+# --- heeded, though odd ----------------------------------------------------------------------------
+
+sub heeded {
+    my ($what, %of) = @_;
+    my $serial = $plain->{serial} + 1;
+    $plain->serve(serial => $serial);
+    my $answer = $plain->notify($at, serial => $serial, %of);
+    is(code($answer), 0, "$what: NOERROR");
+    ok($lockstep->wait_serial('plain', $serial, 5), "$what: heeded");
+}
+heeded('without a serial', serial => undef);
+heeded('with a SOA whose RDATA is short', answer => [ raw_rr(owner => 'plain.', type => 'SOA', rdata => substr soa_rdata('plain.', 9), 0, -3) ]);
+heeded('with a SOA of another owner', answer => [ raw_rr(owner => 'other.', type => 'SOA', rdata => soa_rdata('other.', 9)) ]);
+heeded('with a thousand records', answer => [ map { "n$_.plain. 300 IN A 192.0.2.1" } 1 .. 1000 ]);
+
+# --- how often ---------------------------------------------------------------------------------------
+
+my $before = $plain->count('SOA');
+$plain->notify($at, serial => 1000 + $_, no_wait => 1) for 1 .. 3000;
+ok($plain->notify($at, serial => 5000, seconds => 5), 'three thousand NOTIFYs: the daemon answers still');
+is(($lockstep->verb('refresh', 'plain'))[0], 0, 'and the zone can be refreshed');
+cmp_ok($plain->count('SOA') - $before, '<=', 12, 'the primary is asked a handful of times');
+is($lockstep->serial('plain'), $plain->{serial}, 'and the zone is served');
+
+subtest 'NOTIFY during a transfer: one more look, no more' => sub {
+    my $slow = $fake->{serial} + 1;
+    $fake->serve(serial => $slow, axfr => sub {
+        my ($talk) = @_;
+        $talk->send(answer => [ $talk->soa, @records ]);
+        $talk->pause(0.5);
+        $talk->send(answer => [ $talk->soa ]);
+    });
+    my ($probes, $transfers) = map { $fake->count($_) } 'SOA', 'IXFR';
+    $fake->notify($at);
+    ok($fake->wait_count('IXFR', $transfers + 1, 5), 'the transfer is under way');
+    is(code($fake->notify($at, serial => $slow + 1)), 0, 'NOTIFY is answered') for 1 .. 20;
+    ok($lockstep->wait_serial('example', $slow, 5), 'the transfer ends');
+    ok($fake->wait_count('SOA', $probes + 2, 5), 'one more look');
+    is(($lockstep->verb('refresh', 'example'))[0], 0, 'refresh');
+    cmp_ok($fake->count('SOA') - $probes, '<=', 5, 'and not twenty');
+};
+
+# --- probes ------------------------------------------------------------------------------------------
+
+# A probe that is answered so fails, is explained, and the zone goes on; TCP may be tried where UDP says nothing.
+sub bad_probe {
+    my ($what, $script, $reason) = @_;
+    $plain->serve(serial => $plain->{serial}, soa => $script);
+    my ($status, $out, $said) = $lockstep->verb('refresh', 'plain');
+    is($status, 1, "probe: $what: refresh fails") or diag($out);
+    like($said, qr/$reason/i, "probe: $what: and says why") if $reason;
+    is($lockstep->serial('plain'), $plain->{serial}, "probe: $what: the zone is served");
+}
+bad_probe('a CNAME', sub { $_[0]->send(answer => ['plain. 300 IN CNAME other.']) });
+bad_probe('nothing', sub { $_[0]->send });
+bad_probe('a referral', sub { $_[0]->send(aa => 0, authority => ['plain. 300 IN NS ns.other.']) });
+bad_probe('the SOA of another owner', sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa(99, owner => 'other.') ]) });
+bad_probe('a SOA that is short', sub { $_[0]->send(answer => [ raw_rr(owner => 'plain.', type => 'SOA', rdata => substr soa_rdata('plain.', 99), 0, -9) ]) });
+bad_probe('SERVFAIL', sub { $_[0]->send(rcode => 2) }, 'SERVFAIL');
+bad_probe('REFUSED', sub { $_[0]->send(rcode => 5) }, 'REFUSED');
+bad_probe('three octets', sub { $_[0]->send_message('abc') });
+bad_probe('another ID', sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa(99) ], id => $talk->query->{id} ^ 1) });
+bad_probe('another question', sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa(99) ], question => question('other.', 'SOA')) });
+bad_probe('the TC bit, and nothing over TCP', sub { my ($talk) = @_; $talk->{peer} ? $talk->send(tc => 1) : $talk->close });
+bad_probe('silence', sub { });
+
+$plain->serve(serial => $plain->{serial} + 1, soa => sub { my ($talk) = @_; $talk->{peer} ? $talk->send(tc => 1) : $talk->send(answer => [ $talk->soa ]) });
+is(($lockstep->verb('refresh', 'plain'))[0], 0, 'the TC bit: TCP brings the answer');
+ok($lockstep->wait_serial('plain', $plain->{serial}, 5), 'and the new version');
+$plain->serve(serial => $plain->{serial} + 1, soa => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa ]) unless $talk->{peer} });
+is(($lockstep->verb('refresh', 'plain'))[0], 0, 'silence over UDP: TCP is tried');
+ok($lockstep->wait_serial('plain', $plain->{serial}, 5), 'and brings the new version');
+$plain->serve(serial => $plain->{serial}, soa => sub {
+    my ($talk) = @_;
+    $talk->send(answer => [ $talk->soa(4000) ], id => $talk->query->{id} ^ 3);
+    $talk->send(answer => [ $talk->soa ]);
+});
+is(($lockstep->verb('refresh', 'plain'))[0], 0, 'a forged answer before the right one is passed over');
+is($lockstep->serial('plain'), $plain->{serial}, 'and the zone stays as it is');
+$plain->serve(serial => 2 ** 31 + 7);
+$lockstep->verb('refresh', 'plain');
+is($lockstep->stop, 0, 'lockstepd ends cleanly');
+done_testing;
