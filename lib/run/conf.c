@@ -742,6 +742,30 @@ struct conf *conf_read(const char *path, struct why *why)
 	return NULL;
 }
 
+char *conf_control(const char *path, struct why *why)
+{
+	struct conf conf = {.arena = ARENA_INIT};
+	struct reading r = {0};
+	char *control = NULL;
+	const char *text = NULL;
+
+	init_reading(&r, &conf, why);
+	r.reader.dir = directory_of(&conf.arena, path);
+	server_defaults(&conf);
+	if (r.reader.dir && parse_file(&r, path)) {
+		config_lookup_string(&r.file, "server.control", &text);
+		if (!text)
+			control = strdup(conf.server.control);
+		else if (asprintf(&control, "%s%s%s", *text == '/' ? "" : r.reader.dir, *text == '/' ? "" : "/", text) < 0)
+			control = NULL;
+	}
+	if (!control && !r.reader.err)
+		key_no_memory(&r.reader);
+	release_reading(&r);
+	arena_release(&conf.arena);
+	return control;
+}
+
 void conf_free(struct conf *conf)
 {
 	if (!conf)

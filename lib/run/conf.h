@@ -9,6 +9,9 @@
 /* Reads and checks everything. On an error NULL and `why` "FILE:LINE: key: what". */
 struct conf *conf_read(const char *path, struct why *);
 void conf_free(struct conf *);       /* NULL is allowed */
+/* Only server.control of the file, which may have any other error: the operator must be able to ask a running daemon while a
+ * new configuration is being written. malloc'd; NULL and `why` if the file cannot be read, or is not libconfig's syntax. */
+char *conf_control(const char *path, struct why *);
 /* SYSCONFDIR/lockstep/lockstep.conf */
 const char *conf_default_path(void);
 /* The zone file's path by the pattern (see run/path), under zone-dir unless the pattern is absolute. False: longer than `size`. */

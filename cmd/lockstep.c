@@ -1,0 +1,78 @@
+/* lockstep: the operator's command. */
+#include "run/client.h"
+#include "run/command.h"
+#include "run/conf.h"
+#include "run/show.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int fail(const char *text)
+{
+	fputs("lockstep: ", stderr);
+	show_text(stderr, text);
+	putc('\n', stderr);
+	return 1;
+}
+
+static int run_config(const struct command *command)
+{
+	struct why why;
+	struct conf *conf = conf_read(command->conf ? command->conf : conf_default_path(), &why);
+	char *text = conf ? command->json ? conf_json(conf) : conf_text(conf) : NULL;
+	int status = 0;
+
+	if (!conf)
+		status = fail(why.text);
+	else if (!text)
+		status = fail("out of memory");
+	else if (fputs(text, stdout) == EOF || fflush(stdout) != 0)
+		status = fail(strerror(errno));
+	for (size_t i = 0; conf && i < conf->warning_count; i++)
+		fail(conf->warnings[i]);
+	free(text);
+	conf_free(conf);
+	return status;
+}
+
+/* -s, or what the configuration says. Where there is none that we may read, the daemon may still listen at the usual place. */
+static char *socket_of(const struct command *command, struct why *why)
+{
+	if (command->socket)
+		return strdup(command->socket);
+	if (!command->conf && access(conf_default_path(), R_OK) < 0)
+		return strdup(RUNSTATEDIR "/lockstep/control.sock");
+	return conf_control(command->conf ? command->conf : conf_default_path(), why);
+}
+
+static int ask_daemon(const struct command *command)
+{
+	struct why why = {""};
+	char *path = socket_of(command, &why);
+	int status = path ? client_run(command, path) : fail(err_say(&why, ERR_NOMEM));
+
+	free(path);
+	return status;
+}
+
+int main(int argc, char *argv[])
+{
+	struct command command;
+	int status = 2;
+
+	switch (command_parse(&command, argc, argv)) {
+	case COMMAND_RUN:
+		status = command.verb == COMMAND_CONFIG ? run_config(&command) : ask_daemon(&command);
+		break;
+	case COMMAND_SHOWN:
+		status = fflush(stdout) == 0 ? 0 : 1;
+		break;
+	case COMMAND_USAGE:
+		break;
+	}
+	command_release(&command);
+	return status;
+}

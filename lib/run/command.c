@@ -1,0 +1,338 @@
+#include "config.h"
+
+#include "run/command.h"
+
+#include "dns/name.h"
+#include "run/conf.h"
+#include "run/key.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- verbs and options ----------------------------------------------------------- */
+
+enum { ALL = 1, FULL = 2, FROM = 4 };
+
+static const struct option {
+	const char *name;            /* without dashes */
+	char letter;                 /* 0: none */
+	const char *value;           /* what it takes, NULL: nothing */
+	unsigned verbs;              /* the bit that a verb must have; 0: any verb */
+	const char *help;
+} options[] = {
+	{"conf", 'c', "FILE", 0, "the configuration file"},
+	{"socket", 's', "SOCKET", 0, "the daemon's control socket, instead of the one that the configuration names"},
+	{"json", 0, NULL, 0, "print one JSON document"},
+	{"help", 'h', NULL, 0, "print this and exit"},
+	{"version", 0, NULL, 0, "print the version and exit"},
+	{"all", 0, NULL, ALL, "all zones"},
+	{"full", 0, NULL, FULL, "transfer the whole zone (AXFR), even if the serial is not newer"},
+	{"from", 0, "REMOTE", FROM, "the primary to transfer from"},
+};
+enum { OPTIONS = sizeof options / sizeof *options };
+
+static const struct verb {
+	const char *name;
+	enum command_verb verb;
+	const char *arguments, *summary, *help;
+	unsigned options;
+	size_t zones_min, zones_max;
+} verbs[] = {
+	{"status", COMMAND_STATUS, "[ZONE...]", "the state of the zones",
+		"Prints a table: zone, serial, state, the primary that it came from, age, time to the next refresh and to expiry,\n"
+		"and the reason where something is wrong. For one zone: all that is known of it.\n"
+		"On a terminal the columns are aligned; otherwise they are separated by tabs, and times are in seconds.", 0, 0, 100000},
+	{"transfer", COMMAND_TRANSFER, "[--full] [--from REMOTE] ZONE...", "pull zones now, and wait for it",
+		"Exits with 0 only if all of the zones are current afterwards. With --full the whole zone is transferred, even if\n"
+		"the primary's serial is not newer. --from names one of the zone's primaries by its name in the configuration.",
+		FULL | FROM, 1, 100000},
+	{"refresh", COMMAND_REFRESH, "ZONE... | --all", "ask the primaries for their serial now, transfer if newer", "", ALL, 1, 100000},
+	{"notify", COMMAND_NOTIFY, "ZONE... | --all", "send NOTIFY to the servers downstream", "", ALL, 1, 100000},
+	{"write", COMMAND_WRITE, "ZONE... | --all", "bring zone files up to date; they are durable when it returns", "", ALL, 1, 100000},
+	{"reload", COMMAND_RELOAD, "", "re-read the configuration",
+		"Nothing changes if the configuration has an error, which is printed.", 0, 0, 0},
+	{"dump", COMMAND_DUMP, "ZONE [NAME [TYPE]]", "print what is served, as zone file lines in canonical order",
+		"With NAME only the records of that name (absolute, with or without its final dot), with TYPE only those of the type.",
+		0, 1, 1},
+	{"stats", COMMAND_STATS, "", "print the counters", "They are never reset by being read.", 0, 0, 0},
+	{"stop", COMMAND_STOP, "", "stop the daemon", "", 0, 0, 0},
+	{"config", COMMAND_CONFIG, "", "print the configuration as understood, defaults and templates filled in",
+		"Works without a daemon. Secrets that stand in the configuration are shown as \"(secret)\".", 0, 0, 0},
+};
+enum { VERBS = sizeof verbs / sizeof *verbs };
+
+/* --- what is printed ------------------------------------------------------------- */
+
+static enum command_outcome usage(const struct verb *verb, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static enum command_outcome usage(const struct verb *verb, const char *format, ...)
+{
+	struct why why;
+	char text[WHY_MAX];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	err_why(&why, ERR_SYNTAX, "%s", text);   /* without control characters */
+	fprintf(stderr, "lockstep%s%s: %s\n", verb ? " " : "", verb ? verb->name : "", why.text);
+	if (verb)
+		fprintf(stderr, "usage: lockstep %s %s   (more: lockstep %s --help)\n", verb->name, verb->arguments, verb->name);
+	else
+		fprintf(stderr, "usage: lockstep [-c FILE | -s SOCKET] [--json] VERB ...   (more: lockstep --help)\n");
+	return COMMAND_USAGE;
+}
+
+static void print_options(unsigned bits, bool general)
+{
+	for (size_t i = 0; i < OPTIONS; i++) {
+		const struct option *option = &options[i];
+		char left[40], letter[8] = "";
+
+		if (option->verbs ? !(option->verbs & bits) : !general)
+			continue;
+		if (option->letter)
+			snprintf(letter, sizeof letter, "-%c, ", option->letter);
+		snprintf(left, sizeof left, "%s--%s%s%s", letter, option->name, option->value ? " " : "",
+			option->value ? option->value : "");
+		printf("  %-22s %s\n", left, option->help);
+	}
+}
+
+static void print_help(void)
+{
+	printf("usage: lockstep [-c FILE | -s SOCKET] [--json] VERB ...\n\n"
+		"Asks a running lockstepd over its control socket, or works alone.\n\nVerbs (more: lockstep VERB --help):\n");
+	for (size_t i = 0; i < VERBS; i++)
+		printf("  %-10s %s\n", verbs[i].name, verbs[i].summary);
+	printf("\nOptions, before or after the verb:\n");
+	print_options(0, true);
+	printf("\nThe configuration file is %s if none is given.\n"
+		"Exit status: 0 done, 1 it failed, 2 wrong usage. Manual: lockstep(1).\n", conf_default_path());
+}
+
+static void print_verb_help(const struct verb *verb)
+{
+	printf("usage: lockstep %s%s%s\n\n%c%s.\n", verb->name, *verb->arguments ? " " : "", verb->arguments,
+		toupper((unsigned char)*verb->summary), verb->summary + 1);
+	if (*verb->help)
+		printf("%s\n", verb->help);
+	printf("\nOptions:\n");
+	print_options(verb->options, true);
+}
+
+/* --- parsing --------------------------------------------------------------------- */
+
+/* The words of the command line that are no options, and the options seen. */
+struct words {
+	const char **items;
+	size_t count;
+	unsigned used;               /* bits of the verbs' options */
+	bool help, version;
+};
+
+static const struct option *find_option(const char *name, size_t length, char letter)
+{
+	for (size_t i = 0; i < OPTIONS; i++)
+		if (letter ? options[i].letter == letter
+			: strlen(options[i].name) == length && memcmp(options[i].name, name, length) == 0)
+			return &options[i];
+	return NULL;
+}
+
+static void set_option(struct command *command, struct words *words, const struct option *option, const char *value)
+{
+	words->used |= option->verbs;
+	if (strcmp(option->name, "conf") == 0)
+		command->conf = value;
+	else if (strcmp(option->name, "socket") == 0)
+		command->socket = value;
+	else if (strcmp(option->name, "json") == 0)
+		command->json = true;
+	else if (strcmp(option->name, "help") == 0)
+		words->help = true;
+	else if (strcmp(option->name, "version") == 0)
+		words->version = true;
+	else if (strcmp(option->name, "all") == 0)
+		command->all = true;
+	else if (strcmp(option->name, "full") == 0)
+		command->full = true;
+	else if (strcmp(option->name, "from") == 0)
+		command->from = value;
+}
+
+/* One option at argv[*i], which goes to its value if that is the next word. */
+static enum command_outcome take_option(struct command *command, struct words *words, char *const argv[], int *i)
+{
+	const char *word = argv[*i], *equals = NULL, *value = NULL;
+	const struct option *option;
+
+	if (word[1] == '-') {
+		equals = strchr(word, '=');
+		option = find_option(word + 2, equals ? (size_t)(equals - word - 2) : strlen(word + 2), 0);
+		value = equals ? equals + 1 : NULL;
+	} else {
+		option = find_option(NULL, 0, word[1]);
+		value = word[2] ? word + 2 : NULL;
+	}
+	if (!option)
+		return usage(NULL, "there is no option %.60s", word);
+	if (!option->value && value)
+		return usage(NULL, "the option --%s takes no value", option->name);
+	if (option->value && !value && !(value = argv[++*i]))
+		return usage(NULL, "the option --%s wants a value: %s", option->name, option->value);
+	if (option->value && !*value)
+		return usage(NULL, "the value of --%s is empty", option->name);
+	set_option(command, words, option, value);
+	return COMMAND_RUN;
+}
+
+static enum command_outcome collect(struct command *command, struct words *words, int argc, char *const argv[])
+{
+	bool ended = false;
+
+	for (int i = 1; i < argc; i++) {
+		if (ended || argv[i][0] != '-' || !argv[i][1])
+			words->items[words->count++] = argv[i];
+		else if (strcmp(argv[i], "--") == 0)
+			ended = true;
+		else if (take_option(command, words, argv, &i) != COMMAND_RUN)
+			return COMMAND_USAGE;
+	}
+	return COMMAND_RUN;
+}
+
+static const struct verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < VERBS; i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+static enum command_outcome no_such_verb(const char *name)
+{
+	const char *names[VERBS + 1];
+	char hint[128];
+
+	for (size_t i = 0; i < VERBS; i++)
+		names[i] = verbs[i].name;
+	names[VERBS] = NULL;
+	return usage(NULL, "there is no verb \"%.60s\"%s", name, key_hint(name, names, hint));
+}
+
+static enum command_outcome check_options(const struct verb *verb, const struct words *words)
+{
+	for (size_t i = 0; i < OPTIONS; i++)
+		if (options[i].verbs & words->used & ~verb->options)
+			return usage(verb, "it has no option --%s", options[i].name);
+	return COMMAND_RUN;
+}
+
+/* NULL: it was said what is wrong. */
+static char *absolute_name(const struct verb *verb, const char *word)
+{
+	char text[NAME_TEXT_SIZE];
+	uint8_t name[NAME_SIZE];
+	struct why why;
+
+	if (name_parse(word, strlen(word), NULL, name, &why)) {
+		usage(verb, "%s", why.text);
+		return NULL;
+	}
+	return strdup(name_text(name, text));
+}
+
+static enum command_outcome take_zones(struct command *command, const struct verb *verb, const char *const *words, size_t n)
+{
+	if (command->all && n)
+		return usage(verb, "zones and --all do not go together");
+	if (n < verb->zones_min && !command->all)
+		return usage(verb, "a zone is missing");
+	if (n > verb->zones_max)
+		return usage(verb, "too many arguments: \"%.60s\"", words[verb->zones_max]);
+	command->zones = calloc(n + 1, sizeof *command->zones);
+	for (size_t i = 0; command->zones && i < n; i++) {
+		command->zones[i] = absolute_name(verb, words[i]);
+		if (!command->zones[i])
+			return COMMAND_USAGE;
+		command->zone_count++;
+	}
+	return command->zones ? COMMAND_RUN : usage(verb, "out of memory");
+}
+
+/* dump: what stands behind the zone. */
+static enum command_outcome take_name_and_type(struct command *command, const struct verb *verb, const char *const *words, size_t n)
+{
+	if (n > 2)
+		return usage(verb, "too many arguments: \"%.60s\"", words[2]);
+	if (n > 0 && !(command->name = absolute_name(verb, words[0])))
+		return COMMAND_USAGE;
+	if (n > 1 && !(command->type = strdup(words[1])))
+		return usage(verb, "out of memory");
+	for (char *c = command->type; c && *c; c++)
+		*c = (char)toupper((unsigned char)*c);
+	return COMMAND_RUN;
+}
+
+static enum command_outcome take_verb(struct command *command, const struct words *words)
+{
+	const struct verb *verb = words->count ? find_verb(words->items[0]) : NULL;
+	const char *const *arguments = words->items + 1;
+	size_t n = words->count - 1, zones = n;
+
+	if (!words->count)
+		return usage(NULL, "a verb is missing");
+	if (!verb)
+		return no_such_verb(words->items[0]);
+	if (words->help) {
+		print_verb_help(verb);
+		return COMMAND_SHOWN;
+	}
+	command->verb = verb->verb;
+	command->verb_name = verb->name;
+	if (command->conf && command->socket)
+		return usage(verb, "-c and -s do not go together");
+	if (check_options(verb, words) != COMMAND_RUN)
+		return COMMAND_USAGE;
+	if (verb->verb == COMMAND_DUMP && n > 1)
+		zones = 1;
+	if (take_zones(command, verb, arguments, zones) != COMMAND_RUN)
+		return COMMAND_USAGE;
+	return take_name_and_type(command, verb, arguments + zones, n - zones);
+}
+
+enum command_outcome command_parse(struct command *command, int argc, char *const argv[])
+{
+	struct words words = {.items = calloc((size_t)argc + 1, sizeof *words.items)};
+	enum command_outcome outcome;
+
+	*command = (struct command){0};
+	if (!words.items)
+		return usage(NULL, "out of memory");
+	outcome = collect(command, &words, argc, argv);
+	if (outcome == COMMAND_RUN && (words.version || (words.help && !words.count))) {
+		if (words.version)
+			printf("lockstep %s\n", PACKAGE_VERSION);
+		else
+			print_help();
+		outcome = COMMAND_SHOWN;
+	}
+	if (outcome == COMMAND_RUN)
+		outcome = take_verb(command, &words);
+	free(words.items);
+	return outcome;
+}
+
+void command_release(struct command *command)
+{
+	for (size_t i = 0; i < command->zone_count; i++)
+		free(command->zones[i]);
+	free(command->zones);
+	free(command->name);
+	free(command->type);
+	*command = (struct command){0};
+}

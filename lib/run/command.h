@@ -1,0 +1,37 @@
+/* run/command: what the operator typed after `lockstep`, checked and put in order; and the texts of --help.
+ * The verbs and their options are one table. Pure but for what it prints.
+ */
+#ifndef RUN_COMMAND_H
+#define RUN_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum command_verb {
+	COMMAND_STATUS, COMMAND_TRANSFER, COMMAND_REFRESH, COMMAND_NOTIFY, COMMAND_WRITE, COMMAND_RELOAD, COMMAND_DUMP,
+	COMMAND_STATS, COMMAND_STOP, COMMAND_CONFIG,
+};
+
+struct command {
+	enum command_verb verb;
+	const char *verb_name;
+	const char *conf, *socket;   /* -c, -s; NULL: not given */
+	bool json, all, full;
+	const char *from;            /* NULL: not given */
+	char **zones;                /* absolute, as name_text writes them; malloc'd */
+	size_t zone_count;
+	char *name;                  /* dump: of the records, absolute; NULL: all. malloc'd */
+	char *type;                  /* in capitals. malloc'd */
+};
+
+enum command_outcome {
+	COMMAND_RUN,                 /* do it */
+	COMMAND_SHOWN,               /* --help or --version was asked for, and printed */
+	COMMAND_USAGE,               /* wrong: said on standard error; exit status 2 */
+};
+
+/* Fills the command, which must be released in any case. */
+enum command_outcome command_parse(struct command *, int argc, char *const argv[]);
+void command_release(struct command *);
+
+#endif

@@ -1,0 +1,388 @@
+#include "run/show.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { COLUMNS = 8, CELL = 48 };
+
+struct show show_of(FILE *out)
+{
+	bool terminal = isatty(fileno(out)) == 1;
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return (struct show){out, terminal, terminal && !(no_color && *no_color) && term && strcmp(term, "dumb") != 0};
+}
+
+/* --- values ---------------------------------------------------------------------- */
+
+void show_text(FILE *out, const char *text)
+{
+	const unsigned char *c = (const unsigned char *)text;
+
+	for (; *c; c++) {
+		bool c1 = *c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0;   /* U+0080 to U+009F */
+
+		if (*c < 0x20 || *c == 0x7f || c1)
+			fprintf(out, "\\%03u", c1 ? *++c : *c);
+		else
+			putc(*c, out);
+	}
+}
+
+static const char *text_of(const json_t *object, const char *member)
+{
+	const char *text = json_string_value(json_object_get(object, member));
+
+	return text && *text ? text : "-";
+}
+
+static bool has(const json_t *object, const char *member)
+{
+	const json_t *value = json_object_get(object, member);
+
+	return value && !json_is_null(value);
+}
+
+static const char *number_text(const json_t *object, const char *member, char cell[CELL])
+{
+	const json_t *value = json_object_get(object, member);
+
+	if (json_is_integer(value))
+		snprintf(cell, CELL, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	else
+		strcpy(cell, "-");
+	return cell;
+}
+
+/* "3d 4h": the two largest units. */
+static void people_time(int64_t seconds, char cell[CELL])
+{
+	static const struct { char letter; int64_t factor; } units[] = {{'w', 604800}, {'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}};
+	const char *sign = seconds < 0 ? "-" : "";
+	size_t i = 0;
+
+	if (seconds < 0)
+		seconds = -seconds;
+	while (i < 4 && seconds < units[i].factor)
+		i++;
+	if (i < 4 && seconds % units[i].factor / units[i + 1].factor)
+		snprintf(cell, CELL, "%s%" PRId64 "%c%" PRId64 "%c", sign, seconds / units[i].factor, units[i].letter,
+			seconds % units[i].factor / units[i + 1].factor, units[i + 1].letter);
+	else
+		snprintf(cell, CELL, "%s%" PRId64 "%c", sign, seconds / units[i].factor, units[i].letter);
+}
+
+static const char *time_text(const struct show *show, const json_t *object, const char *member, char cell[CELL])
+{
+	const json_t *value = json_object_get(object, member);
+
+	if (!json_is_number(value))
+		strcpy(cell, "-");
+	else if (show->terminal)
+		people_time((int64_t)json_number_value(value), cell);
+	else
+		snprintf(cell, CELL, "%" PRId64, (int64_t)json_number_value(value));
+	return cell;
+}
+
+/* --- status ---------------------------------------------------------------------- */
+
+static const char *state_color(const char *state)
+{
+	static const struct { const char *state, *color; } colors[] = {
+		{"ok", "\33[32m"}, {"refreshing", "\33[36m"}, {"held", "\33[36m"}, {"lagging", "\33[33m"},
+	};
+
+	for (size_t i = 0; i < sizeof colors / sizeof *colors; i++)
+		if (strcmp(colors[i].state, state) == 0)
+			return colors[i].color;
+	return "\33[31m";
+}
+
+static void put_state(const struct show *show, const char *state)
+{
+	if (show->color)
+		fputs(state_color(state), show->out);
+	show_text(show->out, state);
+	if (show->color)
+		fputs("\33[0m", show->out);
+}
+
+static const char *const headings[COLUMNS] = {"ZONE", "SERIAL", "STATE", "PRIMARY", "AGE", "REFRESH", "EXPIRES", "REASON"};
+
+struct row { const char *cells[COLUMNS]; char made[4][CELL]; };
+
+static void make_row(const struct show *show, const json_t *zone, struct row *row)
+{
+	row->cells[0] = text_of(zone, "zone");
+	row->cells[1] = number_text(zone, "serial", row->made[0]);
+	row->cells[2] = text_of(zone, "state");
+	row->cells[3] = text_of(zone, "primary");
+	row->cells[4] = time_text(show, zone, "age", row->made[1]);
+	row->cells[5] = time_text(show, zone, "refresh", row->made[2]);
+	row->cells[6] = time_text(show, zone, "expiry", row->made[3]);
+	row->cells[7] = text_of(zone, "reason");
+}
+
+static void put_row(const struct show *show, const char *const cells[COLUMNS], const size_t widths[COLUMNS], bool heading)
+{
+	for (size_t i = 0; i < COLUMNS; i++) {
+		size_t length = strlen(cells[i]);
+		bool last = i + 1 == COLUMNS;
+
+		if (i == 2 && !heading)
+			put_state(show, cells[i]);
+		else
+			show_text(show->out, cells[i]);
+		if (!show->terminal)
+			putc(last ? '\n' : '\t', show->out);
+		else if (last)
+			putc('\n', show->out);
+		else
+			fprintf(show->out, "%*s", (int)(widths[i] > length ? widths[i] - length : 0) + 2, "");
+	}
+}
+
+static void put_table(const struct show *show, const json_t *zones)
+{
+	size_t widths[COLUMNS], i;
+	const json_t *zone;
+	struct row row;
+
+	for (i = 0; i < COLUMNS; i++)
+		widths[i] = strlen(headings[i]);
+	json_array_foreach(zones, i, zone) {
+		make_row(show, zone, &row);
+		for (size_t c = 0; c < COLUMNS; c++)
+			if (strlen(row.cells[c]) > widths[c])
+				widths[c] = strlen(row.cells[c]);
+	}
+	put_row(show, headings, widths, true);
+	json_array_foreach(zones, i, zone) {
+		make_row(show, zone, &row);
+		put_row(show, row.cells, widths, false);
+	}
+}
+
+/* "3 zones: 2 ok, 1 stale; lockstepd 0.1.0, up 2h3m" */
+static void put_summary(const struct show *show, const json_t *done)
+{
+	const json_t *summary = json_object_get(done, "summary"), *value;
+	json_int_t zones = json_integer_value(json_object_get(summary, "zones"));
+	const char *state, *between = ":";
+	char up[CELL] = "-";
+	void *at = json_object_iter((json_t *)(uintptr_t)summary);
+
+	fprintf(show->out, "%s%" JSON_INTEGER_FORMAT " zone%s", show->terminal ? "" : "# ", zones, zones == 1 ? "" : "s");
+	for (; at; at = json_object_iter_next((json_t *)(uintptr_t)summary, at)) {
+		state = json_object_iter_key(at);
+		value = json_object_iter_value(at);
+		if (strcmp(state, "zones") == 0 || json_integer_value(value) == 0)
+			continue;
+		fprintf(show->out, "%s %" JSON_INTEGER_FORMAT " ", between, json_integer_value(value));
+		put_state(show, state);
+		between = ",";
+	}
+	if (has(done, "uptime"))
+		people_time((int64_t)json_number_value(json_object_get(done, "uptime")), up);
+	fputs("; lockstepd ", show->out);
+	show_text(show->out, text_of(done, "version"));
+	fprintf(show->out, ", up %s\n", up);
+}
+
+static void put_line(const struct show *show, const char *name, const char *value)
+{
+	fprintf(show->out, "%-14s", name);
+	show_text(show->out, value);
+	putc('\n', show->out);
+}
+
+/* "7 (12s)" */
+static void put_serial(const struct show *show, const json_t *zone, const char *name, const char *member, const char *age)
+{
+	char serial[CELL], since[CELL], both[2 * CELL + 16];
+	struct show people = {show->out, true, false};
+
+	number_text(zone, member, serial);
+	if (has(zone, age))
+		snprintf(both, sizeof both, "%s, since %s", serial, time_text(&people, zone, age, since));
+	else
+		snprintf(both, sizeof both, "%s", serial);
+	put_line(show, name, both);
+}
+
+static void put_primary(const struct show *show, const json_t *primary)
+{
+	const json_t *healthy = json_object_get(primary, "healthy");
+	struct show people = {show->out, true, false};
+	char serial[CELL], age[CELL];
+
+	fprintf(show->out, "%-14s", "primary");
+	show_text(show->out, text_of(primary, "name"));
+	fputs(" ", show->out);
+	show_text(show->out, text_of(primary, "address"));
+	fprintf(show->out, ": serial %s", number_text(primary, "serial", serial));
+	if (has(primary, "age"))
+		fprintf(show->out, ", asked %s ago", time_text(&people, primary, "age", age));
+	if (healthy)
+		fputs(json_is_true(healthy) ? ", healthy" : ", failing", show->out);
+	if (has(primary, "error")) {
+		fputs(": ", show->out);
+		show_text(show->out, text_of(primary, "error"));
+	}
+	putc('\n', show->out);
+}
+
+static void put_failure(const struct show *show, const json_t *failure)
+{
+	fprintf(show->out, "%-14s", "last failure");
+	show_text(show->out, text_of(failure, "time"));
+	fputs(" ", show->out);
+	show_text(show->out, text_of(failure, "primary"));
+	fputs(": ", show->out);
+	show_text(show->out, text_of(failure, "reason"));
+	putc('\n', show->out);
+}
+
+static void put_zone(const struct show *show, const json_t *zone)
+{
+	struct show people = {show->out, true, show->color};
+	const json_t *primary;
+	char cell[CELL];
+	size_t i;
+
+	put_line(show, "zone", text_of(zone, "zone"));
+	fprintf(show->out, "%-14s", "state");
+	put_state(show, text_of(zone, "state"));
+	putc('\n', show->out);
+	if (has(zone, "reason"))
+		put_line(show, "reason", text_of(zone, "reason"));
+	put_serial(show, zone, "served", "serial", "age");
+	put_serial(show, zone, "durable", "written", "written_age");
+	put_serial(show, zone, "best known", "best", "best_age");
+	put_line(show, "source", text_of(zone, "source"));
+	if (has(zone, "primary"))
+		put_line(show, "came from", text_of(zone, "primary"));
+	put_line(show, "file", text_of(zone, "file"));
+	put_line(show, "records", number_text(zone, "records", cell));
+	put_line(show, "memory", number_text(zone, "memory", cell));
+	put_line(show, "refresh in", time_text(&people, zone, "refresh", cell));
+	put_line(show, "expires in", time_text(&people, zone, "expiry", cell));
+	json_array_foreach(json_object_get(zone, "primaries"), i, primary)
+		put_primary(show, primary);
+	if (has(zone, "last_failure"))
+		put_failure(show, json_object_get(zone, "last_failure"));
+}
+
+void show_status(const struct show *show, const json_t *done, bool full, bool summary)
+{
+	const json_t *zones = json_object_get(done, "zones");
+
+	if (full && json_array_size(zones) == 1)
+		put_zone(show, json_array_get(zones, 0));
+	else if (json_array_size(zones) || summary)
+		put_table(show, zones);
+	if (summary)
+		put_summary(show, done);
+}
+
+/* --- the other verbs ------------------------------------------------------------- */
+
+static void put_transfer(const struct show *show, const json_t *zone)
+{
+	const char *result = text_of(zone, "result");
+	char old[CELL], new[CELL], records[CELL], bytes[CELL];
+
+	if (strcmp(result, "failed") == 0)
+		return;                      /* said on standard error */
+	show_text(show->out, text_of(zone, "zone"));
+	number_text(zone, "old", old);
+	number_text(zone, "new", new);
+	if (strcmp(result, "current") == 0)
+		fprintf(show->out, ": %s is current at ", strcmp(new, "-") == 0 ? old : new);
+	else
+		fprintf(show->out, ": %s -> %s by %s from ", old, new, text_of(zone, "type"));
+	show_text(show->out, text_of(zone, "primary"));
+	if (strcmp(result, "current") != 0)
+		fprintf(show->out, ", %s records, %s bytes, %.3f s", number_text(zone, "records", records),
+			number_text(zone, "bytes", bytes), json_number_value(json_object_get(zone, "seconds")));
+	putc('\n', show->out);
+}
+
+void show_transfer(const struct show *show, const json_t *done)
+{
+	const json_t *zone;
+	size_t i;
+
+	json_array_foreach(json_object_get(done, "zones"), i, zone)
+		put_transfer(show, zone);
+}
+
+void show_count(const struct show *show, const json_t *done, const char *verb)
+{
+	const json_t *zone;
+	size_t i, ok = 0;
+
+	json_array_foreach(json_object_get(done, "zones"), i, zone)
+		ok += strcmp(text_of(zone, "result"), "ok") == 0;
+	if (ok)
+		fprintf(show->out, "%s: %zu zone%s\n", verb, ok, ok == 1 ? "" : "s");
+}
+
+void show_reload(const struct show *show, const json_t *done)
+{
+	char added[CELL], removed[CELL], changed[CELL], zones[CELL];
+
+	fprintf(show->out, "reload: %s added, %s removed, %s changed; %s zones\n", number_text(done, "added", added),
+		number_text(done, "removed", removed), number_text(done, "changed", changed), number_text(done, "zones", zones));
+}
+
+static void put_counters(const struct show *show, const json_t *object, const char *prefix)
+{
+	void *at = json_object_iter((json_t *)(uintptr_t)object);
+
+	for (; at; at = json_object_iter_next((json_t *)(uintptr_t)object, at)) {
+		const json_t *value = json_object_iter_value(at);
+		char name[200], cell[CELL];
+
+		snprintf(name, sizeof name, "%s%s%s", prefix, *prefix ? "." : "", json_object_iter_key(at));
+		if (json_is_object(value)) {
+			put_counters(show, value, name);
+			continue;
+		}
+		show_text(show->out, name);
+		if (json_is_string(value)) {
+			putc('\t', show->out);
+			show_text(show->out, json_string_value(value));
+		} else if (json_is_real(value)) {
+			fprintf(show->out, "\t%.6g", json_real_value(value));
+		} else {
+			fprintf(show->out, "\t%s", number_text(object, json_object_iter_key(at), cell));
+		}
+		putc('\n', show->out);
+	}
+}
+
+void show_stats(const struct show *show, const json_t *done)
+{
+	put_counters(show, done, "");
+}
+
+void show_progress(FILE *out, const json_t *progress)
+{
+	char records[CELL], bytes[CELL];
+
+	fputs("\r\33[K", out);
+	show_text(out, text_of(progress, "zone"));
+	fprintf(out, ": %s records, %s bytes, %.1f s", number_text(progress, "records", records),
+		number_text(progress, "bytes", bytes), json_number_value(json_object_get(progress, "seconds")));
+	fflush(out);
+}
+
+void show_progress_end(FILE *out)
+{
+	fputs("\r\33[K", out);
+	fflush(out);
+}
