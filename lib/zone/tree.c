@@ -185,6 +185,11 @@ void tree_find(const struct tree *tree, const uint8_t *key, size_t length, struc
 	hit->common = labels_before(key, common);
 	while (hit->ancestors && offset[hit->ancestors - 1] > common)
 		hit->ancestors--;
+	if (!is_branch(node) && common < length && symbol == END && (common == 0 || key[common - 1] == END)) {
+		/* A name with nothing below it: no branch on the way has its END. */
+		offset[hit->ancestors] = (uint16_t)common;
+		hit->ancestor[hit->ancestors++] = node;
+	}
 	for (unsigned i = 0; i < hit->ancestors; i++)
 		hit->ancestor_labels[i] = (uint8_t)labels_before(key, offset[i]);
 }
