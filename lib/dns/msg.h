@@ -83,6 +83,15 @@ void msg_unreserve(struct msg_writer *, size_t octets);
 /* These return false and leave the message as it was if it would pass the limit. */
 bool msg_put_question(struct msg_writer *, const uint8_t *name, uint16_t type, uint16_t class);
 bool msg_put_rr(struct msg_writer *, enum msg_section, const struct rr *);
+/* `count` records as they go on the wire, in `n` octets, their owners given by pointers (C0 0C: the question's name). */
+static inline bool msg_put_ready(struct msg_writer *w, enum msg_section section, const void *records, size_t n, uint16_t count)
+{
+	if (wbuf_left(&w->buf) < n)
+		return false;
+	wbuf_bytes(&w->buf, records, n);
+	w->count[section] = (uint16_t)(w->count[section] + count);
+	return true;
+}
 /* Options: ready-made octets (code, length, data ...). `rcode` is the whole one, of 12 bits: its upper 8 go here,
  * its lower 4 are in the flags that msg_finish writes. */
 bool msg_put_opt(struct msg_writer *, uint16_t payload, uint16_t rcode, bool do_bit, const void *options, size_t length);

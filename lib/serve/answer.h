@@ -1,4 +1,5 @@
-/* serve/answer: one request to one response, from one pinned version. No system call, no lock, no allocation.
+/* serve/answer: one request to one response, from one pinned version. No lock and no allocation; no system call but for the log lines
+ * of refused transfers and bad signatures, a few in a second at most. The question is answered by serve/query.
  * RFC 1034 4.3.2, 2308, 4592, 6672, 6891, 8482, 8914; NOTIFY: RFC 1996 4.7; TSIG: RFC 8945 5.
  * One `struct answer` for each thread.
  */
@@ -28,7 +29,7 @@ struct serve_counters {
 struct serve_settings {
 	const char *identity;        /* CH TXT id.server, hostname.bind; NULL: REFUSED */
 	const char *version;         /* CH TXT version.bind, version.server; NULL: REFUSED */
-	uint16_t udp_payload;        /* our EDNS size, and the most we send over UDP: 1232 */
+	uint16_t udp_payload;        /* our EDNS size, and the most we send over UDP: 1232; 512 to ANSWER_UDP_MAX */
 	const struct tsig_key *keys; /* array */
 	size_t key_count;
 	/* Called for each NOTIFY that the zone's policy heeds, from a worker thread: must only queue, without waiting. */
@@ -44,11 +45,16 @@ struct serve_policy {
 	struct acl notify;           /* whose NOTIFY is heeded */
 };
 
+enum { ANSWER_UDP_MAX = 4096 };  /* most octets of a response over UDP, whatever is configured */
+
 struct answer {
 	const struct store *store;
 	struct serve_counters *counters;
 	struct msg_writer writer;
 	struct tsig tsig;            /* of the request at hand */
+	uint64_t log_second;         /* when log lines were last written, */
+	unsigned log_lines;          /* how many in that second, */
+	unsigned log_left_out;       /* and how many were not, since the last one that was */
 };
 void answer_init(struct answer *, const struct store *, struct serve_counters *);
 void answer_release(struct answer *);
@@ -68,13 +74,15 @@ enum answer_action {
 /* What serve/outgoing needs to begin: the version is held for it. */
 struct answer_transfer {
 	struct zone *zone;
-	uint16_t id, flags, type;    /* RR_AXFR or RR_IXFR */
+	uint16_t id, flags;          /* flags: what a reply to the request repeats of them */
+	uint16_t type;               /* RR_AXFR or RR_IXFR */
 	struct serial from_serial;   /* IXFR: what the client has */
 	uint8_t qname[NAME_SIZE];
 	bool edns;
-	struct tsig tsig;            /* taken over, with the request's MAC */
+	struct tsig tsig;            /* taken over, with the request's MAC; its key is borrowed from the settings */
 };
-/* Call between store_enter and store_leave. `out` has room for 65,535 octets over TCP, udp_payload over UDP. */
+/* Call between store_enter and store_leave. `out` has room for 65,535 octets over TCP, ANSWER_UDP_MAX over UDP. After
+ * ANSWER_TRANSFER the caller hands `transfer` to outgoing_new before store_leave. */
 enum answer_action answer(struct answer *, const struct serve_settings *, const struct answer_request *,
 	uint8_t *out, size_t *length, struct answer_transfer *transfer);
 

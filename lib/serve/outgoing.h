@@ -8,7 +8,8 @@
 
 struct outgoing;
 
-/* Takes over what `transfer` holds, also when it fails (NULL: out of memory). */
+/* Takes over what `transfer` holds, also when it fails (NULL: out of memory). Between the same store_enter and store_leave as
+ * `answer`: the key is copied from settings that may go afterwards. */
 struct outgoing *outgoing_new(struct answer_transfer *transfer);
 enum outgoing_step {
 	OUTGOING_MESSAGE,            /* one message written, more follow */
@@ -19,8 +20,13 @@ enum outgoing_step {
  * where one record needs it; signed where the request was. */
 enum outgoing_step outgoing_next(struct outgoing *, uint64_t now, uint8_t *out, size_t *length, struct why *);
 void outgoing_free(struct outgoing *);
-/* For the log line. */
-struct outgoing_sum { const uint8_t *zone; uint16_t type; struct serial serial; uint64_t messages, records, bytes; };
+/* For the log line. `zone` and `key` (NULL: unsigned) are names that live as long as the object. */
+struct outgoing_sum {
+	const uint8_t *zone, *key;
+	uint16_t type;
+	struct serial serial;        /* of the version that is sent */
+	uint64_t messages, records, bytes;
+};
 struct outgoing_sum outgoing_sum(const struct outgoing *);
 
 #endif

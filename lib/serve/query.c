@@ -1,0 +1,337 @@
+#include "serve/query.h"
+
+enum {
+	ALIASES_MAX = 16,            /* links of a chain of aliases; a longer one is left to the resolver */
+	HOSTS_MAX = 32,              /* hosts whose addresses are remembered as given, lest they are given twice */
+};
+
+enum step { STEP_DONE, STEP_AGAIN, STEP_FULL };
+
+struct query {
+	struct msg_writer *writer;
+	const struct zone *zone;
+	const uint8_t *qname;
+	uint16_t type;
+	const uint8_t *name;         /* looked up now: the question's, then each alias' target */
+	struct query_result result;
+	unsigned aliases, made, hosts;
+	const uint8_t *alias[ALIASES_MAX];             /* names that were left for their targets */
+	const struct zone_node *dname[ALIASES_MAX];    /* and the DNAMEs that made the targets */
+	uint8_t target[ALIASES_MAX][NAME_SIZE];
+	const struct zone_node *host[HOSTS_MAX];
+};
+
+/* --- putting records -------------------------------------------------------------------- */
+
+/* NS MD MF CNAME SOA MB MG MR PTR MINFO MX: the names in their RDATA are compressed on sending (RFC 3597 4); all other
+ * records go as they lie. */
+static bool is_compressible(uint16_t type)
+{
+	return type < 16 && 0xd3fc >> type & 1;
+}
+
+static bool put_rrset(struct query *q, enum msg_section section, const struct zone_rrset *set, const uint8_t *owner)
+{
+	struct msg_mark before;
+	uint32_t at = 0;
+	struct rr rr;
+
+	if (owner == q->qname && !is_compressible(set->type))
+		return msg_put_ready(q->writer, section, set->records, set->size, set->count);
+	before = msg_mark(q->writer);
+	while (zone_rrset_next(set, &at, owner, &rr))
+		if (!msg_put_rr(q->writer, section, &rr)) {
+			msg_rollback(q->writer, before);
+			return false;
+		}
+	return true;
+}
+
+bool query_put_soa(struct msg_writer *writer, enum msg_section section, const struct zone *zone, uint32_t ttl_max)
+{
+	struct zone_rrset set;
+	uint32_t at = 0;
+	struct rr rr;
+
+	if (!zone_node_rrset(zone->apex_node, RR_SOA, &set, NULL) || !zone_rrset_next(&set, &at, zone->apex, &rr))
+		return false;
+	if (rr.ttl > ttl_max)
+		rr.ttl = ttl_max;
+	return msg_put_rr(writer, section, &rr);
+}
+
+/* --- addresses of hosts that records name ------------------------------------------------ */
+
+/* Where the name of a host stands in RDATA, or -1: no addresses go with the type. */
+static int host_offset(uint16_t type)
+{
+	switch (type) {
+	case RR_NS:
+		return 0;
+	case RR_MX: case RR_SVCB: case RR_HTTPS:
+		return 2;
+	case RR_SRV:
+		return 6;
+	default:
+		return -1;
+	}
+}
+
+/* RFC 9460 2.5: the target "." stands for the owner. */
+static const uint8_t *host_of(const struct rr *rr)
+{
+	const uint8_t *host = rr->rdata + host_offset(rr->type);
+
+	return *host == 0 && (rr->type == RR_SVCB || rr->type == RR_HTTPS) ? rr->owner : host;
+}
+
+/* The host's records, also below a cut, or a wildcard's. */
+static const struct zone_node *host_node(const struct zone *zone, const uint8_t *host)
+{
+	const struct zone_node *node;
+	struct zone_hit hit;
+
+	if (!name_is_under(host, zone->apex))
+		return NULL;
+	node = zone_find_node(zone, host);
+	if (node || !zone->wildcards)
+		return node;
+	zone_find(zone, host, &hit);
+	return hit.found == ZONE_WILD ? hit.node : NULL;
+}
+
+static bool is_new_host(struct query *q, const struct zone_node *node)
+{
+	for (unsigned i = 0; i < q->hosts; i++)
+		if (q->host[i] == node)
+			return false;
+	if (q->hosts < HOSTS_MAX)
+		q->host[q->hosts++] = node;
+	return true;
+}
+
+/* False: something did not fit. */
+static bool put_addresses(struct query *q, const uint8_t *host)
+{
+	static const uint16_t types[] = {RR_A, RR_AAAA};
+	const struct zone_node *node = host_node(q->zone, host);
+	struct zone_rrset set;
+
+	if (!node || !is_new_host(q, node))
+		return true;
+	for (int i = 0; i < 2; i++)
+		if (zone_node_rrset(node, types[i], &set, NULL) && !put_rrset(q, MSG_ADDITIONAL, &set, host))
+			return false;
+	return true;
+}
+
+/* As far as they fit: a client that misses one can ask for it. */
+static void put_hosts(struct query *q, const struct zone_rrset *set, const uint8_t *owner)
+{
+	uint32_t at = 0;
+	struct rr rr;
+
+	if (host_offset(set->type) < 0)
+		return;
+	while (zone_rrset_next(set, &at, owner, &rr))
+		if (!put_addresses(q, host_of(&rr)))
+			return;
+}
+
+/* --- answers ------------------------------------------------------------------------------- */
+
+static enum step put_answer(struct query *q, const struct zone_rrset *set)
+{
+	if (!put_rrset(q, MSG_ANSWER, set, q->name))
+		return STEP_FULL;
+	put_hosts(q, set, q->name);
+	return STEP_DONE;
+}
+
+/* RFC 2308 3: the SOA, with the TTL that the denial has. */
+static enum step no_data(struct query *q, enum msg_rcode rcode)
+{
+	q->result.rcode = rcode;
+	return query_put_soa(q->writer, MSG_AUTHORITY, q->zone, q->zone->soa.minimum) ? STEP_DONE : STEP_FULL;
+}
+
+/* The chain ends where it leaves the zone, meets itself, or is too long. */
+static enum step follow(struct query *q, const uint8_t *target)
+{
+	if (q->aliases == ALIASES_MAX || !name_is_under(target, q->zone->apex))
+		return STEP_DONE;
+	q->alias[q->aliases++] = q->name;
+	for (unsigned i = 0; i < q->aliases; i++)
+		if (name_equal(q->alias[i], target))
+			return STEP_DONE;
+	q->name = target;
+	return STEP_AGAIN;
+}
+
+static enum step at_cname(struct query *q, const struct zone_rrset *set)
+{
+	if (!put_rrset(q, MSG_ANSWER, set, q->name))
+		return STEP_FULL;
+	return follow(q, set->records + ZONE_RR_HEAD);
+}
+
+/* What ANY and RRSIG get: one RRset, the smallest (RFC 8482 4.1); NSEC only if there is nothing else. */
+static bool find_smallest(const struct zone_node *node, bool rrsig, struct zone_rrset *best)
+{
+	struct zone_rrsets iter = zone_rrsets(node);
+	struct zone_rrset set;
+
+	best->size = UINT32_MAX;
+	best->type = 0;
+	while (zone_rrsets_next(&iter, &set)) {
+		if ((set.type == RR_RRSIG) != rrsig)
+			continue;
+		if (best->type == 0 || best->type == RR_NSEC || (set.type != RR_NSEC && set.size < best->size))
+			*best = set;
+	}
+	return best->type != 0;
+}
+
+static bool find_rrset(const struct query *q, const struct zone_node *node, struct zone_rrset *set)
+{
+	if (q->type == RR_ANY || q->type == RR_RRSIG)
+		return find_smallest(node, q->type == RR_RRSIG, set);
+	return zone_node_rrset(node, q->type, set, NULL);
+}
+
+static enum step at_node(struct query *q, const struct zone_node *node)
+{
+	struct zone_rrset set;
+
+	if (find_rrset(q, node, &set))
+		return put_answer(q, &set);
+	if (zone_node_rrset(node, RR_CNAME, &set, NULL))
+		return at_cname(q, &set);
+	return no_data(q, RCODE_NOERROR);
+}
+
+/* --- DNAME (RFC 6672 3) ---------------------------------------------------------------------- */
+
+static bool put_dname(struct query *q, const struct zone_node *node, const struct zone_rrset *set, const uint8_t *owner)
+{
+	q->dname[q->made] = node;
+	for (unsigned i = 0; i < q->made; i++)
+		if (q->dname[i] == node)
+			return true;
+	return put_rrset(q, MSG_ANSWER, set, owner);
+}
+
+static enum step below_dname(struct query *q, const struct zone_node *node)
+{
+	uint8_t owner[NAME_SIZE], *target = q->target[q->made];
+	size_t owner_length = zone_node_name(q->zone, node, owner);
+	struct zone_rrset set;
+	struct rr rr;
+	uint32_t at = 0;
+
+	if (q->made == ALIASES_MAX || !zone_node_rrset(node, RR_DNAME, &set, NULL) || !zone_rrset_next(&set, &at, owner, &rr))
+		return STEP_DONE;
+	if (!put_dname(q, node, &set, owner))
+		return STEP_FULL;
+	rr.rdlength = (uint16_t)name_join(q->name, name_length(q->name) - owner_length, rr.rdata, target);
+	if (rr.rdlength == 0) {
+		q->result.rcode = RCODE_YXDOMAIN;
+		return STEP_DONE;
+	}
+	q->made++;
+	rr.owner = q->name;
+	rr.type = RR_CNAME;
+	rr.rdata = target;
+	if (!msg_put_rr(q->writer, MSG_ANSWER, &rr))
+		return STEP_FULL;
+	return q->type == RR_CNAME ? STEP_DONE : follow(q, target);
+}
+
+/* --- referrals ----------------------------------------------------------------------------------- */
+
+/* Addresses of the nameservers whose names are below the cut (`inside`), or of the others that the zone knows. */
+static bool put_glue(struct query *q, const struct zone_rrset *ns, const uint8_t *cut, bool inside)
+{
+	uint32_t at = 0;
+	struct rr rr;
+
+	while (zone_rrset_next(ns, &at, cut, &rr))
+		if (name_is_under(rr.rdata, cut) == inside && !put_addresses(q, rr.rdata))
+			return false;
+	return true;
+}
+
+static enum step refer(struct query *q, const struct zone_node *node)
+{
+	uint8_t cut[NAME_SIZE];
+	struct zone_rrset ns;
+
+	zone_node_name(q->zone, node, cut);
+	if (!zone_node_rrset(node, RR_NS, &ns, NULL))
+		return STEP_DONE;
+	if (q->aliases == 0)
+		q->result.aa = false;
+	if (!put_rrset(q, MSG_AUTHORITY, &ns, cut))
+		return STEP_FULL;
+	if (put_glue(q, &ns, cut, true))
+		put_glue(q, &ns, cut, false);
+	else
+		q->result.fit = QUERY_GLUE_LEFT;
+	return STEP_DONE;
+}
+
+/* The parent's side of the cut has authority for DS alone (RFC 4035 3.1.4.1). */
+static enum step at_cut(struct query *q, const struct zone_hit *hit)
+{
+	struct zone_rrset set;
+
+	if (q->type != RR_DS || !hit->at_name)
+		return refer(q, hit->node);
+	if (zone_node_rrset(hit->node, RR_DS, &set, NULL))
+		return put_answer(q, &set);
+	return no_data(q, RCODE_NOERROR);
+}
+
+/* ----------------------------------------------------------------------------------------------------- */
+
+static enum step look_up(struct query *q)
+{
+	struct zone_hit hit;
+
+	zone_find(q->zone, q->name, &hit);
+	switch (hit.found) {
+	case ZONE_NODE: case ZONE_WILD:
+		return at_node(q, hit.node);
+	case ZONE_EMPTY:
+		return no_data(q, RCODE_NOERROR);
+	case ZONE_NONE:
+		return no_data(q, RCODE_NXDOMAIN);
+	case ZONE_CUT:
+		return at_cut(q, &hit);
+	case ZONE_DNAME:
+		return below_dname(q, hit.node);
+	}
+	return STEP_DONE;
+}
+
+struct query_result query_answer(struct msg_writer *writer, const struct zone *zone, const uint8_t *name, uint16_t type)
+{
+	struct msg_mark before = msg_mark(writer);
+	struct query q;
+	enum step step;
+
+	q.writer = writer;
+	q.zone = zone;
+	q.qname = q.name = name;
+	q.type = type;
+	q.result = (struct query_result){RCODE_NOERROR, true, QUERY_FITS};
+	q.aliases = q.made = q.hosts = 0;
+	do
+		step = look_up(&q);
+	while (step == STEP_AGAIN);
+	if (step == STEP_FULL) {
+		msg_rollback(writer, before);
+		q.result = (struct query_result){RCODE_NOERROR, q.result.aa, QUERY_FULL};
+	}
+	return q.result;
+}
