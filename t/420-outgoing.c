@@ -1,0 +1,439 @@
+/* serve/outgoing: a transfer out holds the whole version and nothing else, in messages that are full, each signed. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "serve-zone.h"
+
+#include "serve/outgoing.h"
+
+enum { NOW = 1700000000 };
+
+static const char apex_text[] = "@ IN SOA ns1 host 100 3600 900 604800 300\n@ IN NS ns1\n";
+static const struct acl_rule anybody = {.any_address = true};
+
+static struct store *store;
+static struct store_zone *place;
+static struct serve_policy policy = {.transfer = {&anybody, 1}};
+static struct serve_counters counters;
+static struct answer answerer;
+static struct serve_settings settings = {.udp_payload = 1232};
+static struct tsig asker;
+
+/* What came of a transfer. */
+static struct {
+	struct zone *zone;           /* made of the records between the two SOAs */
+	unsigned messages, records, soas;
+	size_t smallest, largest;    /* message, the last not counted */
+	uint8_t bytes[MSG_MAX];
+	size_t length;
+	uint16_t flags;
+	enum outgoing_step step;
+	struct why why;
+	struct outgoing_sum sum;
+} got;
+
+static int setup(void **state)
+{
+	(void)state;
+	rr_init();
+	store_thread_begin();
+	store = store_new();
+	place = add_zone(store, "example.", apex_text, &policy);
+	answer_init(&answerer, store, &counters);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	zone_put(got.zone);
+	answer_release(&answerer);
+	tsig_release(&asker);
+	store_settle();
+	store_free(store);
+	store_thread_end();
+	return 0;
+}
+
+static void load(const char *text)
+{
+	store_commit(place, zone_of_text("example.", text), STORE_SERVED);
+}
+
+static struct test_request ixfr_request(uint32_t serial)
+{
+	struct test_request request = request_of("example. IXFR noedns tcp");
+	struct wbuf out = wbuf_of(request.bytes, sizeof request.bytes);
+
+	out.at += request.length;
+	wbuf_bytes(&out, "\xc0\x0c\0\6\0\1\0\0\0\0\0\x16\0\0", 14);
+	for (int i = 0; i < 5; i++)
+		wbuf_u32(&out, serial);
+	request.bytes[9] = 1;
+	request.length = wbuf_used(&out);
+	return request;
+}
+
+static struct outgoing *begin(struct test_request request, const struct tsig_key *key)
+{
+	struct wbuf out = wbuf_of(request.bytes, sizeof request.bytes);
+	struct answer_request in = {.bytes = request.bytes, .tcp = true, .now = NOW};
+	struct answer_transfer transfer;
+	struct outgoing *outgoing;
+	static uint8_t unused[MSG_MAX];
+	size_t length;
+
+	out.at += request.length;
+	assert_int_equal(tsig_sign_request(&asker, key, &out, NOW), ERR_OK);
+	in.length = wbuf_used(&out);
+	net_addr_parse(&in.from, "192.0.2.1@4000", 0, NULL);
+	store_enter();
+	assert_int_equal(answer(&answerer, &settings, &in, unused, &length, &transfer), ANSWER_TRANSFER);
+	outgoing = outgoing_new(&transfer);
+	store_leave();
+	assert_non_null(outgoing);
+	return outgoing;
+}
+
+static void take_record(struct build *build, struct rbuf *msg)
+{
+	static uint8_t rdata[MSG_MAX];
+	struct wbuf out = wbuf_of(rdata, sizeof rdata);
+	struct msg_rr raw;
+	struct rr rr;
+
+	assert_true(msg_read_rr(msg, &raw));
+	msg->at = raw.rdata;
+	assert_int_equal(rr_read_rdata(msg, raw.type, raw.rdlength, &out, NULL), ERR_OK);
+	rr = (struct rr){raw.owner, raw.type, raw.class, (uint16_t)wbuf_used(&out), raw.ttl, rdata};
+	got.records++;
+	got.soas += raw.type == RR_SOA;
+	assert_true(raw.type != RR_SOA || got.records == 1 || got.step == OUTGOING_LAST);
+	assert_int_equal(build_add(build, &rr, NULL), ERR_OK);
+}
+
+static void take_message(struct build *build)
+{
+	struct rbuf msg = rbuf_of(got.bytes, got.length);
+	struct msg_header header;
+	struct msg_question question;
+	struct msg_rr other;
+
+	assert_true(msg_read_header(&msg, &header));
+	assert_int_equal(header.id, 0x1234);
+	assert_int_equal(header.qdcount, got.messages == 1);
+	assert_int_equal(header.nscount, 0);
+	assert_true(header.ancount > 0);
+	got.flags = header.flags;
+	if (header.qdcount)
+		assert_true(msg_read_question(&msg, &question));
+	while (header.ancount--)
+		take_record(build, &msg);
+	while (header.arcount--) {
+		assert_true(msg_read_rr(&msg, &other));
+		assert_true(other.type == RR_TSIG || (other.type == RR_OPT && got.messages == 1));
+	}
+	assert_int_equal(rbuf_left(&msg), 0);
+}
+
+/* Runs the transfer to its end, checks every signature, and makes a zone of what came. */
+static void run(struct outgoing *outgoing, bool keyed)
+{
+	struct build *build = build_new(name_of("example."), NULL, (struct build_limits){0});
+	size_t unsigned_length;
+
+	zone_put(got.zone);
+	memset(&got, 0, sizeof got);
+	got.smallest = SIZE_MAX;
+	do {
+		got.step = outgoing_next(outgoing, NOW, got.bytes, &got.length, &got.why);
+		if (got.step == OUTGOING_FAILED)
+			break;
+		got.messages++;
+		assert_int_equal(tsig_verify_reply(&asker, got.bytes, got.length, NOW, &unsigned_length), keyed ? TSIG_OK : TSIG_UNSIGNED);
+		take_message(build);
+		if (got.length > got.largest)
+			got.largest = got.length;
+		if (got.step != OUTGOING_LAST && got.length < got.smallest)
+			got.smallest = got.length;
+	} while (got.step == OUTGOING_MESSAGE);
+	got.sum = outgoing_sum(outgoing);
+	if (got.step == OUTGOING_LAST && got.soas == 2)
+		assert_int_equal(build_finish(build, &got.zone, NULL), ERR_OK);
+	else
+		build_free(build);
+	assert_int_equal(tsig_finish(&asker), TSIG_OK);
+}
+
+static void transfer(struct test_request request, const struct tsig_key *key)
+{
+	struct outgoing *outgoing = begin(request, key);
+
+	run(outgoing, key != NULL);
+	assert_int_equal(got.sum.messages, got.messages);
+	assert_int_equal(got.sum.records, got.records);
+	assert_int_equal(got.sum.serial.v, 100);
+	assert_true(name_equal(got.sum.zone, name_of("example.")));
+	outgoing_free(outgoing);
+}
+
+static void assert_same_zone(struct zone *a, struct zone *b)
+{
+	uint8_t name_a[NAME_SIZE], name_b[NAME_SIZE];
+	const struct zone_node *node_a, *node_b;
+	static struct zone_walk walk_a, walk_b;
+
+	assert_non_null(a);
+	assert_int_equal(a->records, b->records);
+	zone_walk(&walk_a, a);
+	zone_walk(&walk_b, b);
+	while ((node_a = zone_walk_next(&walk_a, name_a))) {
+		node_b = zone_walk_next(&walk_b, name_b);
+		assert_non_null(node_b);
+		assert_memory_equal(name_a, name_b, name_length(name_a));
+		assert_int_equal(zone_node_size(node_a), zone_node_size(node_b));
+		assert_memory_equal(node_a, node_b, zone_node_size(node_a));
+	}
+	assert_null(zone_walk_next(&walk_b, name_b));
+}
+
+static void assert_all_came(void)
+{
+	struct zone *served = store_hold(place);
+
+	assert_same_zone(got.zone, served);
+	assert_int_equal(got.records, served->records + 1);
+	zone_put(served);
+}
+
+static char *many(unsigned count, const char *format)
+{
+	char *text = calloc(count + 2, 200);
+	size_t length = (size_t)sprintf(text, "%s", apex_text);
+
+	for (unsigned i = 1; i <= count; i++)
+		length += (size_t)sprintf(text + length, format, i, i % 250, i / 250);
+	return text;
+}
+
+static void load_many(unsigned count, const char *format)
+{
+	char *text = many(count, format);
+
+	load(text);
+	free(text);
+}
+
+/* --- what is sent ------------------------------------------------------------------------- */
+
+static void a_zone_with_nothing_but_its_apex(void **state)
+{
+	(void)state;
+	load(apex_text);
+	transfer(request_of("example. AXFR tcp noedns rd"), NULL);
+	assert_int_equal(got.messages, 1);
+	assert_string_equal(show_message(got.bytes, got.length),
+		"NOERROR aa rd\nanswer example. 3600 SOA ns1.example. host.example. 100 3600 900 604800 300\n"
+		"answer example. 3600 NS ns1.example.\nanswer example. 3600 SOA ns1.example. host.example. 100 3600 900 604800 300\n");
+}
+
+static void every_kind_of_name_and_record_is_in_it(void **state)
+{
+	(void)state;
+	load("@ IN SOA ns1 host 100 3600 900 604800 300\n@ IN NS ns1\n@ IN MX 10 mail\n@ IN MX 20 mail.other.test.\n"
+		"ns1 IN A 192.0.2.1\nMiXeD IN A 192.0.2.2\n*.wild IN TXT \"a\" \"b\"\na.b.c.d IN PTR ns1\nodd\\000\\.\\255 IN A 192.0.2.3\n"
+		"sub IN NS ns.sub\nns.sub IN A 192.0.2.4\ndeep.below.sub IN A 192.0.2.5\nalias IN CNAME ns1\nd IN DNAME other.test.\n"
+		"unknown IN TYPE65280 \\# 4 00010203\n_s._tcp IN SRV 1 2 3 ns1\n"
+		"ns1 IN RRSIG A 8 2 3600 20300101000000 20200101000000 1 example. AAAA\n");
+	transfer(request_of("example. AXFR tcp"), NULL);
+	assert_all_came();
+	assert_int_equal(got.flags, MSG_QR | MSG_AA);
+}
+
+static void messages_are_full(void **state)
+{
+	(void)state;
+	load_many(20000, "host-%u IN A 10.0.%u.%u\n");
+	transfer(request_of("example. AXFR tcp"), NULL);
+	assert_all_came();
+	assert_true(got.messages > 20);
+	assert_in_range(got.smallest, (16 << 10) - 100, 16 << 10);
+	assert_in_range(got.largest, (16 << 10) - 100, 16 << 10);
+}
+
+static void an_rrset_may_go_over_many_messages(void **state)
+{
+	(void)state;
+	load_many(5000, "big IN TXT \"number %u of them\"\n");
+	transfer(request_of("example. AXFR tcp"), NULL);
+	assert_all_came();
+	assert_true(got.messages > 5);
+}
+
+/* The apex, and a record of `length` octets of RDATA. */
+static struct zone *zone_with_record_of(size_t length)
+{
+	struct build *build = build_new(name_of("example."), NULL, (struct build_limits){0});
+	uint8_t *rdata = calloc(1, length);
+	struct rr rr = {name_of("big.example."), 65280, CLASS_IN, (uint16_t)length, 60, rdata};
+	struct zone *apex = zone_of_text("example.", apex_text), *zone;
+	struct zone_rrsets iter = zone_rrsets(apex->apex_node);
+	struct zone_rrset set;
+	uint32_t at;
+
+	for (size_t i = 0; i < length; i++)
+		rdata[i] = (uint8_t)i;
+	assert_int_equal(build_add(build, &rr, NULL), ERR_OK);
+	while (zone_rrsets_next(&iter, &set))
+		for (at = 0; zone_rrset_next(&set, &at, apex->apex, &rr);)
+			assert_int_equal(build_add(build, &rr, NULL), ERR_OK);
+	assert_int_equal(build_finish(build, &zone, NULL), ERR_OK);
+	zone_put(apex);
+	free(rdata);
+	return zone;
+}
+
+static void a_record_may_need_a_message_of_its_own(void **state)
+{
+	(void)state;
+	store_commit(place, zone_with_record_of(65000), STORE_SERVED);
+	transfer(request_of("example. AXFR tcp"), NULL);
+	assert_all_came();
+	assert_in_range(got.largest, 65000, MSG_MAX);
+	assert_int_equal(got.messages, 2);
+}
+
+static void a_record_that_fits_no_message_ends_the_transfer(void **state)
+{
+	struct outgoing *outgoing;
+
+	(void)state;
+	store_commit(place, zone_with_record_of(65535), STORE_SERVED);
+	outgoing = begin(request_of("example. AXFR tcp"), NULL);
+	run(outgoing, false);
+	assert_int_equal(got.step, OUTGOING_FAILED);
+	assert_string_equal(got.why.text, "record big.example. TYPE65280 does not fit a message");
+	outgoing_free(outgoing);
+}
+
+static void a_version_is_sent_whole_while_the_next_one_is_served(void **state)
+{
+	struct outgoing *outgoing;
+	struct zone *old;
+
+	(void)state;
+	load_many(3000, "old-%u IN A 10.0.%u.%u\n");
+	old = store_hold(place);
+	outgoing = begin(request_of("example. AXFR tcp"), NULL);
+	load_many(3000, "new-%u IN A 10.0.%u.%u\n");
+	store_settle();
+	run(outgoing, false);
+	assert_same_zone(got.zone, old);
+	outgoing_free(outgoing);
+	zone_put(old);
+}
+
+static void a_transfer_can_be_given_up_at_any_point(void **state)
+{
+	struct outgoing *outgoing;
+	size_t length;
+
+	(void)state;
+	outgoing_free(begin(request_of("example. AXFR tcp"), NULL));
+	outgoing = begin(request_of("example. AXFR tcp"), NULL);
+	assert_int_equal(outgoing_next(outgoing, NOW, got.bytes, &length, NULL), OUTGOING_MESSAGE);
+	outgoing_free(outgoing);
+	outgoing_free(NULL);
+}
+
+/* --- EDNS, signatures ------------------------------------------------------------------------ */
+
+static void edns_is_answered_in_the_first_message(void **state)
+{
+	struct outgoing *outgoing;
+	size_t length;
+
+	(void)state;
+	outgoing = begin(request_of("example. AXFR tcp"), NULL);
+	assert_int_equal(outgoing_next(outgoing, NOW, got.bytes, &length, NULL), OUTGOING_MESSAGE);
+	assert_int_equal(strncmp(show_message(got.bytes, length), "NOERROR aa edns=1232\n", 21), 0);
+	assert_int_equal(outgoing_next(outgoing, NOW, got.bytes, &length, NULL), OUTGOING_MESSAGE);
+	assert_int_equal(strncmp(show_message(got.bytes, length), "NOERROR aa questionless\n", 24), 0);
+	outgoing_free(outgoing);
+}
+
+static void each_message_is_signed(void **state)
+{
+	static struct tsig_key key;
+	struct outgoing *outgoing;
+
+	(void)state;
+	for (unsigned algorithm = 0; algorithm < 2; algorithm++) {
+		assert_int_equal(tsig_key_parse(&key, "transfer.key", algorithm ? "hmac-sha512-256" : "hmac-sha256",
+			"c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0", NULL), ERR_OK);
+		settings.keys = &key;
+		settings.key_count = 1;
+		load_many(20000, "host-%u IN A 10.0.%u.%u\n");
+		outgoing = begin(request_of("example. AXFR tcp"), &key);
+		settings.key_count = 0;      /* the transfer goes on with its own copy */
+		run(outgoing, true);
+		assert_all_came();
+		assert_true(got.messages > 20);
+		assert_in_range(got.largest, (16 << 10) - 200, 16 << 10);
+		assert_true(name_equal(got.sum.key, key.name));
+		outgoing_free(outgoing);
+	}
+	store_commit(place, zone_with_record_of(65000), STORE_SERVED);
+	settings.key_count = 1;
+	transfer(request_of("example. AXFR tcp"), &key);
+	assert_all_came();
+}
+
+/* --- IXFR ---------------------------------------------------------------------------------------- */
+
+static void ixfr_gets_the_whole_zone_if_it_is_behind(void **state)
+{
+	(void)state;
+	load_many(100, "host-%u IN A 10.0.%u.%u\n");
+	transfer(ixfr_request(99), NULL);
+	assert_all_came();
+	assert_int_equal(got.sum.type, RR_IXFR);
+	transfer(ixfr_request(100 + (UINT32_C(1) << 31)), NULL);     /* neither older nor newer (RFC 1982 3.2) */
+	assert_all_came();
+}
+
+static void ixfr_gets_the_soa_alone_if_it_is_not(void **state)
+{
+	const uint32_t serials[] = {100, 101, 100 + (UINT32_C(1) << 31) - 1};
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		transfer(ixfr_request(serials[i]), NULL);
+		assert_int_equal(got.messages, 1);
+		assert_string_equal(show_message(got.bytes, got.length),
+			"NOERROR aa\nanswer example. 3600 SOA ns1.example. host.example. 100 3600 900 604800 300\n");
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_zone_with_nothing_but_its_apex),
+		cmocka_unit_test(every_kind_of_name_and_record_is_in_it),
+		cmocka_unit_test(messages_are_full),
+		cmocka_unit_test(an_rrset_may_go_over_many_messages),
+		cmocka_unit_test(a_record_may_need_a_message_of_its_own),
+		cmocka_unit_test(a_record_that_fits_no_message_ends_the_transfer),
+		cmocka_unit_test(a_version_is_sent_whole_while_the_next_one_is_served),
+		cmocka_unit_test(a_transfer_can_be_given_up_at_any_point),
+		cmocka_unit_test(edns_is_answered_in_the_first_message),
+		cmocka_unit_test(each_message_is_signed),
+		cmocka_unit_test(ixfr_gets_the_whole_zone_if_it_is_behind),
+		cmocka_unit_test(ixfr_gets_the_soa_alone_if_it_is_not),
+	};
+
+	return cmocka_run_group_tests_name("serve/outgoing", tests, setup, teardown);
+}
