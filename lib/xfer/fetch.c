@@ -1,0 +1,542 @@
+#include "xfer/fetch.h"
+
+#include "base/conn.h"
+#include "dns/frame.h"
+#include "dns/msg.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { UDP_TRIES = 3, UDP_FIRST_MS = 1000, QUERY_SIZE = 1024 };
+
+struct fetch {
+	struct event_base *loop;
+	enum fetch_kind kind;
+	uint8_t zone[NAME_SIZE];
+	struct net_addr to;
+	struct tsig_key key;
+	bool has_key;
+	struct zone *base;
+	struct build_limits limits;
+	struct fetch_times times;
+	uint64_t (*unix_time)(void);
+	fetch_done *done;
+	void *ctx;
+
+	uint16_t id;
+	uint8_t query[2 + QUERY_SIZE];       /* with room for the length in front */
+	size_t query_length;
+	struct tsig tsig;
+	struct stream *stream;
+	struct conn *conn;
+	struct event *udp_event, *timer, *later;
+	int udp;
+	unsigned tries;
+	struct timespec began;
+	struct fetch_result result;
+};
+
+const char *fetch_outcome_name(enum fetch_outcome outcome)
+{
+	static const char *const name[] = {"ok", "current", "network", "protocol", "tsig", "serial-back", "no-memory"};
+
+	return outcome <= FETCH_NO_MEMORY ? name[outcome] : "?";
+}
+
+const char *fetch_kind_name(enum fetch_kind kind)
+{
+	static const char *const name[] = {"SOA", "IXFR", "AXFR"};
+
+	return kind <= FETCH_AXFR ? name[kind] : "?";
+}
+
+static struct timeval ms_to_tv(uint32_t ms)
+{
+	return (struct timeval){ms / 1000, ms % 1000 * 1000};
+}
+
+static void close_udp(struct fetch *f)
+{
+	if (f->udp_event)
+		event_free(f->udp_event);
+	f->udp_event = NULL;
+	if (f->udp >= 0)
+		close(f->udp);
+	f->udp = -1;
+}
+
+void fetch_cancel(struct fetch *f)
+{
+	if (!f)
+		return;
+	close_udp(f);
+	conn_close(f->conn);
+	if (f->timer)
+		event_free(f->timer);
+	if (f->later)
+		event_free(f->later);
+	stream_free(f->stream);
+	tsig_release(&f->tsig);
+	zone_put(f->base);
+	zone_put(f->result.version);
+	explicit_bzero(&f->key, sizeof f->key);
+	free(f);
+}
+
+static uint32_t since(const struct timespec *began)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint32_t)((now.tv_sec - began->tv_sec) * 1000 + (now.tv_nsec - began->tv_nsec) / 1000000);
+}
+
+/* Gives the result and ends. The caller must not touch `f` afterwards. */
+static void finish(struct fetch *f, enum fetch_outcome outcome)
+{
+	fetch_done *done = f->done;
+	void *ctx = f->ctx;
+	struct fetch_result result;
+
+	f->result.outcome = outcome;
+	f->result.ms = since(&f->began);
+	if (f->stream) {
+		const struct stream_sum *sum = stream_sum(f->stream);
+
+		f->result.messages = sum->messages;
+		f->result.records = sum->records;
+		f->result.bytes = sum->bytes;
+		f->result.incremental = sum->incremental;
+		f->result.sequences = sum->sequences;
+		f->result.has_serial |= sum->has_serial;
+		if (sum->has_serial)
+			f->result.serial = sum->serial;
+	}
+	result = f->result;
+	f->result.version = NULL;
+	fetch_cancel(f);
+	done(ctx, &result);
+	zone_put(result.version);
+}
+
+static void fail(struct fetch *f, enum fetch_outcome outcome, const char *text)
+{
+	err_why(&f->result.why, ERR_NETWORK, "%s", text);
+	finish(f, outcome);
+}
+
+/* --- the query ------------------------------------------------------------ */
+
+static bool put_soa(struct msg_writer *w, const struct fetch *f)
+{
+	struct zone_rrset set;
+	struct rr rr;
+	uint32_t at = 0;
+
+	return zone_node_rrset(f->base->apex_node, RR_SOA, &set, NULL) && zone_rrset_next(&set, &at, f->zone, &rr) &&
+		msg_put_rr(w, MSG_AUTHORITY, &rr);
+}
+
+/* A query with a new random ID, signed if there is a key. */
+static bool make_query(struct fetch *f)
+{
+	static const uint16_t type[] = {RR_SOA, RR_IXFR, RR_AXFR};
+	static __thread struct msg_writer w;
+	struct wbuf message;
+	bool ok;
+
+	net_random(&f->id, sizeof f->id);
+	msg_start(&w, f->query + 2, QUERY_SIZE, QUERY_SIZE - TSIG_ROOM);
+	ok = msg_put_question(&w, f->zone, type[f->kind], CLASS_IN);
+	if (ok && f->kind == FETCH_IXFR)
+		ok = put_soa(&w, f);
+	if (!ok)
+		return false;
+	message = wbuf_of(f->query + 2, QUERY_SIZE);
+	message.at += msg_finish(&w, f->id, 0);
+	tsig_release(&f->tsig);
+	f->tsig = (struct tsig){0};
+	if (f->has_key && tsig_sign_request(&f->tsig, &f->key, &message, f->unix_time()))
+		return false;
+	f->query_length = wbuf_used(&message);
+	put_u16(f->query, (uint16_t)f->query_length);
+	return true;
+}
+
+/* --- the SOA -------------------------------------------------------------- */
+
+enum soa_answer {
+	SOA_IGNORE,          /* not an answer to our query: wait on */
+	SOA_TRUNCATED,
+	SOA_BAD,             /* why is set */
+	SOA_TSIG,
+	SOA_GOOD,
+};
+
+static enum soa_answer soa_bad(struct fetch *f, const char *text)
+{
+	err_why(&f->result.why, ERR_FORMAT, "%s", text);
+	return SOA_BAD;
+}
+
+/* Reads the answer's SOA: exactly one serial, owned by the zone. The same record twice is passed over. */
+static enum soa_answer read_soa(struct fetch *f, struct rbuf *msg, unsigned count)
+{
+	uint8_t rdata[2 * NAME_SIZE + 20];
+
+	while (count--) {
+		struct wbuf out = wbuf_of(rdata, sizeof rdata);
+		struct rbuf at = *msg;
+		struct serial serial;
+		struct msg_rr rr;
+
+		if (!msg_read_rr(msg, &rr))
+			return soa_bad(f, "the answer to the SOA query is malformed");
+		if (rr.type == RR_RRSIG)
+			continue;
+		if (rr.type != RR_SOA || rr.class != CLASS_IN || !name_equal(rr.owner, f->zone))
+			return soa_bad(f, "the answer to the SOA query holds something else than the zone's SOA");
+		at.at = rr.rdata;
+		if (rr_read_rdata(&at, RR_SOA, rr.rdlength, &out, NULL))
+			return soa_bad(f, "the SOA in the answer is malformed");
+		serial.v = rr_soa_of(rdata, wbuf_used(&out)).serial;
+		if (f->result.has_serial && !serial_equal(serial, f->result.serial))
+			return soa_bad(f, "the answer to the SOA query holds two different SOA records");
+		f->result.serial = serial;
+		f->result.has_serial = true;
+	}
+	return f->result.has_serial ? SOA_GOOD : soa_bad(f, "the answer to the SOA query holds no SOA (a referral, or no such zone)");
+}
+
+static enum soa_answer check_soa_header(struct fetch *f, struct rbuf *msg, struct msg_header *h)
+{
+	struct msg_question q;
+
+	if (!msg_read_header(msg, h) || h->id != f->id || !(h->flags & MSG_QR) || msg_opcode_of(h->flags) != OPCODE_QUERY)
+		return SOA_IGNORE;
+	if (h->qdcount == 0 && msg_rcode_of(h->flags) != RCODE_NOERROR)
+		return SOA_GOOD;     /* some answer an error without the question */
+	if (h->qdcount != 1 || !msg_read_question(msg, &q) || !name_equal(q.name, f->zone) || q.type != RR_SOA || q.class != CLASS_IN)
+		return SOA_IGNORE;
+	return SOA_GOOD;
+}
+
+static enum soa_answer check_tsig(struct fetch *f, const uint8_t *message, size_t length)
+{
+	size_t unsigned_length;
+	enum tsig_verdict verdict;
+
+	if (!f->has_key)
+		return SOA_GOOD;
+	verdict = tsig_verify_reply(&f->tsig, message, length, f->unix_time(), &unsigned_length);
+	if (verdict == TSIG_OK)
+		return SOA_GOOD;
+	if (verdict == TSIG_UNSIGNED)
+		verdict = TSIG_MISSING;
+	if (verdict == TSIG_PEER_ERROR) {
+		char rcode[16];
+
+		err_why(&f->result.why, ERR_TSIG, "the primary refused our TSIG: %s%s", msg_rcode_text(f->tsig.peer_error, rcode),
+			f->tsig.peer_error == RCODE_BADTIME ? " (compare the clocks)" : "");
+	} else {
+		err_why(&f->result.why, ERR_TSIG, "the answer's TSIG: %s", tsig_verdict_text(verdict));
+	}
+	return SOA_TSIG;
+}
+
+static enum soa_answer check_soa(struct fetch *f, const uint8_t *message, size_t length)
+{
+	struct rbuf msg = rbuf_of(message, length);
+	struct msg_header h;
+	enum soa_answer answer = check_soa_header(f, &msg, &h);
+	char rcode[16];
+
+	if (answer != SOA_GOOD)
+		return answer;
+	if (h.flags & MSG_TC && f->result.transport == FETCH_UDP)
+		return SOA_TRUNCATED;
+	answer = check_tsig(f, message, length);
+	if (answer != SOA_GOOD)
+		return answer;
+	if (msg_rcode_of(h.flags) != RCODE_NOERROR) {
+		err_why(&f->result.why, ERR_REFUSED, "the primary answered %s", msg_rcode_text(msg_rcode_of(h.flags), rcode));
+		return SOA_BAD;
+	}
+	if (!(h.flags & MSG_AA))
+		return soa_bad(f, "the primary is not authoritative for the zone (no AA)");
+	return read_soa(f, &msg, h.ancount);
+}
+
+static void start_tcp(struct fetch *f);
+
+/* True if the exchange goes on waiting. */
+static bool take_soa(struct fetch *f, const uint8_t *message, size_t length)
+{
+	f->result.has_serial = false;
+	f->result.messages++;
+	f->result.bytes += length;
+	switch (check_soa(f, message, length)) {
+	case SOA_IGNORE:
+		return true;
+	case SOA_TRUNCATED:
+		close_udp(f);
+		start_tcp(f);
+		return false;
+	case SOA_BAD:
+		finish(f, FETCH_PROTOCOL);
+		return false;
+	case SOA_TSIG:
+		finish(f, FETCH_TSIG_FAILED);
+		return false;
+	case SOA_GOOD:
+		finish(f, FETCH_OK);
+		return false;
+	}
+	return false;
+}
+
+static void start_udp(struct fetch *);
+
+static void udp_ready(evutil_socket_t fd, short what, void *ctx)
+{
+	struct fetch *f = ctx;
+	uint8_t message[4096];
+	ssize_t n;
+
+	if (what & EV_TIMEOUT) {
+		close_udp(f);
+		if (++f->tries < UDP_TRIES)
+			start_udp(f);
+		else
+			start_tcp(f);        /* a firewall may let only that through */
+		return;
+	}
+	for (unsigned i = 0; i < 64; i++) {
+		n = recv(fd, message, sizeof message, 0);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n < 0) {         /* ECONNREFUSED by ICMP: nobody is there, also not on TCP */
+			char text[128];
+
+			snprintf(text, sizeof text, "UDP: %s", strerror(errno));
+			fail(f, FETCH_NETWORK, text);
+			return;
+		}
+		if (!take_soa(f, message, (size_t)n))
+			return;
+	}
+}
+
+static void start_udp(struct fetch *f)
+{
+	uint32_t wait = UDP_FIRST_MS + f->tries * UDP_FIRST_MS / 2;
+	struct timeval tv;
+
+	if (wait > f->times.connect_ms)
+		wait = f->times.connect_ms;
+	tv = ms_to_tv(wait);
+	f->result.transport = FETCH_UDP;
+	f->udp = net_connect_udp(&f->to, &f->result.why);
+	if (f->udp < 0) {
+		finish(f, FETCH_NETWORK);
+		return;
+	}
+	if (!make_query(f) || !(f->udp_event = event_new(f->loop, f->udp, EV_READ | EV_PERSIST, udp_ready, f))) {
+		finish(f, FETCH_NO_MEMORY);
+		return;
+	}
+	event_add(f->udp_event, &tv);
+	if (send(f->udp, f->query + 2, f->query_length, MSG_NOSIGNAL) < 0 && errno != EAGAIN) {
+		char text[128];
+
+		snprintf(text, sizeof text, "UDP: %s", strerror(errno));
+		fail(f, FETCH_NETWORK, text);
+	}
+}
+
+/* --- over TCP ------------------------------------------------------------- */
+
+static void tcp_connected(struct conn *conn, void *ctx)
+{
+	struct fetch *f = ctx;
+	bool ok = make_query(f);
+
+	if (ok && f->kind != FETCH_SOA)
+		f->stream = stream_new(&(struct stream_ask){.zone = f->zone, .id = f->id, .base = f->base, .limits = f->limits,
+			.type = f->kind == FETCH_IXFR ? RR_IXFR : RR_AXFR});
+	if (!ok || (f->kind != FETCH_SOA && !f->stream)) {
+		finish(f, FETCH_NO_MEMORY);
+		return;
+	}
+	conn_write(conn, f->query, 2 + f->query_length);
+}
+
+static void refused(struct fetch *f)
+{
+	const struct stream_sum *sum = stream_sum(f->stream);
+
+	f->result.why = sum->why;
+	f->result.reason = stream_reason_name(sum->reason);
+	f->result.axfr_may_help = f->kind == FETCH_IXFR && stream_reason_wants_axfr(sum->reason);
+	finish(f, sum->reason == STREAM_SERIAL_BACK ? FETCH_BACK : sum->reason == STREAM_MEMORY ? FETCH_NO_MEMORY : FETCH_PROTOCOL);
+}
+
+/* The stream is complete and every signature that must be there is right: only now the version may leave. */
+static void complete(struct fetch *f)
+{
+	f->result.version = stream_take(f->stream);
+	finish(f, f->result.version ? FETCH_OK : FETCH_CURRENT);
+}
+
+static void bad_tsig(struct fetch *f, enum tsig_verdict verdict)
+{
+	const struct stream_sum *sum = stream_sum(f->stream);
+	char rcode[16];
+
+	if (verdict == TSIG_PEER_ERROR)
+		err_why(&f->result.why, ERR_TSIG, "the primary refused our TSIG: %s%s", msg_rcode_text(f->tsig.peer_error, rcode),
+			f->tsig.peer_error == RCODE_BADTIME ? " (compare the clocks)" : "");
+	else
+		err_why(&f->result.why, ERR_TSIG, "message %llu: its TSIG: %s", (unsigned long long)sum->messages + 1,
+			tsig_verdict_text(verdict));
+	finish(f, FETCH_TSIG_FAILED);
+}
+
+/* One message of a transfer: first its signature, as far as it has one, then its records. False: the exchange is over. */
+static bool take_transfer(struct fetch *f, const uint8_t *message, size_t length)
+{
+	enum tsig_verdict signature = TSIG_OK;
+	enum stream_verdict verdict;
+	size_t unsigned_length;
+
+	if (f->has_key) {
+		signature = tsig_verify_reply(&f->tsig, message, length, f->unix_time(), &unsigned_length);
+		if (signature != TSIG_OK && signature != TSIG_UNSIGNED) {
+			bad_tsig(f, signature);
+			return false;
+		}
+	}
+	verdict = stream_message(f->stream, message, length);
+	if (verdict == STREAM_MORE)
+		return true;
+	if (verdict == STREAM_REJECT) {
+		refused(f);
+		return false;
+	}
+	if (f->has_key && (signature = tsig_finish(&f->tsig)) != TSIG_OK) {
+		bad_tsig(f, signature);
+		return false;
+	}
+	complete(f);
+	return false;
+}
+
+static size_t tcp_data(struct conn *conn, struct rbuf bytes, void *ctx)
+{
+	struct fetch *f = ctx;
+	struct rbuf message;
+
+	(void)conn;
+	while (frame_next(&bytes, &message)) {
+		if (f->kind == FETCH_SOA) {
+			if (!take_soa(f, message.base, rbuf_left(&message)))
+				return 0;
+		} else if (!take_transfer(f, message.base, rbuf_left(&message))) {
+			return 0;
+		}
+	}
+	return rbuf_pos(&bytes);
+}
+
+static void tcp_ended(struct conn *conn, enum err err, const struct why *why, void *ctx)
+{
+	struct fetch *f = ctx;
+	const struct stream_sum *sum = f->stream ? stream_sum(f->stream) : NULL;
+
+	(void)conn;
+	if (sum && sum->records)
+		err_why(&f->result.why, ERR_NETWORK, "broken off after message %llu, record %llu: %.200s", (unsigned long long)sum->messages,
+			(unsigned long long)sum->records, err_say(why, err));
+	else
+		err_why(&f->result.why, ERR_NETWORK, "TCP: %.300s", err == ERR_CLOSED ? "the primary closed the connection without an answer" :
+			err_say(why, err));
+	finish(f, FETCH_NETWORK);
+}
+
+static void start_tcp(struct fetch *f)
+{
+	static const struct conn_handlers handlers = {tcp_connected, tcp_data, NULL, tcp_ended};
+	struct conn_times times = {f->times.connect_ms, f->times.idle_ms};
+
+	f->result.transport = FETCH_TCP;
+	f->conn = conn_open(f->loop, &f->to, times, &handlers, f, &f->result.why);
+	if (!f->conn)
+		finish(f, FETCH_NETWORK);
+}
+
+static void total_over(evutil_socket_t fd, short what, void *ctx)
+{
+	struct fetch *f = ctx;
+	char text[80];
+
+	(void)fd;
+	(void)what;
+	snprintf(text, sizeof text, "not done within %u s", f->times.total_ms / 1000);
+	fail(f, FETCH_NETWORK, text);
+}
+
+static void begin(evutil_socket_t fd, short what, void *ctx)
+{
+	struct fetch *f = ctx;
+
+	(void)fd;
+	(void)what;
+	if (f->kind == FETCH_SOA)
+		start_udp(f);
+	else
+		start_tcp(f);
+}
+
+struct fetch *fetch_start(struct event_base *loop, const struct fetch_ask *ask, fetch_done *done, void *ctx)
+{
+	struct fetch *f = calloc(1, sizeof *f);
+	struct timeval total = ms_to_tv(ask->times.total_ms), now = {0, 0};
+
+	if (!f)
+		return NULL;
+	f->loop = loop;
+	f->kind = ask->kind;
+	name_copy(ask->zone, f->zone);
+	f->to = ask->to;
+	f->has_key = ask->key != NULL;
+	if (ask->key)
+		f->key = *ask->key;
+	f->base = ask->base && ask->kind == FETCH_IXFR ? zone_hold(ask->base) : NULL;
+	f->limits = ask->limits;
+	f->times = ask->times;
+	f->unix_time = ask->unix_time;
+	f->done = done;
+	f->ctx = ctx;
+	f->udp = -1;
+	clock_gettime(CLOCK_MONOTONIC, &f->began);
+	f->timer = event_new(loop, -1, 0, total_over, f);
+	f->later = event_new(loop, -1, 0, begin, f);
+	if (!f->timer || !f->later) {
+		fetch_cancel(f);
+		return NULL;
+	}
+	event_add(f->timer, &total);
+	event_add(f->later, &now);
+	return f;
+}
+
+void fetch_progress(const struct fetch *f, uint64_t *records, uint64_t *bytes)
+{
+	*records = f->stream ? stream_sum(f->stream)->records : 0;
+	*bytes = f->stream ? stream_sum(f->stream)->bytes : 0;
+}

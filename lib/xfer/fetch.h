@@ -1,0 +1,69 @@
+/* xfer/fetch: one exchange with one address of one primary: its SOA over UDP (TCP after truncation, or when UDP stays silent), or
+ * a transfer over TCP. It sends, receives, verifies and counts; what the records mean is xfer/stream's.
+ * On the event loop of the thread that starts it; `done` is called once, from the loop, never from fetch_start.
+ */
+#ifndef XFER_FETCH_H
+#define XFER_FETCH_H
+
+#include "base/net.h"
+#include "dns/tsig.h"
+#include "xfer/stream.h"
+
+struct event_base;
+struct fetch;
+
+enum fetch_kind { FETCH_SOA, FETCH_IXFR, FETCH_AXFR };
+enum fetch_transport { FETCH_UDP, FETCH_TCP };
+
+/* How it went; what may be tried next follows from it. */
+enum fetch_outcome {
+	FETCH_OK,            /* SOA: `serial`; transfer: `version` */
+	FETCH_CURRENT,       /* IXFR: the primary has nothing newer */
+	FETCH_NETWORK,       /* no connection, no answer, or broken off: another address or primary */
+	FETCH_PROTOCOL,      /* answered, but not acceptably; `axfr_may_help` */
+	FETCH_TSIG_FAILED,   /* not signed as it must be, or our signature was refused */
+	FETCH_BACK,          /* IXFR: its serial is older than ours */
+	FETCH_NO_MEMORY,
+};
+const char *fetch_outcome_name(enum fetch_outcome);
+const char *fetch_kind_name(enum fetch_kind);
+
+struct fetch_times {
+	uint32_t connect_ms;         /* until connected; also for one UDP answer at most */
+	uint32_t idle_ms;            /* without an octet */
+	uint32_t total_ms;           /* the whole exchange */
+};
+struct fetch_ask {
+	enum fetch_kind kind;
+	const uint8_t *zone;
+	struct net_addr to;
+	const struct tsig_key *key;  /* copied; NULL: unsigned */
+	struct zone *base;           /* IXFR: our version */
+	struct build_limits limits;
+	struct fetch_times times;
+	uint64_t (*unix_time)(void); /* seconds since 1970, for TSIG */
+};
+struct fetch_result {
+	enum fetch_outcome outcome;
+	struct why why;
+	const char *reason;          /* of a refused stream: its name; else NULL */
+	bool axfr_may_help;
+	enum fetch_transport transport;
+	bool has_serial;
+	struct serial serial;        /* the primary's */
+	struct zone *version;        /* held once, for the callee to take (set to NULL) or lose */
+	bool incremental;            /* what came: differences, or a whole zone */
+	unsigned sequences;
+	uint64_t messages, records, bytes;
+	uint32_t ms;
+};
+typedef void fetch_done(void *ctx, struct fetch_result *);
+
+/* NULL: out of memory. Everything in `ask` is copied or held. */
+struct fetch *fetch_start(struct event_base *, const struct fetch_ask *, fetch_done *, void *ctx);
+/* Ends it without calling `done`. NULL is allowed. */
+void fetch_cancel(struct fetch *);
+/* Records and octets so far, for who waits. */
+void fetch_progress(const struct fetch *, uint64_t *records, uint64_t *bytes);
+
+#endif

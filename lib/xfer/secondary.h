@@ -1,0 +1,119 @@
+/* xfer/secondary: keeps one zone in step with its primaries: gives events to xfer/refresh and does what it decides, with xfer/fetch,
+ * trying addresses and primaries in order:
+ *
+ *     IXFR refused for what it holds, or not understood ──► AXFR there ──► next primary
+ *     no connection, no answer, broken off ──► next address ──► next primary
+ *
+ * It does not publish: a new version goes to the daemon's hook, which says when it is served. On the event loop's thread.
+ */
+#ifndef XFER_SECONDARY_H
+#define XFER_SECONDARY_H
+
+#include "xfer/fetch.h"
+#include "xfer/primary.h"
+#include "xfer/refresh.h"
+
+struct secondary;
+
+struct secondary_remote {
+	const char *name;
+	const struct net_addr *addresses;
+	size_t address_count;
+	const struct tsig_key *key;
+	struct primary *primary;
+};
+enum secondary_rollback { ROLLBACK_REFUSE, ROLLBACK_AFTER_EXPIRE, ROLLBACK_ACCEPT };
+
+/* Shared by the zones that have the same settings; each zone counts once, an exchange under way too. */
+struct secondary_conf {
+	unsigned refs;
+	void (*release)(struct secondary_conf *);    /* when refs comes to 0 */
+	const struct secondary_remote *remotes;
+	size_t remote_count;
+	bool ixfr;
+	bool newest;                 /* ask all, take the highest serial */
+	enum secondary_rollback rollback;
+	struct refresh_clamps clamps;
+	struct build_limits limits;
+	struct fetch_times times;
+};
+
+/* The same for all zones. The hooks are called from the loop. */
+struct secondary_env {
+	struct event_base *loop;
+	int64_t (*now)(void);        /* ms, monotonic */
+	uint64_t (*unix_time)(void); /* s */
+	/* A new version: the hook owns the hold, and secondary_published must follow, then or later. */
+	void (*publish)(void *ctx, struct secondary *, struct zone *version);
+	/* Our version was confirmed (again). `revived`: it had expired, and must be served again. */
+	void (*confirmed)(void *ctx, struct secondary *, bool revived);
+	void (*expired)(void *ctx, struct secondary *);
+	void *ctx;
+};
+
+/* How an operator's request, or a round, ended. */
+enum secondary_result { SECONDARY_UPDATED, SECONDARY_CURRENT, SECONDARY_FAILED };
+struct secondary_outcome {
+	enum secondary_result result;
+	bool had_serial, has_serial;
+	struct serial old, serial;
+	bool transferred;            /* the following are of the transfer */
+	bool incremental;
+	uint64_t records, bytes;
+	uint32_t ms;
+	const char *primary;         /* NULL: none */
+	const char *error;           /* FAILED: why */
+};
+typedef void secondary_waiter(void *ctx, struct secondary *, const struct secondary_outcome *);
+
+/* NULL: out of memory. `name` is copied; takes one reference of `conf`. Nothing happens before secondary_start. */
+struct secondary *secondary_new(const struct secondary_env *, const uint8_t *name, struct secondary_conf *, void *owner);
+void secondary_free(struct secondary *);     /* waiters are told that it failed */
+void *secondary_owner(const struct secondary *);
+const uint8_t *secondary_name(const struct secondary *);
+/* A version from disk (takes over the hold), last confirmed at `refreshed` (ms of env->now; may be negative). Before secondary_start. */
+void secondary_loaded(struct secondary *, struct zone *version, int64_t refreshed);
+/* The first TIMER is due `after` ms from now. */
+void secondary_start(struct secondary *, uint32_t after);
+void secondary_set_conf(struct secondary *, struct secondary_conf *);    /* takes one reference; a round under way begins anew */
+void secondary_published(struct secondary *, enum err, const struct why *);
+
+/* A NOTIFY that was allowed. */
+void secondary_notify(struct secondary *, const struct net_addr *from, bool has_serial, struct serial);
+/* Ask now, transfer if newer. `waiter` may be NULL. */
+void secondary_refresh(struct secondary *, secondary_waiter *, void *ctx);
+/* Transfer now; `full`: by AXFR, whatever the serial; `from`: first from the remote of that name (checked by the caller), or NULL. One that is
+ * under way is joined. */
+void secondary_transfer(struct secondary *, bool full, const char *from, secondary_waiter *, void *ctx);
+void secondary_forget_waiter(struct secondary *, void *ctx);
+bool secondary_progress(const struct secondary *, uint64_t *records, uint64_t *bytes);   /* false: no transfer is under way */
+
+/* The version we have, borrowed, also while it is expired; NULL: none. */
+struct zone *secondary_version(const struct secondary *);
+
+/* For status. Ages and times in ms of env->now. */
+struct secondary_view {
+	const struct secondary_remote *remote;
+	bool asked;
+	bool healthy;                /* it answered the last time */
+	bool has_serial;
+	struct serial serial;
+	int64_t at;                  /* when it was asked last */
+	const char *error;           /* NULL: none */
+};
+struct secondary_status {
+	struct refresh refresh;
+	bool rejected;               /* the last version offered was refused */
+	bool has_best;
+	struct serial best;          /* newest that any primary has shown or announced */
+	const char *primary;         /* that the served version came from; NULL: not known */
+	const char *last_error;      /* of the last failed round; NULL */
+	const char *last_error_primary;
+	int64_t last_error_at;
+	size_t views;
+};
+void secondary_status(const struct secondary *, struct secondary_status *);
+void secondary_view(const struct secondary *, size_t i, struct secondary_view *);
+void secondary_set_primary(struct secondary *, const char *name);    /* from disk */
+
+#endif
