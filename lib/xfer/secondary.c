@@ -362,6 +362,8 @@ static void ask_done(void *ctx, struct fetch_result *result)
 	if (result->has_serial)
 		log_int(&log, "serial", result->serial.v);
 	log_outcome(&log, result);
+	s->env->counters->probes++;
+	s->env->counters->probes_failed += result->outcome != FETCH_OK;
 	if (result->outcome == FETCH_OK) {
 		bool over = weigh(s, result->serial);
 
@@ -435,6 +437,23 @@ static void log_transfer(const struct secondary *s, const struct fetch_result *r
 	log_outcome(&log, result);
 }
 
+static void count_transfer(struct secondary_counters *c, const struct fetch_result *result)
+{
+	c->transfers++;
+	c->records_in += result->records;
+	c->bytes_in += result->bytes;
+	if (result->outcome == FETCH_CURRENT)
+		c->transfers_current++;
+	else if (result->outcome == FETCH_OK && result->incremental)
+		c->transfers_ixfr++;
+	else if (result->outcome == FETCH_OK)
+		c->transfers_axfr++;
+	else if (result->outcome == FETCH_NETWORK)
+		c->transfers_failed++;
+	else
+		c->transfers_refused++;
+}
+
 /* A version came. Whether it is wanted is decided once more, by its own serial. */
 static void take_version(struct secondary *s, struct fetch_result *result)
 {
@@ -496,6 +515,7 @@ static void pull_done(void *ctx, struct fetch_result *result)
 	primary_leave(&s->ticket);
 	note_view(s, s->round.order[s->round.turn], result);
 	log_transfer(s, result);
+	count_transfer(s->env->counters, result);
 	if (result->outcome == FETCH_OK) {
 		take_version(s, result);
 	} else if (result->outcome == FETCH_CURRENT) {
@@ -564,6 +584,7 @@ static void act(struct secondary *s, enum refresh_act what)
 		tell(s, SECONDARY_FAILED);
 		break;
 	case REFRESH_EXPIRE:
+		s->env->counters->expiries++;
 		s->env->expired(s->env->ctx, s);
 		break;
 	}
@@ -640,22 +661,34 @@ void secondary_start(struct secondary *s, uint32_t after)
 	arm(s);
 }
 
-void secondary_set_conf(struct secondary *s, struct secondary_conf *conf)
+/* What is known of the primaries that stay is kept. */
+static void move_views(struct secondary *s, struct view *views, const struct secondary_conf *conf)
+{
+	for (size_t i = 0; i < conf->remote_count; i++)
+		for (size_t j = 0; j < s->conf->remote_count; j++)
+			if (strcmp(conf->remotes[i].name, s->conf->remotes[j].name) == 0 && !views[i].asked) {
+				views[i] = s->views[j];
+				s->views[j].error = NULL;
+			}
+	views_free(s);
+	s->views = views;
+}
+
+void secondary_set_conf(struct secondary *s, struct secondary_conf *conf, bool restart)
 {
 	struct view *views = calloc(conf->remote_count + 1, sizeof *views);
-	bool busy = s->round.conf && (s->fetch || s->ticket.state == TICKET_WAITS);
+	bool busy = s->round.conf && !s->pending;
 
 	if (!views)
 		return;              /* goes on as before */
-	views_free(s);
-	s->views = views;
+	move_views(s, views, conf);
+	conf->refs++;
 	conf_drop(s->conf);
 	s->conf = conf;
-	conf->refs++;
 	s->prefer = SIZE_MAX;
 	if (s->refresh.loaded)
 		s->refresh.times = refresh_times_of(&s->version->soa, &conf->clamps);
-	if (busy)
+	if (busy && restart)
 		begin(s, s->round.asking);
 }
 
@@ -671,10 +704,16 @@ static size_t sender(const struct secondary *s, const struct net_addr *from)
 void secondary_notify(struct secondary *s, const struct net_addr *from, bool has_serial, struct serial serial)
 {
 	bool busy = s->round.conf != NULL;
+	enum refresh_act what;
 
 	if (!busy)
 		s->prefer = sender(s, from);
-	act(s, refresh_notify(&s->refresh, has_serial, serial, s->env->now(), random32()));
+	what = refresh_notify(&s->refresh, has_serial, serial, s->env->now(), random32());
+	if (what == REFRESH_NOTHING)
+		s->env->counters->notifies_coalesced++;
+	else
+		s->env->counters->notifies_heeded++;
+	act(s, what);
 }
 
 static void wait_for(struct secondary *s, secondary_waiter *call, void *ctx)

@@ -38,6 +38,16 @@ struct secondary_conf {
 	struct fetch_times times;
 };
 
+/* Never reset. X(name) */
+#define SECONDARY_COUNTERS(X) \
+	X(probes) X(probes_failed) X(transfers) X(transfers_axfr) X(transfers_ixfr) X(transfers_current) X(transfers_failed) X(transfers_refused) \
+	X(records_in) X(bytes_in) X(notifies_heeded) X(notifies_coalesced) X(expiries)
+struct secondary_counters {
+#define SECONDARY_COUNTER(name) uint64_t name;
+	SECONDARY_COUNTERS(SECONDARY_COUNTER)
+#undef SECONDARY_COUNTER
+};
+
 /* The same for all zones. The hooks are called from the loop. */
 struct secondary_env {
 	struct event_base *loop;
@@ -49,6 +59,7 @@ struct secondary_env {
 	void (*confirmed)(void *ctx, struct secondary *, bool revived);
 	void (*expired)(void *ctx, struct secondary *);
 	void *ctx;
+	struct secondary_counters *counters;
 };
 
 /* How an operator's request, or a round, ended. */
@@ -75,7 +86,8 @@ const uint8_t *secondary_name(const struct secondary *);
 void secondary_loaded(struct secondary *, struct zone *version, int64_t refreshed);
 /* The first TIMER is due `after` ms from now. */
 void secondary_start(struct secondary *, uint32_t after);
-void secondary_set_conf(struct secondary *, struct secondary_conf *);    /* takes one reference; a round under way begins anew */
+/* Takes one reference. A round under way goes on as it began, or, with `restart`, begins anew. */
+void secondary_set_conf(struct secondary *, struct secondary_conf *, bool restart);
 void secondary_published(struct secondary *, enum err, const struct why *);
 
 /* A NOTIFY that was allowed. */

@@ -1,0 +1,274 @@
+#include "run/wire.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct generation {
+	struct conf *conf;
+	atomic_uint holders;
+	struct arena arena;
+	struct wired **slot;         /* by the settings' address */
+	size_t slots;                /* a power of two */
+};
+
+void generation_hold(struct generation *g)
+{
+	atomic_fetch_add_explicit(&g->holders, 1, memory_order_relaxed);
+}
+
+void generation_drop(struct generation *g)
+{
+	if (atomic_fetch_sub_explicit(&g->holders, 1, memory_order_acq_rel) != 1)
+		return;
+	conf_free(g->conf);
+	arena_release(&g->arena);
+	free(g->slot);
+	free(g);
+}
+
+static size_t slot_of(const struct generation *g, const struct conf_settings *set)
+{
+	size_t at = (size_t)((uintptr_t)set / 16 * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (g->slots - 1);
+
+	while (g->slot[at] && g->slot[at]->set != set)
+		at = (at + 1) & (g->slots - 1);
+	return at;
+}
+
+const struct wired *generation_wired(const struct generation *g, const struct conf_settings *set)
+{
+	return g->slot[slot_of(g, set)];
+}
+
+const struct conf *generation_conf(const struct generation *g)
+{
+	return g->conf;
+}
+
+static void release_secondary(struct secondary_conf *conf)
+{
+	struct wired *w = (struct wired *)((char *)conf - offsetof(struct wired, secondary));
+
+	generation_drop(w->generation);
+}
+
+static void release_policy(struct store_policy *policy)
+{
+	struct wired *w = (struct wired *)((char *)policy - offsetof(struct wired, policy.base));
+
+	generation_drop(w->generation);
+}
+
+static struct net_prefix host_prefix(const struct net_addr *addr)
+{
+	struct net_prefix prefix = {.family = addr->sa.sa_family};
+
+	if (prefix.family == AF_INET6) {
+		prefix.bits = 128;
+		memcpy(prefix.bytes, &addr->v6.sin6_addr, 16);
+	} else {
+		prefix.bits = 32;
+		memcpy(prefix.bytes, &addr->v4.sin_addr, 4);
+	}
+	return prefix;
+}
+
+static size_t count_rules(const struct conf_peer *peer, size_t count)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < count; i++)
+		n += peer[i].remote ? peer[i].remote->address_count : peer[i].acl->prefix_count ? peer[i].acl->prefix_count : 1;
+	return n;
+}
+
+static bool wire_acl(struct arena *arena, const struct conf_peer *peer, size_t count, struct acl *acl)
+{
+	struct acl_rule *rule = arena_zero(arena, (count_rules(peer, count) + 1) * sizeof *rule);
+
+	if (!rule)
+		return false;
+	acl->rules = rule;
+	for (size_t i = 0; i < count; i++) {
+		const struct conf_remote *remote = peer[i].remote;
+		const struct conf_acl *a = peer[i].acl;
+
+		if (remote)
+			for (size_t j = 0; j < remote->address_count; j++)
+				*rule++ = (struct acl_rule){host_prefix(&remote->addresses[j]), false, remote->key, false};
+		else if (!a->prefix_count)
+			*rule++ = (struct acl_rule){.any_address = true, .key = a->key, .deny = a->deny};
+		else
+			for (size_t j = 0; j < a->prefix_count; j++)
+				*rule++ = (struct acl_rule){a->prefixes[j], false, a->key, a->deny};
+	}
+	acl->count = (size_t)(rule - acl->rules);
+	return true;
+}
+
+static bool wire_secondary(struct generation *g, struct wired *w, struct primaries *primaries)
+{
+	static const enum secondary_rollback rollback[] = {ROLLBACK_REFUSE, ROLLBACK_AFTER_EXPIRE, ROLLBACK_ACCEPT};
+	const struct conf_settings *set = w->set;
+	struct secondary_remote *remote = arena_zero(&g->arena, (set->primary_count + 1) * sizeof *remote);
+	struct secondary_conf *c = &w->secondary;
+
+	if (!remote)
+		return false;
+	for (size_t i = 0; i < set->primary_count; i++) {
+		const struct conf_remote *from = set->primaries[i];
+
+		remote[i] = (struct secondary_remote){from->name, from->addresses, from->address_count, from->key,
+			primary_get(primaries, from->name)};
+		if (!remote[i].primary)
+			return false;
+	}
+	*c = (struct secondary_conf){
+		.refs = 1,
+		.release = release_secondary,
+		.remotes = remote,
+		.remote_count = set->primary_count,
+		.ixfr = set->ixfr,
+		.newest = set->primary_choice == CONF_NEWEST,
+		.rollback = rollback[set->rollback],
+		.clamps = {set->refresh_min, set->refresh_max, set->retry_min, set->retry_max, set->expire_min, set->expire_max},
+		.limits = {set->max_zone_size, set->max_records},
+		.times = {g->conf->server.limits.connect, g->conf->server.limits.transfer_idle, g->conf->server.limits.transfer_time},
+	};
+	return true;
+}
+
+static bool wire_targets(struct generation *g, struct wired *w)
+{
+	struct notify_target *target = arena_zero(&g->arena, (w->set->notify_count + 1) * sizeof *target);
+
+	if (!target)
+		return false;
+	for (size_t i = 0; i < w->set->notify_count; i++) {
+		const struct conf_remote *to = w->set->notify[i];
+
+		target[i] = (struct notify_target){to->name, to->addresses, to->address_count, to->key};
+	}
+	w->targets = target;
+	w->target_count = w->set->notify_count;
+	return true;
+}
+
+static bool wire_settings(struct generation *g, const struct conf_settings *set, struct primaries *primaries)
+{
+	size_t at = slot_of(g, set);
+	struct wired *w;
+
+	if (g->slot[at])
+		return true;
+	w = arena_zero(&g->arena, sizeof *w);
+	if (!w)
+		return false;
+	w->generation = g;
+	w->set = set;
+	w->policy.base.release = release_policy;
+	if (!wire_secondary(g, w, primaries) || !wire_targets(g, w) ||
+	    !wire_acl(&g->arena, set->allow_transfer, set->allow_transfer_count, &w->policy.transfer) ||
+	    !wire_acl(&g->arena, set->allow_notify, set->allow_notify_count, &w->policy.notify))
+		return false;
+	generation_hold(g);          /* for `secondary`'s own count */
+	g->slot[at] = w;
+	return true;
+}
+
+struct generation *generation_new(struct conf *conf, struct primaries *primaries)
+{
+	struct generation *g = calloc(1, sizeof *g);
+
+	if (!g) {
+		conf_free(conf);
+		return NULL;
+	}
+	g->conf = conf;
+	atomic_init(&g->holders, 1);
+	for (g->slots = 16; g->slots < 2 * conf->zone_count; g->slots *= 2)
+		;
+	g->slot = calloc(g->slots, sizeof *g->slot);
+	for (size_t i = 0; g->slot && i < conf->zone_count; i++) {
+		if (wire_settings(g, conf->zones[i].set, primaries))
+			continue;
+		generation_retire(g);
+		return NULL;
+	}
+	if (g->slot)
+		return g;
+	generation_drop(g);
+	return NULL;
+}
+
+void generation_retire(struct generation *g)
+{
+	for (size_t i = 0; i < g->slots; i++)
+		if (g->slot[i] && --g->slot[i]->secondary.refs == 0)
+			generation_drop(g);
+	generation_drop(g);
+}
+
+struct store_policy *wired_policy(const struct wired *w)
+{
+	generation_hold(w->generation);
+	return (struct store_policy *)&w->policy.base;
+}
+
+struct serve_settings *generation_settings(struct generation *g, void (*notify)(void *, const uint8_t *, const struct net_addr *,
+	const struct tsig_key *, bool, struct serial), void *ctx)
+{
+	struct serve_settings *s = calloc(1, sizeof *s);
+
+	if (!s)
+		return NULL;
+	*s = (struct serve_settings){
+		.identity = g->conf->server.identity,
+		.version = g->conf->server.version,
+		.udp_payload = g->conf->server.udp_payload,
+		.keys = g->conf->keys,
+		.key_count = g->conf->key_count,
+		.notify = notify,
+		.notify_ctx = ctx,
+	};
+	generation_hold(g);
+	return s;
+}
+
+void generation_free_settings(struct generation *g, struct serve_settings *s)
+{
+	free(s);
+	generation_drop(g);
+}
+
+static bool same_key(const struct tsig_key *a, const struct tsig_key *b)
+{
+	if (!a || !b)
+		return a == b;
+	return name_equal(a->name, b->name) && a->algorithm == b->algorithm && a->mac_length == b->mac_length &&
+		a->secret_length == b->secret_length && memcmp(a->secret, b->secret, a->secret_length) == 0;
+}
+
+static bool same_remote(const struct secondary_remote *a, const struct secondary_remote *b)
+{
+	if (strcmp(a->name, b->name) != 0 || a->address_count != b->address_count || !same_key(a->key, b->key))
+		return false;
+	for (size_t i = 0; i < a->address_count; i++)
+		if (!net_addr_equal(&a->addresses[i], &b->addresses[i]))
+			return false;
+	return true;
+}
+
+bool wired_same_source(const struct wired *a, const struct wired *b)
+{
+	const struct secondary_conf *x = &a->secondary, *y = &b->secondary;
+
+	if (x->remote_count != y->remote_count || x->ixfr != y->ixfr || x->newest != y->newest || x->rollback != y->rollback ||
+	    x->limits.bytes != y->limits.bytes || x->limits.records != y->limits.records)
+		return false;
+	for (size_t i = 0; i < x->remote_count; i++)
+		if (!same_remote(&x->remotes[i], &y->remotes[i]))
+			return false;
+	return true;
+}
