@@ -1,0 +1,40 @@
+/* run/disk: the one thread that reads and writes files and the database, so that the event loop never waits for a disk. Jobs
+ * are done in the order given; each result comes back on the event loop.
+ */
+#ifndef RUN_DISK_H
+#define RUN_DISK_H
+
+#include "base/err.h"
+#include "zone/build.h"
+#include "zone/journal.h"
+#include "zone/zone.h"
+
+struct event_base;
+struct disk;
+
+/* One thing to do. Made with disk_load and so on; the callback gets it back, still owned by run/disk. */
+struct disk_result {
+	enum err err;
+	struct why why;
+	struct zone *version;        /* load: held once, for the callee to take (set to NULL) or lose */
+	int64_t modified;            /* load: the file's time, seconds since 1970 */
+	uint32_t ms;
+};
+typedef void disk_done(void *ctx, struct disk_result *);
+
+/* `journal` is borrowed, and used by this thread alone from now on. NULL: no memory or no thread. */
+struct disk *disk_new(struct event_base *, struct journal *);
+/* Finishes every job in the queue, calling back no more, and ends the thread. The journal is the caller's. */
+void disk_free(struct disk *);
+void disk_load(struct disk *, const char *path, const uint8_t *apex, struct build_limits, disk_done *, void *ctx);
+/* Holds the version until written. */
+void disk_write(struct disk *, const char *path, struct zone *version, disk_done *, void *ctx);
+/* Takes over `rows` (malloc'd). `done` may be NULL: an error is logged in any case. */
+void disk_rows(struct disk *, struct journal_zone *rows, size_t count, disk_done *, void *ctx);
+void disk_forget(struct disk *, const uint8_t *name);
+/* Results for this context are dropped from now on (the jobs are done all the same). */
+void disk_disown(struct disk *, void *ctx);
+/* Jobs not yet done. */
+size_t disk_waiting(const struct disk *);
+
+#endif

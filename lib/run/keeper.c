@@ -1,0 +1,912 @@
+#include "run/keeper.h"
+
+#include "base/log.h"
+
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { ROWS_MS = 50, SPREAD_US = 200 };
+
+struct waiter {
+	struct waiter *next;
+	keep_done *done;
+	void *ctx;
+};
+
+struct keep {
+	struct keeper *keeper;
+	const struct wired *wired;
+	struct generation *generation;       /* that wired is of; held */
+	struct store_zone *place;
+	struct secondary *secondary;
+	char *path;
+	struct zone *pending;                /* zonefile-sync = 0: written first, then served */
+	struct zone *file_version;           /* source = "file": what is served */
+	struct event *sync;
+	struct waiter *write_waiters, *load_waiters;
+	struct journal_zone row;
+	bool row_dirty, writing, write_again, loading, mark;
+	struct serial writing_serial;
+	struct timespec file_time;           /* of the file as it was read */
+	int64_t loaded;
+	char error[WHY_MAX];
+	uint8_t name[];
+};
+
+struct keeper {
+	struct event_base *loop;
+	struct store *store;
+	struct disk *disk;
+	struct notifier *notifier;
+	struct generation *generation;
+	struct secondary_env env;
+	struct keeper_counters counters;
+	struct keep **keeps;                 /* in canonical order */
+	size_t count;
+	struct journal_zone *rows;           /* as read from the database, in canonical order */
+	size_t row_count;
+	struct event *rows_timer;
+	bool stopping;
+	struct notify_wait *notify_waits;
+};
+
+/* A `notify` that somebody waits for. */
+struct notify_wait {
+	struct notify_wait *next;
+	struct keep *keep;
+	keep_done *done;
+	void *ctx;
+	struct keeper *keeper;
+};
+
+/* --- small things --------------------------------------------------------- */
+
+const uint8_t *keep_name(const struct keep *k) { return k->name; }
+const struct wired *keep_wired(const struct keep *k) { return k->wired; }
+struct secondary *keep_secondary(const struct keep *k) { return k->secondary; }
+const char *keep_path(const struct keep *k) { return k->path; }
+struct zone *keep_served(const struct keep *k) { return store_hold(k->place); }
+size_t keeper_count(const struct keeper *all) { return all->count; }
+struct keep *keeper_at(const struct keeper *all, size_t i) { return all->keeps[i]; }
+struct generation *keeper_generation(const struct keeper *all) { return all->generation; }
+const struct keeper_counters *keeper_counters(const struct keeper *all) { return &all->counters; }
+
+struct keep *keeper_find(const struct keeper *all, const uint8_t *name)
+{
+	size_t low = 0, high = all->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = name_compare(name, all->keeps[middle]->name);
+
+		if (order == 0)
+			return all->keeps[middle];
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
+static struct log *log_keep(struct log *log, enum log_level level, const char *event, const struct keep *k)
+{
+	char text[NAME_TEXT_SIZE];
+
+	log_begin(log, level, event);
+	log_str(log, "zone", name_text(k->name, text));
+	return log;
+}
+
+static void wait_for(struct waiter **list, struct keep *k, keep_done *done, void *ctx)
+{
+	struct waiter *w;
+
+	if (!done)
+		return;
+	w = malloc(sizeof *w);
+	if (!w) {
+		done(ctx, k, ERR_NOMEM, NULL);
+		return;
+	}
+	*w = (struct waiter){*list, done, ctx};
+	*list = w;
+}
+
+static void tell(struct waiter **list, struct keep *k, enum err err, const struct why *why)
+{
+	struct waiter *w = *list;
+
+	*list = NULL;
+	while (w) {
+		struct waiter *next = w->next;
+
+		w->done(w->ctx, k, err, why);
+		free(w);
+		w = next;
+	}
+}
+
+static void forget(struct waiter **list, const void *ctx)
+{
+	while (*list) {
+		struct waiter *w = *list;
+
+		if (w->ctx == ctx) {
+			*list = w->next;
+			free(w);
+		} else {
+			list = &w->next;
+		}
+	}
+}
+
+void keeper_forget(struct keeper *all, void *ctx)
+{
+	for (size_t i = 0; i < all->count; i++) {
+		forget(&all->keeps[i]->write_waiters, ctx);
+		forget(&all->keeps[i]->load_waiters, ctx);
+		if (all->keeps[i]->secondary)
+			secondary_forget_waiter(all->keeps[i]->secondary, ctx);
+	}
+	for (struct notify_wait *w = all->notify_waits; w; w = w->next)
+		if (w->ctx == ctx)
+			w->done = NULL;
+}
+
+/* --- rows ----------------------------------------------------------------- */
+
+static void fill_row(struct keep *k)
+{
+	struct secondary_status status;
+	int64_t now = k->keeper->env.now(), unix_now = (int64_t)k->keeper->env.unix_time();
+
+	if (!k->secondary)
+		return;
+	secondary_status(k->secondary, &status);
+	k->row.has_serial = status.refresh.loaded;
+	k->row.serial = status.refresh.serial;
+	k->row.expired = status.refresh.expired;
+	if (status.refresh.loaded) {
+		k->row.refreshed = unix_now - (now - status.refresh.refreshed) / 1000;
+		k->row.expires = unix_now + (status.refresh.expire_at - now) / 1000;
+	}
+	snprintf(k->row.primary, sizeof k->row.primary, "%s", status.primary ? status.primary : "");
+}
+
+static void flush_rows(struct keeper *all)
+{
+	struct journal_zone *rows;
+	size_t count = 0;
+
+	for (size_t i = 0; i < all->count; i++)
+		count += all->keeps[i]->row_dirty;
+	rows = count ? malloc(count * sizeof *rows) : NULL;
+	if (!rows)
+		return;
+	count = 0;
+	for (size_t i = 0; i < all->count; i++) {
+		struct keep *k = all->keeps[i];
+
+		if (!k->row_dirty)
+			continue;
+		fill_row(k);
+		k->row_dirty = false;
+		rows[count++] = k->row;
+	}
+	disk_rows(all->disk, rows, count, NULL, NULL);
+}
+
+static void rows_due(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)fd;
+	(void)what;
+	flush_rows(ctx);
+}
+
+/* Rows are written together, a moment later: one commit for many zones. */
+static void touch_row(struct keep *k)
+{
+	struct timeval soon = {0, ROWS_MS * 1000};
+
+	k->row_dirty = true;
+	if (!evtimer_pending(k->keeper->rows_timer, NULL))
+		evtimer_add(k->keeper->rows_timer, &soon);
+}
+
+/* --- the zone file -------------------------------------------------------- */
+
+static void write_done(void *ctx, struct disk_result *result);
+
+static struct zone *version_of(const struct keep *k)
+{
+	return k->secondary ? secondary_version(k->secondary) : k->file_version;
+}
+
+static bool is_written(const struct keep *k)
+{
+	struct zone *version = version_of(k);
+
+	return version && k->row.file_known && serial_equal(k->row.written, version->serial);
+}
+
+static void write_version(struct keep *k, struct zone *version)
+{
+	k->writing = true;
+	k->writing_serial = version->serial;
+	disk_write(k->keeper->disk, k->path, version, write_done, k);
+}
+
+static void published(struct keep *k, struct zone *version);
+
+static void log_write(const struct keep *k, const struct disk_result *result)
+{
+	struct log log;
+
+	log_keep(&log, result->err ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, result->err ? "zone-file-failed" : "zone-file-written", k);
+	log_int(&log, "serial", k->writing_serial.v);
+	log_str(&log, "file", k->path);
+	log_fmt(&log, "seconds", "%u.%03u", result->ms / 1000, result->ms % 1000);
+	if (result->err)
+		log_str(&log, "why", err_say(&result->why, result->err));
+	log_end(&log);
+}
+
+static void sync_later(struct keep *k)
+{
+	struct timeval tv = {k->wired->set->zonefile_sync > 0 ? k->wired->set->zonefile_sync : 60, 0};
+
+	if (k->secondary && k->wired->set->zonefile_sync >= 0 && !evtimer_pending(k->sync, NULL))
+		evtimer_add(k->sync, &tv);
+}
+
+static void write_done(void *ctx, struct disk_result *result)
+{
+	struct keep *k = ctx;
+	struct zone *pending = k->pending;
+
+	k->writing = false;
+	log_write(k, result);
+	if (result->err) {
+		k->keeper->counters.files_failed++;
+	} else {
+		k->keeper->counters.files_written++;
+		k->row.file_known = true;
+		k->row.written = k->writing_serial;
+		touch_row(k);
+	}
+	if (pending && serial_equal(pending->serial, k->writing_serial)) {
+		k->pending = NULL;
+		if (result->err) {
+			zone_put(pending);
+			secondary_published(k->secondary, result->err, &result->why);
+		} else {
+			published(k, pending);
+		}
+	} else if (pending) {
+		write_version(k, pending);
+		return;
+	}
+	if (k->write_again && version_of(k)) {
+		k->write_again = false;
+		write_version(k, version_of(k));
+		return;
+	}
+	snprintf(k->error, sizeof k->error, "%s", result->err ? err_say(&result->why, result->err) : "");
+	tell(&k->write_waiters, k, result->err, &result->why);
+	if (result->err)
+		sync_later(k);       /* try again */
+}
+
+static void sync_due(evutil_socket_t fd, short what, void *ctx)
+{
+	struct keep *k = ctx;
+
+	(void)fd;
+	(void)what;
+	if (!k->path || !version_of(k) || is_written(k))
+		return;
+	if (k->writing)
+		k->write_again = true;
+	else
+		write_version(k, version_of(k));
+}
+
+void keep_write(struct keep *k, keep_done *done, void *ctx)
+{
+	struct stat st;
+	struct why why;
+
+	if (!k->path || !version_of(k)) {
+		err_why(&why, ERR_NOTFOUND, !k->path ? "the zone has no file" : "there is nothing to write: the zone was never loaded");
+		done(ctx, k, ERR_NOTFOUND, &why);
+		return;
+	}
+	if (!k->secondary || (is_written(k) && !k->writing && stat(k->path, &st) == 0)) {
+		done(ctx, k, ERR_OK, NULL);
+		return;
+	}
+	wait_for(&k->write_waiters, k, done, ctx);
+	if (k->writing)
+		k->write_again |= !serial_equal(k->writing_serial, version_of(k)->serial);
+	else
+		write_version(k, version_of(k));
+}
+
+/* --- new versions --------------------------------------------------------- */
+
+static void notify_finished(void *ctx, const uint8_t *zone, unsigned answered, unsigned failed)
+{
+	struct keeper *all = ctx;
+
+	(void)zone;
+	all->counters.notifies_out += answered;
+	all->counters.notifies_failed += failed;
+}
+
+static void tell_downstream(struct keep *k, const struct zone *version)
+{
+	if (k->wired->target_count)
+		notify_send(k->keeper->notifier, version, k->wired->targets, k->wired->target_count, notify_finished, k->keeper);
+}
+
+/* Serves the version (takes the hold), then everything that follows from it. */
+static void serve(struct keep *k, struct zone *version)
+{
+	k->row.changed = (int64_t)k->keeper->env.unix_time();
+	zone_hold(version);
+	store_commit(k->place, version, STORE_SERVED);
+	tell_downstream(k, version);
+	zone_put(version);
+}
+
+static void published(struct keep *k, struct zone *version)
+{
+	serve(k, version);
+	secondary_published(k->secondary, ERR_OK, NULL);
+	touch_row(k);
+	if (!is_written(k))
+		sync_later(k);
+}
+
+static void publish(void *ctx, struct secondary *s, struct zone *version)
+{
+	struct keep *k = secondary_owner(s);
+
+	(void)ctx;
+	if (k->wired->set->zonefile_sync != 0 || !k->path) {
+		published(k, version);
+		return;
+	}
+	k->pending = version;
+	if (!k->writing)
+		write_version(k, version);
+}
+
+static void confirmed(void *ctx, struct secondary *s, bool revived)
+{
+	struct keep *k = secondary_owner(s);
+	struct log log;
+
+	(void)ctx;
+	if (revived) {
+		store_commit(k->place, zone_hold(secondary_version(s)), STORE_SERVED);
+		log_end(log_keep(&log, LOG_LEVEL_NOTICE, "zone-revived", k));
+	}
+	touch_row(k);
+}
+
+static void expired(void *ctx, struct secondary *s)
+{
+	struct keep *k = secondary_owner(s);
+	struct secondary_status status;
+	struct log log;
+
+	(void)ctx;
+	secondary_status(s, &status);
+	store_commit(k->place, NULL, STORE_EXPIRED);
+	log_keep(&log, LOG_LEVEL_ERROR, "zone-expired", k);
+	log_int(&log, "serial", status.refresh.serial.v);
+	log_int(&log, "seconds-since-refresh", (k->keeper->env.now() - status.refresh.refreshed) / 1000);
+	if (status.last_error)
+		log_str(&log, "why", status.last_error);
+	log_end(&log);
+	touch_row(k);
+}
+
+/* --- loading -------------------------------------------------------------- */
+
+static void log_load(const struct keep *k, const struct disk_result *result)
+{
+	struct log log;
+
+	log_keep(&log, result->err ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, result->err ? "zone-load-failed" : "zone-loaded", k);
+	if (!result->err) {
+		log_int(&log, "serial", result->version->serial.v);
+		log_int(&log, "records", (int64_t)result->version->records);
+	}
+	log_str(&log, "file", k->path);
+	log_fmt(&log, "seconds", "%u.%03u", result->ms / 1000, result->ms % 1000);
+	if (result->err)
+		log_str(&log, "why", err_say(&result->why, result->err));
+	log_end(&log);
+}
+
+/* The version on disk is as fresh as the database says, or, without a row, as the file. */
+static void loaded_secondary(struct keep *k, struct disk_result *result)
+{
+	struct keeper *all = k->keeper;
+	int64_t refreshed = k->row.refreshed ? k->row.refreshed : result->modified;
+	int64_t age = (int64_t)all->env.unix_time() - refreshed;
+	struct zone *version = result->version;
+	struct secondary_status status;
+
+	if (age < 0)
+		age = 0;             /* the clock went back: not older than now */
+	result->version = NULL;
+	secondary_loaded(k->secondary, version, all->env.now() - age * 1000);
+	k->row.file_known = true;
+	k->row.written = version->serial;
+	secondary_status(k->secondary, &status);
+	if (status.refresh.expire_at > all->env.now())
+		store_commit(k->place, zone_hold(version), STORE_SERVED);
+}
+
+static void start_secondary(struct keep *k, bool loaded)
+{
+	uint32_t spread = (uint32_t)(k->keeper->count * SPREAD_US / 1000), random;
+
+	net_random(&random, sizeof random);
+	secondary_start(k->secondary, loaded && spread ? random % spread : 0);
+}
+
+static void loaded_file(struct keep *k, struct disk_result *result)
+{
+	struct zone *version = result->version, *old = k->file_version;
+	bool changed = !old || !serial_equal(old->serial, version->serial);
+	struct log log;
+
+	result->version = NULL;
+	k->loaded = (int64_t)k->keeper->env.unix_time();
+	k->row.file_known = true;
+	k->row.written = version->serial;
+	if (old && !serial_newer(version->serial, old->serial)) {
+		log_keep(&log, LOG_LEVEL_WARNING, "serial-not-raised", k);
+		log_int(&log, "old", old->serial.v);
+		log_int(&log, "new", version->serial.v);
+		log_str(&log, "msg", "the file changed, but its serial is not newer: servers downstream will not take it");
+		log_end(&log);
+	}
+	k->file_version = zone_hold(version);
+	zone_put(old);
+	k->row.changed = k->loaded;
+	store_commit(k->place, zone_hold(version), STORE_SERVED);
+	if (changed)
+		tell_downstream(k, version);
+	zone_put(version);
+}
+
+static void load_done(void *ctx, struct disk_result *result)
+{
+	struct keep *k = ctx;
+	bool absent = result->err == ERR_NOTFOUND && k->secondary;
+
+	k->loading = false;
+	if (!absent)
+		log_load(k, result);
+	k->keeper->counters.loads++;
+	k->keeper->counters.loads_failed += result->err && !absent;
+	snprintf(k->error, sizeof k->error, "%s", result->err && !absent ? err_say(&result->why, result->err) : "");
+	if (k->secondary) {
+		bool have = !result->err;
+
+		if (have)
+			loaded_secondary(k, result);
+		start_secondary(k, have);
+	} else if (!result->err) {
+		loaded_file(k, result);
+	}
+	tell(&k->load_waiters, k, result->err, &result->why);
+}
+
+static void load(struct keep *k)
+{
+	struct build_limits limits = {k->wired->set->max_zone_size, k->wired->set->max_records};
+	struct stat st;
+
+	k->loading = true;
+	k->file_time = stat(k->path, &st) == 0 ? st.st_mtim : (struct timespec){0};
+	disk_load(k->keeper->disk, k->path, k->name, limits, load_done, k);
+}
+
+static bool file_changed(const struct keep *k)
+{
+	struct stat st;
+
+	return !k->file_version || k->error[0] || stat(k->path, &st) < 0 ||
+		st.st_mtim.tv_sec != k->file_time.tv_sec || st.st_mtim.tv_nsec != k->file_time.tv_nsec;
+}
+
+void keep_reread(struct keep *k, keep_done *done, void *ctx)
+{
+	if (!k->path || !file_changed(k)) {
+		if (done)
+			done(ctx, k, ERR_OK, NULL);
+		return;
+	}
+	wait_for(&k->load_waiters, k, done, ctx);
+	if (!k->loading)
+		load(k);
+}
+
+/* --- NOTIFY --------------------------------------------------------------- */
+
+void keeper_notified(struct keeper *all, const uint8_t *zone, const struct net_addr *from, bool has_serial, struct serial serial)
+{
+	struct keep *k = keeper_find(all, zone);
+
+	if (k && k->secondary && !k->loading)
+		secondary_notify(k->secondary, from, has_serial, serial);
+}
+
+static void notify_waited(void *ctx, const uint8_t *zone, unsigned answered, unsigned failed)
+{
+	struct notify_wait *w = ctx;
+	struct why why = {{0}};
+
+	notify_finished(w->keeper, zone, answered, failed);
+	for (struct notify_wait **at = &w->keeper->notify_waits; *at; at = &(*at)->next)
+		if (*at == w) {
+			*at = w->next;
+			break;
+		}
+	if (failed)
+		err_why(&why, ERR_TIMEOUT, "%u of %u addresses downstream did not accept the NOTIFY (the log says which)", failed, answered + failed);
+	if (w->done)
+		w->done(w->ctx, w->keep, failed ? ERR_TIMEOUT : ERR_OK, &why);
+	free(w);
+}
+
+void keep_notify(struct keep *k, keep_done *done, void *ctx)
+{
+	struct zone *version = keep_served(k);
+	struct notify_wait *w = version && k->wired->target_count ? malloc(sizeof *w) : NULL;
+	struct why why = {{0}};
+
+	if (w) {
+		*w = (struct notify_wait){k->keeper->notify_waits, k, done, ctx, k->keeper};
+		k->keeper->notify_waits = w;
+		notify_send(k->keeper->notifier, version, k->wired->targets, k->wired->target_count, notify_waited, w);
+	} else {
+		err_why(&why, ERR_NOTFOUND, !version ? "the zone is not served" : !k->wired->target_count ?
+			"no server downstream is configured (notify)" : "out of memory");
+		done(ctx, k, ERR_NOTFOUND, &why);
+	}
+	zone_put(version);
+}
+
+/* --- status --------------------------------------------------------------- */
+
+static const char *secondary_word(const struct keep *k)
+{
+	struct secondary_status s;
+	int64_t now = k->keeper->env.now();
+
+	secondary_status(k->secondary, &s);
+	if (s.refresh.expired)
+		return "expired";
+	if (s.rejected)
+		return "rejected";
+	if (!s.refresh.loaded)
+		return s.refresh.state == REFRESH_TRANSFER ? "refreshing" : "empty";
+	if (s.refresh.state == REFRESH_TRANSFER)
+		return "refreshing";
+	if (s.has_best && serial_newer(s.best, s.refresh.serial))
+		return "lagging";
+	if (now - s.refresh.refreshed > ((int64_t)s.refresh.times.refresh + s.refresh.times.retry) * 1000)
+		return "stale";
+	return "ok";
+}
+
+void keep_state(const struct keep *k, struct keep_state *out)
+{
+	*out = (struct keep_state){
+		.state = k->secondary ? secondary_word(k) : k->error[0] ? "rejected" : k->file_version ? "ok" : "empty",
+		.written_known = k->row.file_known,
+		.written = k->row.written,
+		.changed = k->row.changed,
+		.loaded = k->loaded,
+		.error = k->error[0] ? k->error : NULL,
+	};
+}
+
+/* --- zones come and go ---------------------------------------------------- */
+
+static const struct journal_zone *find_row(const struct keeper *all, const uint8_t *name)
+{
+	size_t low = 0, high = all->row_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = name_compare(name, all->rows[middle].name);
+
+		if (order == 0)
+			return &all->rows[middle];
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
+static void keep_free(struct keep *k)
+{
+	struct why why;
+
+	if (!k)
+		return;
+	if (k->keeper->disk)
+		disk_disown(k->keeper->disk, k);
+	if (k->sync)
+		event_free(k->sync);
+	secondary_free(k->secondary);
+	err_why(&why, ERR_NOTFOUND, "the zone was removed");
+	tell(&k->write_waiters, k, ERR_NOTFOUND, &why);
+	tell(&k->load_waiters, k, ERR_NOTFOUND, &why);
+	zone_put(k->pending);
+	zone_put(k->file_version);
+	free(k->path);
+	if (k->generation)
+		generation_drop(k->generation);
+	free(k);
+}
+
+static char *path_of(const struct generation *g, const struct conf_zone *zone)
+{
+	char path[4096];
+
+	return conf_zone_path(generation_conf(g), zone->set, zone->name, path, sizeof path) ? strdup(path) : NULL;
+}
+
+static struct keep *keep_new(struct keeper *all, struct generation *g, const struct conf_zone *zone)
+{
+	struct keep *k = calloc(1, sizeof *k + name_length(zone->name));
+	const struct journal_zone *row = find_row(all, zone->name);
+
+	if (!k)
+		return NULL;
+	k->keeper = all;
+	name_copy(zone->name, k->name);
+	k->generation = g;
+	generation_hold(g);
+	k->wired = generation_wired(g, zone->set);
+	k->path = path_of(g, zone);
+	if (row)
+		k->row = *row;
+	name_copy(zone->name, k->row.name);
+	k->row.file_known = false;
+	k->sync = evtimer_new(all->loop, sync_due, k);
+	if (zone->set->source == CONF_TRANSFER)
+		k->secondary = secondary_new(&all->env, zone->name, (struct secondary_conf *)&k->wired->secondary, k);
+	if (!k->sync || (zone->set->source == CONF_TRANSFER && !k->secondary)) {
+		keep_free(k);
+		return NULL;
+	}
+	if (k->secondary && row)
+		secondary_set_primary(k->secondary, row->primary);
+	return k;
+}
+
+static bool keep_place(struct keep *k)
+{
+	struct store_policy *policy = wired_policy(k->wired);
+
+	if (store_add(k->keeper->store, k->name, policy, &k->place) == ERR_OK)
+		return true;
+	policy->release(policy);
+	return false;
+}
+
+/* A zone that stays, under new settings. A changed source or file makes it a new one: see plan(). */
+static bool keep_change(struct keep *k, struct generation *g, const struct conf_zone *zone)
+{
+	const struct wired *old = k->wired;
+
+	k->wired = generation_wired(g, zone->set);
+	store_set_policy(k->place, wired_policy(k->wired));
+	if (k->secondary)
+		secondary_set_conf(k->secondary, (struct secondary_conf *)&k->wired->secondary, !wired_same_source(old, k->wired));
+	generation_hold(g);
+	generation_drop(k->generation);
+	k->generation = g;
+	return true;
+}
+
+static bool same_kind(const struct keep *k, struct generation *g, const struct conf_zone *zone)
+{
+	char path[4096];
+
+	return (zone->set->source == CONF_TRANSFER) == (k->secondary != NULL) && k->path &&
+		conf_zone_path(generation_conf(g), zone->set, zone->name, path, sizeof path) && strcmp(path, k->path) == 0;
+}
+
+/* The new list: kept zones by pointer, new ones made. NULL: out of memory, nothing has changed. */
+static struct keep **plan(struct keeper *all, struct generation *g, struct keeper_change *change)
+{
+	const struct conf *conf = generation_conf(g);
+	struct keep **list = calloc(conf->zone_count + 1, sizeof *list);
+	size_t i = 0;
+
+	for (size_t n = 0; n < all->count; n++)
+		all->keeps[n]->mark = false;
+	for (; list && i < conf->zone_count; i++) {
+		struct keep *k = keeper_find(all, conf->zones[i].name);
+
+		if (k && same_kind(k, g, &conf->zones[i])) {
+			list[i] = k;
+			k->mark = true;
+			continue;
+		}
+		list[i] = keep_new(all, g, &conf->zones[i]);
+		if (!list[i])
+			break;
+		change->added++;
+	}
+	if (list && i == conf->zone_count)
+		return list;
+	while (list && i--)
+		if (!list[i]->mark)
+			keep_free(list[i]);
+	free(list);
+	return NULL;
+}
+
+static void start(struct keep *k)
+{
+	if (k->path) {
+		load(k);
+		return;
+	}
+	snprintf(k->error, sizeof k->error, "the zone file's path is too long");
+	if (k->secondary)
+		start_secondary(k, false);
+}
+
+enum err keeper_apply(struct keeper *all, struct generation *g, struct keeper_change *change, struct why *why)
+{
+	const struct conf *conf = generation_conf(g);
+	struct generation *old = all->generation;
+	struct keep **list;
+
+	*change = (struct keeper_change){.zones = conf->zone_count};
+	list = plan(all, g, change);
+	if (!list) {
+		generation_retire(g);
+		return err_why(why, ERR_NOMEM, "out of memory");
+	}
+	all->generation = g;
+	for (size_t i = 0; i < all->count; i++) {
+		if (all->keeps[i]->mark)
+			continue;
+		store_remove(all->store, all->keeps[i]->place);
+		if (!conf_find_zone(conf, all->keeps[i]->name))
+			disk_forget(all->disk, all->keeps[i]->name);
+		notify_cancel(all->notifier, all->keeps[i]->name);
+		keep_free(all->keeps[i]);
+		change->removed++;
+	}
+	for (size_t i = 0; i < conf->zone_count; i++)
+		if (list[i]->mark)
+			change->changed += !wired_same_source(list[i]->wired, generation_wired(g, conf->zones[i].set));
+	free(all->keeps);
+	all->keeps = list;
+	all->count = conf->zone_count;
+	for (size_t i = 0; i < all->count; i++) {
+		if (list[i]->mark)
+			keep_change(list[i], g, &conf->zones[i]);
+		else if (!keep_place(list[i]))
+			return err_why(why, ERR_NOMEM, "out of memory");
+	}
+	if (store_publish(all->store))
+		return err_why(why, ERR_NOMEM, "out of memory");
+	for (size_t i = 0; i < all->count; i++)
+		if (!list[i]->mark)
+			start(list[i]);
+	if (old)
+		generation_retire(old);
+	return ERR_OK;
+}
+
+/* --- the whole ------------------------------------------------------------ */
+
+struct keeper *keeper_new(struct event_base *loop, struct store *store, int64_t (*now)(void), uint64_t (*unix_time)(void))
+{
+	struct keeper *all = calloc(1, sizeof *all);
+
+	if (!all)
+		return NULL;
+	all->loop = loop;
+	all->store = store;
+	all->notifier = notifier_new(loop, unix_time);
+	all->rows_timer = evtimer_new(loop, rows_due, all);
+	if (!all->notifier || !all->rows_timer) {
+		keeper_free(all);
+		return NULL;
+	}
+	all->env = (struct secondary_env){
+		.loop = loop, .now = now, .unix_time = unix_time, .publish = publish, .confirmed = confirmed, .expired = expired,
+		.ctx = all, .counters = &all->counters.xfer,
+	};
+	return all;
+}
+
+void keeper_set_disk(struct keeper *all, struct disk *disk)
+{
+	all->disk = disk;
+}
+
+static bool each_row(void *ctx, const struct journal_zone *row)
+{
+	struct keeper *all = ctx;
+
+	if (!(all->row_count & (all->row_count - 1))) {
+		size_t room = all->row_count ? all->row_count * 2 : 1;
+		struct journal_zone *rows = realloc(all->rows, room * sizeof *rows);
+
+		if (!rows)
+			return false;
+		all->rows = rows;
+	}
+	all->rows[all->row_count++] = *row;
+	return true;
+}
+
+static int row_order(const void *a, const void *b)
+{
+	return name_compare(((const struct journal_zone *)a)->name, ((const struct journal_zone *)b)->name);
+}
+
+enum err keeper_read_rows(struct keeper *all, struct journal *journal, struct why *why)
+{
+	enum err err = journal_read(journal, each_row, all, why);
+
+	if (all->row_count)
+		qsort(all->rows, all->row_count, sizeof *all->rows, row_order);
+	return err;
+}
+
+void keeper_flush(struct keeper *all)
+{
+	for (size_t i = 0; i < all->count; i++) {
+		struct keep *k = all->keeps[i];
+
+		if (k->secondary && k->path && version_of(k) && !is_written(k) && !k->writing && k->wired->set->zonefile_sync >= 0) {
+			k->row.file_known = true;
+			k->row.written = version_of(k)->serial;
+			k->row_dirty = true;
+			disk_write(all->disk, k->path, version_of(k), NULL, k);
+		}
+	}
+	flush_rows(all);
+}
+
+void keeper_free(struct keeper *all)
+{
+	if (!all)
+		return;
+	all->disk = NULL;
+	for (size_t i = 0; i < all->count; i++)
+		keep_free(all->keeps[i]);
+	free(all->keeps);
+	free(all->rows);
+	notifier_free(all->notifier);
+	if (all->rows_timer)
+		event_free(all->rows_timer);
+	if (all->generation)
+		generation_retire(all->generation);
+	free(all);
+}
