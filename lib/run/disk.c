@@ -103,6 +103,8 @@ static void do_job(struct disk *d, struct job *job)
 		break;
 	case WRITE:
 		r->err = job->path ? zonefile_write(job->path, job->version, &r->why) : ERR_NOMEM;
+		if (r->err && !job->done)
+			log_failure(job, "zone-file-failed");
 		break;
 	case ROWS:
 		r->err = journal_write(d->journal, job->rows, job->count, &r->why);

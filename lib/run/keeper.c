@@ -884,7 +884,9 @@ void keeper_flush(struct keeper *all)
 	for (size_t i = 0; i < all->count; i++) {
 		struct keep *k = all->keeps[i];
 
-		if (k->secondary && k->path && version_of(k) && !is_written(k) && !k->writing && k->wired->set->zonefile_sync >= 0) {
+		bool under_way = version_of(k) && k->writing && serial_equal(k->writing_serial, version_of(k)->serial);
+
+		if (k->secondary && k->path && version_of(k) && !is_written(k) && !under_way && k->wired->set->zonefile_sync >= 0) {
 			k->row.file_known = true;
 			k->row.written = version_of(k)->serial;
 			k->row_dirty = true;

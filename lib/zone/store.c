@@ -95,51 +95,61 @@ struct zone *store_hold(const struct store_zone *place)
 
 struct later {
 	struct rcu_head head;
-	struct zone *zone;
-	struct store_policy *policy;
+	void (*call)(void *arg);
+	void *arg;
 };
-
-static void let_go(struct zone *zone, struct store_policy *policy)
-{
-	zone_put(zone);
-	if (policy && policy->release)
-		policy->release(policy);
-}
 
 static void do_later(struct rcu_head *head)
 {
 	struct later *later = caa_container_of(head, struct later, head);
 
-	let_go(later->zone, later->policy);
+	later->call(later->arg);
 	free(later);
 }
 
-static void after_readers(struct zone *zone, struct store_policy *policy)
+void store_after_readers(void (*call)(void *arg), void *arg)
 {
-	struct later *later;
+	struct later *later = malloc(sizeof *later);
 
-	if (!zone && !policy)
-		return;
-	later = malloc(sizeof *later);
 	if (!later) {
 		synchronize_rcu();
-		let_go(zone, policy);
+		call(arg);
 		return;
 	}
-	later->zone = zone;
-	later->policy = policy;
+	later->call = call;
+	later->arg = arg;
 	call_rcu(&later->head, do_later);
+}
+
+static void put_zone(void *zone)
+{
+	zone_put(zone);
+}
+
+static void release_policy(void *arg)
+{
+	struct store_policy *policy = arg;
+
+	if (policy->release)
+		policy->release(policy);
 }
 
 void store_commit(struct store_zone *place, struct zone *version, enum store_state state)
 {
+	struct zone *old;
+
 	__atomic_store_n(&place->state, state, __ATOMIC_RELEASE);
-	after_readers(rcu_xchg_pointer(&place->current, version), NULL);
+	old = rcu_xchg_pointer(&place->current, version);
+	if (old)
+		store_after_readers(put_zone, old);
 }
 
 void store_set_policy(struct store_zone *place, struct store_policy *policy)
 {
-	after_readers(NULL, rcu_xchg_pointer(&place->policy, policy));
+	struct store_policy *old = rcu_xchg_pointer(&place->policy, policy);
+
+	if (old)
+		store_after_readers(release_policy, old);
 }
 
 struct store *store_new(void)
@@ -161,7 +171,9 @@ struct store *store_new(void)
 
 static void place_free(struct store_zone *place)
 {
-	let_go(place->current, place->policy);
+	zone_put(place->current);
+	if (place->policy)
+		release_policy(place->policy);
 	free(place);
 }
 

@@ -57,6 +57,8 @@ void store_set_policy(struct store_zone *, struct store_policy *);
 void store_commit(struct store_zone *, struct zone *version, enum store_state state);
 /* The current version with a hold of one's own, or NULL. Any thread that has called store_thread_begin. */
 struct zone *store_hold(const struct store_zone *);
+/* Calls it from another thread once all readers who may have seen what was replaced before have left. */
+void store_after_readers(void (*call)(void *arg), void *arg);
 /* Waits until everything handed to the readers' leaving so far has been freed (before an orderly end). */
 void store_settle(void);
 

@@ -1,0 +1,434 @@
+#include "run/daemon.h"
+
+#include "config.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "run/inbox.h"
+#include "run/verbs.h"
+#include "run/worker.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+enum { SIGNALS = 3 };
+
+struct daemon {
+	const char *conf_path;
+	int verbosity;
+	struct event_base *loop;
+	struct event *signal[SIGNALS];
+	struct store *store;
+	struct serve_settings_box box;
+	struct generation *box_generation;   /* that box.current is of */
+	struct workers *workers;
+	struct journal *journal;
+	struct primaries *primaries;
+	struct keeper *keeper;
+	struct disk *disk;
+	struct inbox *inbox;
+	struct verbs *verbs;
+	struct control *control;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static uint64_t unix_seconds(void)
+{
+	return (uint64_t)time(NULL);
+}
+
+static void tell_systemd(const char *state)
+{
+#ifdef HAVE_SYSTEMD
+	sd_notify(0, state);
+#else
+	(void)state;
+#endif
+}
+
+/* --- settings ------------------------------------------------------------- */
+
+static void setup_log(const struct daemon *d, const struct conf *conf)
+{
+	static const char *const word[] = {"error", "warning", "notice", "info", "debug"};
+	int level = LOG_LEVEL_INFO;
+
+	for (int i = 0; i <= LOG_LEVEL_DEBUG; i++)
+		if (conf->server.log_level && strcmp(conf->server.log_level, word[i]) == 0)
+			level = i;
+	level += d->verbosity;
+	log_setup(conf->server.log_target && strcmp(conf->server.log_target, "syslog") == 0 ? LOG_TO_SYSLOG : LOG_TO_STDERR,
+		level > LOG_LEVEL_DEBUG ? LOG_LEVEL_DEBUG : (enum log_level)level);
+}
+
+static void log_conf(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->unused_key_count; i++)
+		log_say(LOG_LEVEL_WARNING, "config", "%s has no effect in this version", conf->unused_keys[i]);
+	for (size_t i = 0; i < conf->warning_count; i++)
+		log_say(LOG_LEVEL_WARNING, "config", "%s", conf->warnings[i]);
+}
+
+static void notified(void *ctx, const uint8_t *zone, const struct net_addr *from, const struct tsig_key *key, bool has_serial,
+	struct serial serial)
+{
+	struct daemon *d = ctx;
+
+	(void)key;
+	inbox_post(d->inbox, zone, from, has_serial, serial);
+}
+
+struct old_settings {
+	struct generation *generation;
+	struct serve_settings *settings;
+};
+
+static void free_old_settings(void *arg)
+{
+	struct old_settings *old = arg;
+
+	generation_free_settings(old->generation, old->settings);
+	free(old);
+}
+
+/* The workers see the generation's keys and texts from here on. */
+static enum err put_settings(struct daemon *d, struct generation *g)
+{
+	struct serve_settings *settings = generation_settings(g, notified, d);
+	struct old_settings *old = malloc(sizeof *old);
+
+	if (!settings || !old) {
+		if (settings)
+			generation_free_settings(g, settings);
+		free(old);
+		return ERR_NOMEM;
+	}
+	old->generation = d->box_generation;
+	old->settings = __atomic_exchange_n(&d->box.current, settings, __ATOMIC_ACQ_REL);
+	d->box_generation = g;
+	if (old->settings)
+		store_after_readers(free_old_settings, old);
+	else
+		free(old);
+	return ERR_OK;
+}
+
+/* --- reload and stop ------------------------------------------------------ */
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool same_listen(const struct conf *a, const struct conf *b)
+{
+	bool same = a->server.listen_count == b->server.listen_count;
+
+	for (size_t i = 0; same && i < a->server.listen_count; i++)
+		same = net_addr_equal(&a->server.listen[i], &b->server.listen[i]);
+	return same;
+}
+
+static void warn_of_restart(const struct conf *a, const struct conf *b)
+{
+	struct { bool same; const char *key; } part[] = {
+		{same_listen(a, b), "server.listen"},
+		{a->server.workers == b->server.workers, "server.workers"},
+		{same_text(a->server.user, b->server.user), "server.user"},
+		{same_text(a->server.state_dir, b->server.state_dir), "server.state-dir"},
+		{same_text(a->server.control, b->server.control), "server.control"},
+	};
+
+	for (size_t i = 0; i < sizeof part / sizeof *part; i++)
+		if (!part[i].same)
+			log_say(LOG_LEVEL_WARNING, "reload", "a change of %s takes effect with the next start", part[i].key);
+}
+
+static enum err reload(void *ctx, struct keeper_change *change, struct why *why)
+{
+	struct daemon *d = ctx;
+	struct conf *conf = conf_read(d->conf_path, why);
+	struct generation *g;
+	struct log log;
+	enum err err;
+
+	if (!conf) {
+		log_say(LOG_LEVEL_ERROR, "reload", "nothing was changed: %s", why->text);
+		return ERR_CONF;
+	}
+	warn_of_restart(generation_conf(keeper_generation(d->keeper)), conf);
+	g = generation_new(conf, d->primaries);
+	if (!g)
+		return err_why(why, ERR_NOMEM, "out of memory");
+	generation_hold(g);
+	err = keeper_apply(d->keeper, g, change, why);
+	if (!err)
+		err = put_settings(d, g);
+	generation_drop(g);
+	if (err)
+		return err;
+	setup_log(d, conf);
+	log_conf(conf);
+	primaries_set_limits(d->primaries, (struct primary_limits){conf->server.limits.transfers, conf->server.limits.transfers_per_primary});
+	for (size_t i = 0; i < keeper_count(d->keeper); i++)
+		if (!keep_secondary(keeper_at(d->keeper, i)))
+			keep_reread(keeper_at(d->keeper, i), NULL, NULL);
+	log_begin(&log, LOG_LEVEL_NOTICE, "reload");
+	log_int(&log, "zones", (int64_t)change->zones);
+	log_int(&log, "added", (int64_t)change->added);
+	log_int(&log, "removed", (int64_t)change->removed);
+	log_int(&log, "changed", (int64_t)change->changed);
+	log_end(&log);
+	return ERR_OK;
+}
+
+static void stop(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	event_base_loopbreak(d->loop);
+}
+
+static void on_signal(evutil_socket_t number, short what, void *ctx)
+{
+	struct daemon *d = ctx;
+	struct keeper_change change;
+	struct why why = {{0}};
+
+	(void)what;
+	if (number == SIGHUP) {
+		tell_systemd("RELOADING=1");
+		reload(d, &change, &why);
+		tell_systemd("READY=1");
+	} else {
+		stop(d);
+	}
+}
+
+static void sum_counters(void *ctx, struct serve_counters *sum)
+{
+	struct daemon *d = ctx;
+
+	workers_sum(d->workers, sum);
+}
+
+static void notify_came(void *ctx, const uint8_t *zone, const struct net_addr *from, bool has_serial, struct serial serial)
+{
+	struct daemon *d = ctx;
+
+	keeper_notified(d->keeper, zone, from, has_serial, serial);
+}
+
+/* --- start ---------------------------------------------------------------- */
+
+static enum err give_dir(const char *path, const struct passwd *to, struct why *why)
+{
+	enum err err = file_mkdirs(path, why);
+
+	if (!err && to && geteuid() == 0 && chown(path, to->pw_uid, to->pw_gid) < 0)
+		err = err_why(why, ERR_IO, "%s: chown to %s: %s", path, to->pw_name, strerror(errno));
+	return err;
+}
+
+static enum err make_dirs(const struct conf *conf, const struct passwd *user, struct why *why)
+{
+	char *control = strdup(conf->server.control), *slash;
+	enum err err = control ? ERR_OK : ERR_NOMEM;
+
+	if (!err)
+		err = give_dir(conf->server.state_dir, user, why);
+	if (!err)
+		err = give_dir(conf->server.zone_dir, user, why);
+	if (!err && (slash = strrchr(control, '/')) && slash != control && access((*slash = 0, control), F_OK) < 0)
+		err = give_dir(control, user, why);
+	free(control);
+	return err;
+}
+
+static enum err become(const struct passwd *user, struct why *why)
+{
+	if (!user || geteuid() == user->pw_uid)
+		return ERR_OK;
+	if (initgroups(user->pw_name, user->pw_gid) < 0 || setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0)
+		return err_why(why, ERR_REFUSED, "server.user: cannot become \"%s\": %s", user->pw_name, strerror(errno));
+	return ERR_OK;
+}
+
+/* Sockets first, while the privileges are there; then everything that belongs to the user. */
+static enum err bind_and_drop(struct daemon *d, const struct conf *conf, struct why *why)
+{
+	struct tcp_limits limits = {conf->server.limits.tcp_clients, conf->server.limits.tcp_idle};
+	const struct passwd *user = NULL;
+	enum err err;
+
+	if (conf->server.user && !(user = getpwnam(conf->server.user)))
+		return err_why(why, ERR_CONF, "server.user: there is no user \"%s\"", conf->server.user);
+	d->workers = workers_new(conf->server.workers, conf->server.listen, conf->server.listen_count, d->store, &d->box, limits, why);
+	if (!d->workers)
+		return ERR_NETWORK;
+	err = make_dirs(conf, user, why);
+	return err ? err : become(user, why);
+}
+
+static enum err open_state(struct daemon *d, const struct conf *conf, struct why *why)
+{
+	struct why said = {{0}};
+	enum err err = journal_open(&d->journal, conf->server.state_dir, &said);
+
+	if (err) {
+		*why = said;
+		return err;
+	}
+	if (said.text[0])
+		log_say(LOG_LEVEL_ERROR, "state-damaged", "%s", said.text);
+	d->keeper = keeper_new(d->loop, d->store, now_ms, unix_seconds);
+	if (!d->keeper)
+		return ERR_NOMEM;
+	err = keeper_read_rows(d->keeper, d->journal, why);
+	if (err)
+		return err;
+	d->disk = disk_new(d->loop, d->journal);
+	if (!d->disk)
+		return err_why(why, ERR_NOMEM, "cannot start the disk thread");
+	keeper_set_disk(d->keeper, d->disk);
+	return ERR_OK;
+}
+
+static enum err open_control(struct daemon *d, const struct conf *conf, struct why *why)
+{
+	struct verbs_env env = {.loop = d->loop, .keeper = d->keeper, .now = now_ms, .unix_time = unix_seconds, .began = now_ms(),
+		.reload = reload, .stop = stop, .counters = sum_counters, .ctx = d};
+
+	d->verbs = verbs_new(&env);
+	if (!d->verbs)
+		return ERR_NOMEM;
+	d->control = control_new(d->loop, conf->server.control, verbs_handle, verbs_closed, d->verbs, why);
+	return d->control ? ERR_OK : ERR_IO;
+}
+
+static enum err watch_signals(struct daemon *d)
+{
+	static const int number[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+
+	signal(SIGPIPE, SIG_IGN);
+	for (unsigned i = 0; i < SIGNALS; i++) {
+		d->signal[i] = evsignal_new(d->loop, number[i], on_signal, d);
+		if (!d->signal[i] || evsignal_add(d->signal[i], NULL) < 0)
+			return ERR_NOMEM;
+	}
+	return ERR_OK;
+}
+
+static enum err start(struct daemon *d, struct conf *conf, struct why *why)
+{
+	struct keeper_change change;
+	struct generation *g;
+	enum err err;
+
+	d->loop = event_base_new();
+	d->store = store_new();
+	d->primaries = primaries_new((struct primary_limits){conf->server.limits.transfers, conf->server.limits.transfers_per_primary});
+	g = d->primaries ? generation_new(conf, d->primaries) : NULL;
+	if (!g)
+		return ERR_NOMEM;
+	generation_hold(g);          /* keeper_apply takes the other hold */
+	if (!d->loop || !d->store || !(d->inbox = inbox_new(d->loop, notify_came, d)))
+		err = ERR_NOMEM;
+	else
+		err = put_settings(d, g);
+	if (!err)
+		err = bind_and_drop(d, conf, why);
+	if (!err)
+		err = open_state(d, conf, why);
+	if (!err)
+		err = open_control(d, conf, why);
+	if (!err)
+		err = watch_signals(d);
+	if (err)
+		generation_retire(g);
+	else
+		err = keeper_apply(d->keeper, g, &change, why);
+	generation_drop(g);
+	return err ? err : workers_start(d->workers, why);
+}
+
+static void finish(struct daemon *d)
+{
+	control_free(d->control);
+	verbs_free(d->verbs);
+	workers_free(d->workers);
+	if (d->keeper && d->disk)
+		keeper_flush(d->keeper);
+	disk_free(d->disk);
+	keeper_free(d->keeper);
+	journal_close(d->journal);
+	inbox_free(d->inbox);
+	if (d->box.current)
+		generation_free_settings(d->box_generation, d->box.current);
+	store_free(d->store);
+	store_settle();
+	primaries_free(d->primaries);
+	for (unsigned i = 0; i < SIGNALS; i++)
+		if (d->signal[i])
+			event_free(d->signal[i]);
+	if (d->loop)
+		event_base_free(d->loop);
+}
+
+static void log_start(const struct conf *conf)
+{
+	struct log log;
+
+	log_begin(&log, LOG_LEVEL_NOTICE, "started");
+	log_str(&log, "version", PACKAGE_VERSION);
+	log_int(&log, "zones", (int64_t)conf->zone_count);
+	log_int(&log, "workers", conf->server.workers);
+	log_int(&log, "pid", getpid());
+	log_end(&log);
+}
+
+int daemon_run(const char *conf_path, int verbosity)
+{
+	struct daemon d = {.conf_path = conf_path, .verbosity = verbosity};
+	struct why why = {{0}};
+	struct conf *conf = conf_read(conf_path, &why);
+	enum err err;
+
+	if (!conf) {
+		fprintf(stderr, "lockstepd: %s\n", why.text);
+		return 1;
+	}
+	setup_log(&d, conf);
+	log_conf(conf);
+	store_thread_begin();
+	err = start(&d, conf, &why);
+	if (err) {
+		log_say(LOG_LEVEL_ERROR, "not-started", "%s", err_say(&why, err));
+	} else {
+		log_start(conf);
+		tell_systemd("READY=1");
+		event_base_dispatch(d.loop);
+		tell_systemd("STOPPING=1");
+		log_say(LOG_LEVEL_NOTICE, "stopping", "writing what is not yet on disk");
+	}
+	finish(&d);
+	store_thread_end();
+	return err ? 1 : 0;
+}

@@ -1,0 +1,14 @@
+/* run/daemon: lockstepd: wires the rooms, owns the threads, reloads, stops.
+ *
+ *     loop thread      xfer, run/keeper, run/control        (this one)
+ *     N workers        serve/udp, serve/tcp, each with an event loop and sockets of its own
+ *     disk thread      zone files, database
+ */
+#ifndef RUN_DAEMON_H
+#define RUN_DAEMON_H
+
+/* Runs until SIGTERM, SIGINT or the verb `stop`. Logs; returns the exit status: 0, or 1 if it could not start. `verbosity`: added to
+ * the configured log level. */
+int daemon_run(const char *conf_path, int verbosity);
+
+#endif

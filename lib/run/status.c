@@ -1,0 +1,175 @@
+#include "run/status.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+json_t *status_time(int64_t unix_time)
+{
+	time_t t = (time_t)unix_time;
+	char text[32];
+	struct tm tm;
+
+	gmtime_r(&t, &tm);
+	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return json_string(text);
+}
+
+static json_t *serial_or_null(bool has, struct serial serial)
+{
+	return has ? json_integer(serial.v) : json_null();
+}
+
+static json_t *text_or_null(const char *text)
+{
+	return text ? json_string(text) : json_null();
+}
+
+/* Whole seconds, rounded down. */
+static json_t *seconds(int64_t ms)
+{
+	return json_integer(ms / 1000);
+}
+
+static json_t *view(const struct secondary *s, size_t i, int64_t now)
+{
+	struct secondary_view v;
+	char address[NET_ADDR_TEXT];
+	json_t *o = json_object();
+
+	secondary_view(s, i, &v);
+	json_object_set_new(o, "name", json_string(v.remote->name));
+	json_object_set_new(o, "address", json_string(v.remote->address_count ? net_addr_text(&v.remote->addresses[0], 0, address) : ""));
+	json_object_set_new(o, "serial", serial_or_null(v.has_serial, v.serial));
+	json_object_set_new(o, "age", v.asked ? seconds(now - v.at) : json_null());
+	json_object_set_new(o, "healthy", v.asked ? json_boolean(v.healthy) : json_null());
+	json_object_set_new(o, "error", text_or_null(v.error));
+	return o;
+}
+
+static void add_secondary(json_t *o, const struct keep *k, int64_t now, int64_t unix_now, bool full)
+{
+	const struct secondary *s = keep_secondary(k);
+	struct secondary_status st;
+	json_t *list;
+
+	secondary_status(s, &st);
+	json_object_set_new(o, "reason", text_or_null(st.last_error));
+	json_object_set_new(o, "primary", text_or_null(st.primary));
+	json_object_set_new(o, "age", st.refresh.loaded ? seconds(now - st.refresh.refreshed) : json_null());
+	json_object_set_new(o, "refresh", seconds(st.refresh.timer > now ? st.refresh.timer - now : 0));
+	json_object_set_new(o, "expiry", st.refresh.loaded ? seconds(st.refresh.expire_at > now ? st.refresh.expire_at - now : 0) : json_null());
+	json_object_set_new(o, "best", serial_or_null(st.has_best, st.best));
+	if (!full)
+		return;
+	json_object_set_new(o, "activity", json_string(refresh_state_name(st.refresh.state)));
+	list = json_array();
+	for (size_t i = 0; i < st.views; i++)
+		json_array_append_new(list, view(s, i, now));
+	json_object_set_new(o, "primaries", list);
+	json_object_set_new(o, "last_failure", st.last_error ? json_pack("{s:o, s:o, s:s}",
+		"time", status_time(unix_now - (now - st.last_error_at) / 1000),
+		"primary", text_or_null(st.last_error_primary), "reason", st.last_error) : json_null());
+}
+
+static void add_file(json_t *o, const struct keep_state *state, const struct zone *served, int64_t unix_now, bool full)
+{
+	json_object_set_new(o, "reason", text_or_null(state->error));
+	json_object_set_new(o, "primary", json_null());
+	json_object_set_new(o, "age", state->loaded ? json_integer(unix_now - state->loaded) : json_null());
+	json_object_set_new(o, "refresh", json_null());
+	json_object_set_new(o, "expiry", json_null());
+	json_object_set_new(o, "best", serial_or_null(served != NULL, served ? served->serial : (struct serial){0}));
+	if (full) {
+		json_object_set_new(o, "primaries", json_array());
+		json_object_set_new(o, "last_failure", json_null());
+	}
+}
+
+json_t *status_zone(const struct keeper *all, const struct keep *k, int64_t now, int64_t unix_now, bool full)
+{
+	struct zone *served = keep_served(k);
+	struct keep_state state;
+	char name[NAME_TEXT_SIZE];
+	json_t *o = json_object();
+
+	(void)all;
+	keep_state(k, &state);
+	json_object_set_new(o, "zone", json_string(name_text(keep_name(k), name)));
+	json_object_set_new(o, "serial", serial_or_null(served != NULL, served ? served->serial : (struct serial){0}));
+	json_object_set_new(o, "state", json_string(state.state));
+	json_object_set_new(o, "source", json_string(keep_secondary(k) ? "transfer" : "file"));
+	if (keep_secondary(k))
+		add_secondary(o, k, now, unix_now, full);
+	else
+		add_file(o, &state, served, unix_now, full);
+	if (strcmp(state.state, "ok") == 0)
+		json_object_set_new(o, "reason", json_null());
+	else if (state.error)
+		json_object_set_new(o, "reason", json_string(state.error));
+	json_object_set_new(o, "written", serial_or_null(state.written_known, state.written));
+	json_object_set_new(o, "changed", state.changed ? json_integer(unix_now - state.changed) : json_null());
+	json_object_set_new(o, "file", text_or_null(keep_path(k)));
+	json_object_set_new(o, "file_error", text_or_null(state.error));
+	json_object_set_new(o, "records", served ? json_integer((json_int_t)served->records) : json_null());
+	json_object_set_new(o, "memory", served ? json_integer((json_int_t)zone_memory(served)) : json_null());
+	zone_put(served);
+	return o;
+}
+
+json_t *status_summary(const struct keeper *all)
+{
+	static const char *const word[] = {"ok", "refreshing", "lagging", "stale", "rejected", "expired", "empty", "held"};
+	enum { WORDS = sizeof word / sizeof *word };
+	size_t count[WORDS] = {0};
+	json_t *o = json_object();
+
+	for (size_t i = 0; i < keeper_count(all); i++) {
+		struct keep_state state;
+
+		keep_state(keeper_at(all, i), &state);
+		for (size_t w = 0; w < WORDS; w++)
+			count[w] += strcmp(state.state, word[w]) == 0;
+	}
+	json_object_set_new(o, "zones", json_integer((json_int_t)keeper_count(all)));
+	for (size_t w = 0; w < WORDS; w++)
+		json_object_set_new(o, word[w], json_integer((json_int_t)count[w]));
+	return o;
+}
+
+#define ADD(name) json_object_set_new(o, #name, json_integer((json_int_t)c->name));
+
+static json_t *serve_part(const struct serve_counters *c)
+{
+	json_t *o = json_object();
+
+	SERVE_COUNTERS(ADD)
+	return o;
+}
+
+static json_t *xfer_part(const struct secondary_counters *c)
+{
+	json_t *o = json_object();
+
+	SECONDARY_COUNTERS(ADD)
+	return o;
+}
+
+static json_t *file_part(const struct keeper_counters *c)
+{
+	json_t *o = json_object();
+
+	ADD(files_written)
+	ADD(files_failed)
+	ADD(loads)
+	ADD(loads_failed)
+	return o;
+}
+
+json_t *status_counters(const struct keeper *all, const struct serve_counters *serve)
+{
+	const struct keeper_counters *c = keeper_counters(all);
+
+	return json_pack("{s:o, s:o, s:o, s:o}", "serve", serve_part(serve), "transfer", xfer_part(&c->xfer), "files", file_part(c),
+		"notify", json_pack("{s:I, s:I}", "answered", (json_int_t)c->notifies_out, "failed", (json_int_t)c->notifies_failed));
+}

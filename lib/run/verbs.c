@@ -1,0 +1,550 @@
+#include "run/verbs.h"
+
+#include "config.h"
+#include "dns/rrtext.h"
+#include "run/status.h"
+#include "zone/zonefile.h"
+
+#include <event2/event.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PROGRESS_MS = 200, DUMPS = 8 };
+
+struct verbs {
+	struct verbs_env env;
+};
+
+static atomic_uint dumps;            /* threads that write to a client; they may outlive the daemon's loop */
+
+struct request;
+
+/* One zone of a request that waits for something. */
+struct part {
+	struct request *request;
+	struct keep *keep;
+	json_t *result;
+	bool open;
+};
+
+struct request {
+	struct verbs *verbs;
+	struct control_session *session;     /* NULL: the client has gone */
+	struct part *parts;
+	size_t count, open;
+	struct event *progress;
+	int64_t began;
+};
+
+/* --- sending -------------------------------------------------------------- */
+
+static void send_json(struct control_session *session, json_t *object)
+{
+	char *line = object ? json_dumps(object, JSON_COMPACT) : NULL;
+
+	control_send(session, line ? line : "{\"error\":\"out of memory\"}");
+	free(line);
+	json_decref(object);
+}
+
+static void send_error(struct control_session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void send_error(struct control_session *session, const char *format, ...)
+{
+	char text[WHY_MAX + NAME_TEXT_SIZE];
+	va_list args;
+	json_t *value;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	value = json_string(text);
+	send_json(session, json_pack("{s:o}", "error", value ? value : json_string("an error whose text is not UTF-8")));
+}
+
+static void send_done(struct control_session *session, json_t *result)
+{
+	send_json(session, json_pack("{s:o}", "done", result));
+	control_finish(session);
+}
+
+/* --- zones of a request --------------------------------------------------- */
+
+static bool parse_name(const char *text, uint8_t name[NAME_SIZE])
+{
+	return name_parse(text, strlen(text), NULL, name, NULL) == ERR_OK;
+}
+
+static struct keep *find_zone(struct verbs *v, const char *text)
+{
+	uint8_t name[NAME_SIZE];
+
+	return parse_name(text, name) ? keeper_find(v->env.keeper, name) : NULL;
+}
+
+static void request_free(struct request *r)
+{
+	for (size_t i = 0; i < r->count; i++)
+		json_decref(r->parts[i].result);
+	if (r->progress)
+		event_free(r->progress);
+	free(r->parts);
+	free(r);
+}
+
+/* All zones that the request names ("zones", or "all"), as parts. NULL: an error was sent, or there are none. */
+static struct request *request_new(struct verbs *v, struct control_session *session, json_t *ask)
+{
+	json_t *names = json_object_get(ask, "zones"), *name;
+	bool all = json_is_true(json_object_get(ask, "all"));
+	size_t most = all ? keeper_count(v->env.keeper) : json_array_size(names), i;
+	struct request *r = calloc(1, sizeof *r);
+
+	if (r)
+		r->parts = calloc(most + 1, sizeof *r->parts);
+	if (!r || !r->parts) {
+		free(r);
+		send_error(session, "out of memory");
+		return NULL;
+	}
+	r->verbs = v;
+	r->session = session;
+	r->began = v->env.now();
+	if (all) {
+		for (; r->count < most; r->count++)
+			r->parts[r->count].keep = keeper_at(v->env.keeper, r->count);
+		return r;
+	}
+	json_array_foreach(names, i, name) {
+		const char *text = json_string_value(name);
+		struct keep *k = text ? find_zone(v, text) : NULL;
+
+		if (k)
+			r->parts[r->count++].keep = k;
+		else
+			send_error(session, "%s: no such zone is configured", text ? text : "?");
+	}
+	return r;
+}
+
+static void request_finish(struct request *r)
+{
+	json_t *zones = json_array();
+
+	for (size_t i = 0; i < r->count; i++) {
+		json_array_append(zones, r->parts[i].result);
+	}
+	if (r->session) {
+		control_set_data(r->session, NULL);
+		send_done(r->session, json_pack("{s:o}", "zones", zones));
+	} else {
+		json_decref(zones);
+	}
+	request_free(r);
+}
+
+static void part_done(struct part *part, json_t *result, const char *error)
+{
+	struct request *r = part->request;
+	char name[NAME_TEXT_SIZE];
+
+	name_text(keep_name(part->keep), name);
+	json_object_set_new(result, "zone", json_string(name));
+	json_object_set_new(result, "error", error ? json_string(error) : json_null());
+	part->result = result;
+	part->open = false;
+	if (error && r->session)
+		send_error(r->session, "%s: %s", name, error);
+	if (--r->open == 0)
+		request_finish(r);
+}
+
+/* Starts all parts; `start` may finish its part at once. */
+static void request_run(struct request *r, void (*start)(struct part *))
+{
+	control_set_data(r->session, r);
+	r->open = r->count + 1;      /* one more, so that it does not end before all are started */
+	for (size_t i = 0; i < r->count; i++) {
+		r->parts[i].request = r;
+		r->parts[i].open = true;
+	}
+	for (size_t i = 0; i < r->count; i++)
+		start(&r->parts[i]);
+	if (--r->open == 0)
+		request_finish(r);
+}
+
+void verbs_closed(void *ctx, struct control_session *session)
+{
+	struct request *r = control_data(session);
+
+	(void)ctx;
+	if (!r)
+		return;
+	for (size_t i = 0; i < r->count; i++)
+		if (r->parts[i].open)
+			keeper_forget(r->verbs->env.keeper, &r->parts[i]);
+	request_free(r);
+}
+
+/* --- refresh, notify, write ----------------------------------------------- */
+
+static void simple_done(void *ctx, struct keep *k, enum err err, const struct why *why)
+{
+	(void)k;
+	part_done(ctx, json_pack("{s:s}", "result", err ? "failed" : "ok"), err ? err_say(why, err) : NULL);
+}
+
+static void refreshed(void *ctx, struct secondary *s, const struct secondary_outcome *o)
+{
+	(void)s;
+	part_done(ctx, json_pack("{s:s}", "result", o->result == SECONDARY_FAILED ? "failed" : "ok"),
+		o->result == SECONDARY_FAILED ? o->error : NULL);
+}
+
+static void start_refresh(struct part *part)
+{
+	if (keep_secondary(part->keep))
+		secondary_refresh(keep_secondary(part->keep), refreshed, part);
+	else
+		keep_reread(part->keep, simple_done, part);
+}
+
+static void start_notify(struct part *part) { keep_notify(part->keep, simple_done, part); }
+static void start_write(struct part *part) { keep_write(part->keep, simple_done, part); }
+
+static void run_simple(struct verbs *v, struct control_session *session, json_t *ask, void (*start)(struct part *))
+{
+	struct request *r = request_new(v, session, ask);
+
+	if (r)
+		request_run(r, start);
+	else
+		control_finish(session);
+}
+
+/* --- transfer ------------------------------------------------------------- */
+
+static json_t *serial_or_null(bool has, struct serial serial)
+{
+	return has ? json_integer(serial.v) : json_null();
+}
+
+static void transferred(void *ctx, struct secondary *s, const struct secondary_outcome *o)
+{
+	static const char *const word[] = {"updated", "current", "failed"};
+	json_t *result = json_object();
+
+	(void)s;
+	json_object_set_new(result, "result", json_string(word[o->result]));
+	json_object_set_new(result, "old", serial_or_null(o->had_serial, o->old));
+	json_object_set_new(result, "new", serial_or_null(o->has_serial, o->serial));
+	json_object_set_new(result, "type", o->transferred ? json_string(o->incremental ? "IXFR" : "AXFR") : json_null());
+	json_object_set_new(result, "primary", o->primary ? json_string(o->primary) : json_null());
+	json_object_set_new(result, "records", json_integer((json_int_t)o->records));
+	json_object_set_new(result, "bytes", json_integer((json_int_t)o->bytes));
+	json_object_set_new(result, "seconds", json_real(o->ms / 1000.0));
+	part_done(ctx, result, o->result == SECONDARY_FAILED ? o->error : NULL);
+}
+
+/* A zone from a file is "transferred" from its file. */
+static void reread(void *ctx, struct keep *k, enum err err, const struct why *why)
+{
+	struct zone *served = keep_served(k);
+	json_t *result = json_object();
+
+	json_object_set_new(result, "result", json_string(err ? "failed" : "current"));
+	json_object_set_new(result, "old", json_null());
+	json_object_set_new(result, "new", serial_or_null(served != NULL, served ? served->serial : (struct serial){0}));
+	json_object_set_new(result, "type", json_null());
+	json_object_set_new(result, "primary", json_null());
+	zone_put(served);
+	part_done(ctx, result, err ? err_say(why, err) : NULL);
+}
+
+static bool has_remote(const struct keep *k, const char *name)
+{
+	const struct conf_settings *set = keep_wired(k)->set;
+
+	for (size_t i = 0; i < set->primary_count; i++)
+		if (strcmp(set->primaries[i]->name, name) == 0)
+			return true;
+	return false;
+}
+
+static void send_progress(evutil_socket_t fd, short what, void *ctx)
+{
+	struct request *r = ctx;
+	uint64_t records, bytes;
+
+	(void)fd;
+	(void)what;
+	for (size_t i = 0; i < r->count && r->session; i++) {
+		struct part *part = &r->parts[i];
+		struct secondary *s = keep_secondary(part->keep);
+		char name[NAME_TEXT_SIZE];
+
+		if (!part->open || !s || !secondary_progress(s, &records, &bytes))
+			continue;
+		send_json(r->session, json_pack("{s:{s:s, s:I, s:I, s:f}}", "progress", "zone", name_text(keep_name(part->keep), name),
+			"records", (json_int_t)records, "bytes", (json_int_t)bytes,
+			"seconds", (double)(r->verbs->env.now() - r->began) / 1000.0));
+	}
+}
+
+struct transfer_options {
+	bool full;
+	const char *from;
+};
+static struct transfer_options options;   /* of the request that is being started; the loop is one thread */
+
+static void start_transfer(struct part *part)
+{
+	char text[200];
+
+	if (!keep_secondary(part->keep)) {
+		keep_reread(part->keep, reread, part);
+	} else if (options.from && !has_remote(part->keep, options.from)) {
+		snprintf(text, sizeof text, "\"%.100s\" is not one of its primaries", options.from);
+		part_done(part, json_pack("{s:s}", "result", "failed"), text);
+	} else {
+		secondary_transfer(keep_secondary(part->keep), options.full, options.from, transferred, part);
+	}
+}
+
+static void run_transfer(struct verbs *v, struct control_session *session, json_t *ask)
+{
+	struct timeval tv = {0, PROGRESS_MS * 1000};
+	struct request *r = request_new(v, session, ask);
+
+	if (!r) {
+		control_finish(session);
+		return;
+	}
+	options.full = json_is_true(json_object_get(ask, "full"));
+	options.from = json_string_value(json_object_get(ask, "from"));
+	r->progress = event_new(v->env.loop, -1, EV_PERSIST, send_progress, r);
+	if (r->progress)
+		event_add(r->progress, &tv);
+	request_run(r, start_transfer);
+}
+
+/* --- status, stats -------------------------------------------------------- */
+
+static void run_status(struct verbs *v, struct control_session *session, json_t *ask)
+{
+	json_t *names = json_object_get(ask, "zones"), *zones = json_array();
+	bool named = json_array_size(names) > 0;
+	int64_t now = v->env.now(), unix_now = (int64_t)v->env.unix_time();
+	struct request *r;
+
+	if (!named)
+		json_object_set_new(ask, "all", json_true());
+	r = request_new(v, session, ask);
+	for (size_t i = 0; r && i < r->count; i++)
+		json_array_append_new(zones, status_zone(v->env.keeper, r->parts[i].keep, now, unix_now, named));
+	if (r)
+		request_free(r);
+	send_done(session, json_pack("{s:o, s:o, s:s, s:I}", "zones", zones, "summary", status_summary(v->env.keeper),
+		"version", PACKAGE_VERSION, "uptime", (json_int_t)((now - v->env.began) / 1000)));
+}
+
+static void run_stats(struct verbs *v, struct control_session *session)
+{
+	struct serve_counters sum = {0};
+
+	v->env.counters(v->env.ctx, &sum);
+	send_done(session, status_counters(v->env.keeper, &sum));
+}
+
+static void run_reload(struct verbs *v, struct control_session *session)
+{
+	struct keeper_change change;
+	struct why why = {{0}};
+	enum err err = v->env.reload(v->env.ctx, &change, &why);
+
+	if (err) {
+		send_error(session, "%s", err_say(&why, err));
+		send_done(session, json_object());
+		return;
+	}
+	send_done(session, json_pack("{s:I, s:I, s:I, s:I}", "added", (json_int_t)change.added, "removed", (json_int_t)change.removed,
+		"changed", (json_int_t)change.changed, "zones", (json_int_t)change.zones));
+}
+
+/* --- dump: in a thread of its own, as fast as the client reads -------------- */
+
+struct dump {
+	struct zone *zone;
+	int fd;
+	uint8_t name[NAME_SIZE];
+	bool one;                    /* only `name` */
+	uint16_t type;
+	uint64_t sent;
+};
+
+static bool write_all(int fd, const char *bytes, size_t n)
+{
+	while (n) {
+		ssize_t sent = send(fd, bytes, n, MSG_NOSIGNAL);
+
+		if (sent <= 0)
+			return false;
+		bytes += sent;
+		n -= (size_t)sent;
+	}
+	return true;
+}
+
+static bool write_line(int fd, json_t *object)
+{
+	char *line = object ? json_dumps(object, JSON_COMPACT) : NULL;
+	bool ok = line && write_all(fd, line, strlen(line)) && write_all(fd, "\n", 1);
+
+	free(line);
+	json_decref(object);
+	return ok;
+}
+
+static bool dump_put(void *ctx, const char *text, size_t length)
+{
+	struct dump *d = ctx;
+
+	d->sent += length;
+	return write_line(d->fd, json_pack("{s:o}", "text", json_stringn(text, length)));
+}
+
+static void *dump_run(void *arg)
+{
+	struct dump *d = arg;
+	char name[NAME_TEXT_SIZE];
+	const struct zone_node *node = d->one ? zone_find_node(d->zone, d->name) : NULL;
+	bool ok = d->one ? !node || zonefile_print_node(d->zone, node, d->type, dump_put, d) : zonefile_print(d->zone, dump_put, d);
+
+	if (ok && !d->sent && d->one)
+		write_line(d->fd, json_pack("{s:s}", "error", node ? "the name has no records of that type" : "the zone has no records at that name"));
+	if (ok)
+		write_line(d->fd, json_pack("{s:{s:s, s:I, s:I}}", "done", "zone", name_text(d->zone->apex, name), "serial",
+			(json_int_t)d->zone->serial.v, "records", (json_int_t)d->zone->records));
+	close(d->fd);
+	zone_put(d->zone);
+	free(d);
+	atomic_fetch_sub(&dumps, 1);
+	return NULL;
+}
+
+static bool dump_start(struct dump *d)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	bool ok;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	atomic_fetch_add(&dumps, 1);
+	ok = pthread_create(&thread, &attr, dump_run, d) == 0;
+	pthread_attr_destroy(&attr);
+	if (!ok)
+		atomic_fetch_sub(&dumps, 1);
+	return ok;
+}
+
+/* What is to be dumped, from the request; the reason if it cannot be. */
+static const char *dump_target(struct verbs *v, json_t *ask, struct dump *d)
+{
+	const char *zone = json_string_value(json_array_get(json_object_get(ask, "zones"), 0));
+	const char *name = json_string_value(json_object_get(ask, "name")), *type = json_string_value(json_object_get(ask, "type"));
+	struct keep *k = zone ? find_zone(v, zone) : NULL;
+
+	if (!k)
+		return "no such zone is configured";
+	if (name && (!parse_name(name, d->name) || !name_is_under(d->name, keep_name(k))))
+		return "the name is not in the zone";
+	if (type && !rr_type_parse(type, strlen(type), &d->type))
+		return "no such record type";
+	d->one = name != NULL;
+	d->zone = keep_served(k);
+	if (!d->zone)
+		return "the zone is not served: it was never loaded, or has expired";
+	return NULL;
+}
+
+static void run_dump(struct verbs *v, struct control_session *session, json_t *ask)
+{
+	struct dump *d = calloc(1, sizeof *d);
+	const char *error = d ? dump_target(v, ask, d) : "out of memory";
+
+	if (!error && atomic_load(&dumps) >= DUMPS)
+		error = "too many dumps at once";
+	if (!error) {
+		d->fd = control_take_socket(session);
+		if (d->fd >= 0 && dump_start(d))
+			return;
+		error = "no thread or file descriptor for it";
+		if (d->fd >= 0)
+			close(d->fd);
+	}
+	send_error(session, "%s", error);
+	send_done(session, json_object());
+	if (d)
+		zone_put(d->zone);
+	free(d);
+}
+
+/* --- all ------------------------------------------------------------------ */
+
+static void run_stop(struct verbs *v, struct control_session *session)
+{
+	send_done(session, json_object());
+	v->env.stop(v->env.ctx);
+}
+
+void verbs_handle(void *ctx, struct control_session *session, const char *line, size_t length)
+{
+	struct verbs *v = ctx;
+	json_error_t error;
+	json_t *ask = json_loadb(line, length, JSON_REJECT_DUPLICATES, &error);
+	const char *verb = json_string_value(json_object_get(ask, "verb"));
+
+	if (!verb)
+		verb = "";
+	if (strcmp(verb, "status") == 0)
+		run_status(v, session, ask);
+	else if (strcmp(verb, "transfer") == 0)
+		run_transfer(v, session, ask);
+	else if (strcmp(verb, "refresh") == 0)
+		run_simple(v, session, ask, start_refresh);
+	else if (strcmp(verb, "notify") == 0)
+		run_simple(v, session, ask, start_notify);
+	else if (strcmp(verb, "write") == 0)
+		run_simple(v, session, ask, start_write);
+	else if (strcmp(verb, "reload") == 0)
+		run_reload(v, session);
+	else if (strcmp(verb, "dump") == 0)
+		run_dump(v, session, ask);
+	else if (strcmp(verb, "stats") == 0)
+		run_stats(v, session);
+	else if (strcmp(verb, "stop") == 0)
+		run_stop(v, session);
+	else {
+		send_error(session, ask ? "the daemon knows no such verb" : "the request is not a line of JSON");
+		send_done(session, json_object());
+	}
+	json_decref(ask);
+}
+
+struct verbs *verbs_new(const struct verbs_env *env)
+{
+	struct verbs *v = calloc(1, sizeof *v);
+
+	if (v)
+		v->env = *env;
+	return v;
+}
+
+void verbs_free(struct verbs *v)
+{
+	free(v);
+}
