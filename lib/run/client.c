@@ -1,5 +1,6 @@
 #include "run/client.h"
 
+#include "run/records.h"
 #include "run/show.h"
 
 #include <errno.h>
@@ -21,9 +22,7 @@ struct client {
 	int status;                  /* exit status so far */
 	bool done;
 	/* dump as JSON */
-	char *line;                  /* of the zone's text, not yet whole */
-	size_t line_length, line_size;
-	size_t records;
+	struct records records;
 	bool begun;                  /* the document's beginning is printed */
 };
 
@@ -143,56 +142,12 @@ static void begin_dump(struct client *client)
 	printf(",\n  \"records\": [");
 }
 
-/* Splits "OWNER TTL CLASS TYPE RDATA" and prints it as an object. */
-static void put_record(struct client *client, char *line)
-{
-	static const char *const members[] = {"owner", "ttl", "class", "type", "rdata"};
-	json_t *record = json_object();
-	char *rest = line;
-
-	for (size_t i = 0; i < 5; i++) {
-		char *field = rest + strspn(rest, " \t");
-		char *end = i < 4 ? field + strcspn(field, " \t") : field + strlen(field);
-
-		rest = *end ? end + 1 : end;
-		*end = 0;
-		json_object_set_new(record, members[i], i == 1 ? json_integer(strtoll(field, NULL, 10)) : json_string(field));
-	}
-	begin_dump(client);
-	printf("%s\n    ", client->records++ ? "," : "");
-	json_dumpf(record, stdout, JSON_ENSURE_ASCII);
-	json_decref(record);
-}
-
-static void put_json_text(struct client *client, const char *text)
-{
-	for (; *text; text++) {
-		if (client->line_length + 2 > client->line_size) {
-			size_t size = client->line_size * 2 + 1024;
-			char *line = realloc(client->line, size);
-
-			if (!line) {
-				fail(client, "out of memory", NULL);
-				return;
-			}
-			client->line = line;
-			client->line_size = size;
-		}
-		if (*text != '\n') {
-			client->line[client->line_length++] = *text;
-			continue;
-		}
-		client->line[client->line_length] = 0;
-		if (client->line_length && client->line[0] != ';' && client->line[0] != '$')
-			put_record(client, client->line);
-		client->line_length = 0;
-	}
-}
-
 static void put_zone_text(struct client *client, const char *text)
 {
 	if (client->command->json) {
-		put_json_text(client, text);
+		begin_dump(client);
+		if (!records_put(&client->records, text, strlen(text)))
+			fail(client, "out of memory", NULL);
 		return;
 	}
 	for (; *text; text++) {
@@ -211,7 +166,7 @@ static void end_dump(struct client *client, const json_t *done)
 	if (client->command->verb != COMMAND_DUMP || !client->command->json || (client->status && !client->begun))
 		return;
 	begin_dump(client);
-	printf("%s],\n  \"serial\": ", client->records ? "\n  " : "");
+	printf("%s],\n  \"serial\": ", client->records.count ? "\n  " : "");
 	if (json_is_integer(serial))
 		printf("%" JSON_INTEGER_FORMAT "\n}\n", json_integer_value(serial));
 	else
@@ -332,7 +287,7 @@ static void read_answer(struct client *client)
 
 int client_run(const struct command *command, const char *socket_path)
 {
-	struct client client = {.command = command, .socket_path = socket_path};
+	struct client client = {.command = command, .socket_path = socket_path, .records = {.out = stdout}};
 	int fd = connect_to(&client);
 
 	if (fd < 0)
@@ -345,7 +300,7 @@ int client_run(const struct command *command, const char *socket_path)
 	if (send_request(&client, fd) == 0)
 		read_answer(&client);
 	fclose(client.in);
-	free(client.line);
+	records_release(&client.records);
 	if (fflush(stdout) != 0 || ferror(stdout))
 		fail(&client, "standard output", strerror(errno));
 	return client.status;
