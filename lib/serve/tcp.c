@@ -1,0 +1,398 @@
+#include "serve/tcp.h"
+
+#include "base/conn.h"
+#include "base/log.h"
+#include "dns/frame.h"
+#include "dns/rrtext.h"
+#include "serve/outgoing.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	ACCEPTS_MAX = 64,            /* of one wake-up */
+	ACCEPT_PAUSE_MS = 100,       /* where there are no descriptors left, and nobody to take one from */
+	REQUESTS_MAX = 128,          /* of one connection, before others get their turn */
+	UNSENT_MAX = 64 << 10,       /* octets that a client has not read: until it does, no more is answered */
+	TRANSFER_TURN = 64 << 10,    /* octets of a transfer made at once */
+	TRANSFER_IDLE_MS = 60000,    /* a secondary may be busy with what it has got */
+};
+
+struct client {
+	TAILQ_ENTRY(client) link;
+	struct tcp *tcp;
+	struct conn *conn;
+	struct outgoing *outgoing;   /* the transfer under way, or NULL; requests behind it wait */
+	bool all_written;            /* the transfer's last message is in the queue */
+	bool waiting;                /* for the client to read what it asked for */
+	bool closing;                /* what is queued still goes out, then it ends */
+	uint64_t began_ms;           /* the transfer */
+};
+TAILQ_HEAD(client_list, client);
+
+struct tcp {
+	struct event_base *base;
+	int fd;
+	struct event acceptable, resume;
+	struct answer *answer;
+	const struct serve_settings_box *settings;
+	struct tcp_limits limits;
+	struct client_list clients;  /* those without a request for longest come first */
+	unsigned count;
+	uint8_t frame[2 + MSG_MAX];  /* a message with its length, on its way into a queue */
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* The last one to be asked to give way. */
+static void touch(struct client *client)
+{
+	TAILQ_REMOVE(&client->tcp->clients, client, link);
+	TAILQ_INSERT_TAIL(&client->tcp->clients, client, link);
+}
+
+static void write_frame(struct client *client, size_t length)
+{
+	uint8_t *frame = client->tcp->frame;
+
+	put_u16(frame, (uint16_t)length);
+	conn_write(client->conn, frame, 2 + length);
+}
+
+/* --- transfers ------------------------------------------------------------------------- */
+
+/* The one line of a transfer. `failure` NULL: it went well. */
+static void log_transfer(const struct client *client, const char *failure)
+{
+	struct outgoing_sum sum = outgoing_sum(client->outgoing);
+	char name[NAME_TEXT_SIZE], address[NET_ADDR_TEXT];
+	uint64_t ms = now_ms() - client->began_ms;
+	struct log log;
+
+	log_begin(&log, failure ? LOG_LEVEL_NOTICE : LOG_LEVEL_INFO, "transfer-out");
+	log_str(&log, "zone", name_text(sum.zone, name));
+	log_str(&log, "client", net_addr_text(conn_peer(client->conn), 0, address));
+	log_str(&log, "key", sum.key ? name_text(sum.key, name) : "none");
+	log_str(&log, "type", sum.type == RR_AXFR ? "AXFR" : "IXFR");
+	log_int(&log, "serial", sum.serial.v);
+	log_int(&log, "messages", (int64_t)sum.messages);
+	log_int(&log, "records", (int64_t)sum.records);
+	log_int(&log, "bytes", (int64_t)sum.bytes);
+	log_fmt(&log, "seconds", "%u.%03u", (unsigned)(ms / 1000), (unsigned)(ms % 1000));
+	log_str(&log, "outcome", failure ? "failed" : "done");
+	log_str(&log, "reason", failure);
+	log_end(&log);
+}
+
+static void end_transfer(struct client *client, const char *failure)
+{
+	struct serve_counters *counters = client->tcp->answer->counters;
+
+	log_transfer(client, failure);
+	if (failure)
+		counters->transfers_out_failed++;
+	else if (outgoing_sum(client->outgoing).type == RR_AXFR)
+		counters->axfr_out++;
+	else
+		counters->ixfr_out++;
+	outgoing_free(client->outgoing);
+	client->outgoing = NULL;
+}
+
+static void drop(struct client *client, const char *reason)
+{
+	struct tcp *tcp = client->tcp;
+
+	if (client->outgoing)
+		end_transfer(client, reason);
+	TAILQ_REMOVE(&tcp->clients, client, link);
+	tcp->count--;
+	conn_close(client->conn);
+	free(client);
+}
+
+/* False: the client is gone. */
+static bool continue_transfer(struct client *client)
+{
+	uint8_t *message = client->tcp->frame + 2;
+	size_t written = 0, length;
+	struct why why;
+
+	while (!client->all_written && written < TRANSFER_TURN) {
+		enum outgoing_step step = outgoing_next(client->outgoing, (uint64_t)time(NULL), message, &length, &why);
+
+		if (step == OUTGOING_FAILED) {
+			drop(client, why.text);
+			return false;
+		}
+		write_frame(client, length);
+		written += length;
+		client->all_written = step == OUTGOING_LAST;
+	}
+	return true;
+}
+
+static void begin_transfer(struct client *client, struct answer_transfer *transfer)
+{
+	client->outgoing = outgoing_new(transfer);
+	if (!client->outgoing)
+		return;
+	client->all_written = false;
+	client->began_ms = now_ms();
+	conn_reading(client->conn, false);
+	conn_set_idle(client->conn, client->tcp->limits.idle_ms > TRANSFER_IDLE_MS ? client->tcp->limits.idle_ms : TRANSFER_IDLE_MS);
+}
+
+/* --- requests ---------------------------------------------------------------------------- */
+
+/* False: the connection is of no use any more. */
+static bool answer_one(struct client *client, const struct serve_settings *settings, struct rbuf message)
+{
+	struct tcp *tcp = client->tcp;
+	struct answer_request in = {
+		.bytes = message.at, .length = rbuf_left(&message), .from = *conn_peer(client->conn), .tcp = true, .now = (uint64_t)time(NULL),
+	};
+	struct answer_transfer transfer;
+	size_t length;
+
+	switch (answer(tcp->answer, settings, &in, tcp->frame + 2, &length, &transfer)) {
+	case ANSWER_SEND:
+		write_frame(client, length);
+		return true;
+	case ANSWER_TRANSFER:
+		begin_transfer(client, &transfer);
+		return client->outgoing != NULL;
+	case ANSWER_DROP:
+		break;
+	}
+	return false;
+}
+
+/* Answers what there is, up to a transfer, to a queue that is too long, or to what one turn may have. False: the
+ * connection is of no use. */
+static bool answer_many(struct client *client, struct rbuf *bytes)
+{
+	const struct serve_settings *settings;
+	unsigned requests = 0;
+	struct rbuf message;
+	bool good = true;
+
+	store_enter();
+	settings = serve_settings_get(client->tcp->settings);
+	while (good && !client->outgoing && requests < REQUESTS_MAX && conn_unsent(client->conn) <= UNSENT_MAX &&
+	       frame_next(bytes, &message)) {
+		good = answer_one(client, settings, message);
+		requests++;
+	}
+	store_leave();
+	if (requests > 0)
+		touch(client);
+	return good;
+}
+
+/* The answers before still go out. */
+static void close_politely(struct client *client)
+{
+	if (conn_unsent(client->conn) == 0) {
+		drop(client, NULL);
+		return;
+	}
+	client->closing = true;
+	conn_reading(client->conn, false);
+}
+
+static size_t on_data(struct conn *conn, struct rbuf bytes, void *owner)
+{
+	struct client *client = owner;
+	struct rbuf left, message;
+
+	if (!answer_many(client, &bytes)) {
+		close_politely(client);
+		return 0;
+	}
+	if (client->outgoing)
+		return continue_transfer(client) ? rbuf_pos(&bytes) : 0;
+	left = bytes;
+	if (conn_unsent(conn) > UNSENT_MAX) {
+		client->waiting = true;
+		conn_reading(conn, false);
+	} else if (frame_next(&left, &message)) {
+		/* The turn is over: what is left is shown again when the others have had theirs. */
+		conn_reading(conn, false);
+		conn_reading(conn, true);
+	}
+	return rbuf_pos(&bytes);
+}
+
+static void on_drained(struct conn *conn, void *owner)
+{
+	struct client *client = owner;
+
+	if (client->closing) {
+		drop(client, NULL);
+	} else if (client->outgoing && !client->all_written) {
+		continue_transfer(client);
+	} else if (client->outgoing) {
+		end_transfer(client, NULL);
+		conn_set_idle(conn, client->tcp->limits.idle_ms);
+		touch(client);
+		conn_reading(conn, true);
+	} else if (client->waiting) {
+		client->waiting = false;
+		conn_reading(conn, true);
+	}
+}
+
+static void on_ended(struct conn *conn, enum err err, const struct why *why, void *owner)
+{
+	struct client *client = owner;
+
+	(void)conn;
+	if (err == ERR_TIMEOUT)
+		client->tcp->answer->counters->tcp_timeouts++;
+	drop(client, err_say(why, err));
+}
+
+static const struct conn_handlers client_handlers = {.data = on_data, .drained = on_drained, .ended = on_ended};
+
+/* --- connections ------------------------------------------------------------------------------- */
+
+/* The client without a request for longest gives way to a new one; transfers under way do not. */
+static bool evict(struct tcp *tcp)
+{
+	struct client *client;
+
+	TAILQ_FOREACH(client, &tcp->clients, link)
+		if (!client->outgoing) {
+			tcp->answer->counters->tcp_rejected++;
+			drop(client, NULL);
+			return true;
+		}
+	return false;
+}
+
+/* Takes `fd`. */
+static void add_client(struct tcp *tcp, int fd, const struct sockaddr *peer)
+{
+	struct net_addr addr = net_addr_of(peer);
+	struct client *client;
+
+	if (tcp->count >= tcp->limits.clients && !evict(tcp)) {
+		tcp->answer->counters->tcp_rejected++;
+		close(fd);
+		return;
+	}
+	client = calloc(1, sizeof *client);
+	if (!client) {
+		close(fd);
+		return;
+	}
+	client->tcp = tcp;
+	client->conn = conn_accept(tcp->base, fd, &addr, (struct conn_times){.idle_ms = tcp->limits.idle_ms}, &client_handlers, client);
+	if (!client->conn) {
+		free(client);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&tcp->clients, client, link);
+	tcp->count++;
+	tcp->answer->counters->tcp_accepted++;
+}
+
+static void pause_accepting(struct tcp *tcp)
+{
+	static const struct timeval pause = {0, ACCEPT_PAUSE_MS * 1000};
+
+	event_del(&tcp->acceptable);
+	event_add(&tcp->resume, &pause);
+}
+
+static void on_resume(evutil_socket_t fd, short what, void *arg)
+{
+	struct tcp *tcp = arg;
+
+	(void)fd, (void)what;
+	event_add(&tcp->acceptable, NULL);
+}
+
+static void on_acceptable(evutil_socket_t fd, short what, void *arg)
+{
+	struct tcp *tcp = arg;
+
+	(void)what;
+	for (int i = 0; i < ACCEPTS_MAX; i++) {
+		struct sockaddr_storage peer = {0};
+		socklen_t length = sizeof peer;
+		int client = accept4(fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (client >= 0) {
+			add_client(tcp, client, (struct sockaddr *)&peer);
+		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+			return;
+		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+			if (!evict(tcp)) {
+				pause_accepting(tcp);
+				return;
+			}
+		}
+	}
+}
+
+struct tcp *tcp_new(struct event_base *base, int fd, struct answer *answer, const struct serve_settings_box *settings, struct tcp_limits limits)
+{
+	struct tcp *tcp = calloc(1, sizeof *tcp);
+
+	if (!tcp) {
+		close(fd);
+		return NULL;
+	}
+	tcp->base = base;
+	tcp->fd = fd;
+	tcp->answer = answer;
+	tcp->settings = settings;
+	tcp->limits = limits;
+	TAILQ_INIT(&tcp->clients);
+	event_assign(&tcp->acceptable, base, fd, EV_READ | EV_PERSIST, on_acceptable, tcp);
+	event_assign(&tcp->resume, base, -1, 0, on_resume, tcp);
+	event_add(&tcp->acceptable, NULL);
+	return tcp;
+}
+
+void tcp_set_limits(struct tcp *tcp, struct tcp_limits limits)
+{
+	struct client *client;
+
+	tcp->limits = limits;
+	TAILQ_FOREACH(client, &tcp->clients, link)
+		if (!client->outgoing)
+			conn_set_idle(client->conn, limits.idle_ms);
+	while (tcp->count > limits.clients && evict(tcp))
+		;
+}
+
+unsigned tcp_connections(const struct tcp *tcp)
+{
+	return tcp->count;
+}
+
+void tcp_free(struct tcp *tcp)
+{
+	if (!tcp)
+		return;
+	while (!TAILQ_EMPTY(&tcp->clients))
+		drop(TAILQ_FIRST(&tcp->clients), "the server stops");
+	event_del(&tcp->acceptable);
+	event_del(&tcp->resume);
+	close(tcp->fd);
+	free(tcp);
+}
