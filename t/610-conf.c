@@ -221,6 +221,8 @@ static const struct { const char *text, *error; } wrong[] = {
 	{"@include \"lockstep.conf\"\n", "DIR/lockstep.conf:1: too many files include each other"},
 	{"@included\n", "lockstep.conf:1: @include wants a file's name in quotes"},
 	{"server: { workers = 99999999999999999999; };", "lockstep.conf:1: a number is too large"},
+	{"server: { user = \"a\" \"b\"; }; = \"c\";", "lockstep.conf:1: server: syntax error"},
+	{"server: { user = \"a\"; \"b\"; };", "lockstep.conf:1: server: syntax error"},
 	{"zones: ( , );", "lockstep.conf:1: zones: syntax error"},
 	/* unknown keys */
 	{"zone: ( );\n", "lockstep.conf:1: zone: there is no such key (did you mean \"zones\"?)"},

@@ -16,6 +16,14 @@
 
 enum { SECRET_FILE_MAX = 4096 };
 
+#ifdef __SANITIZE_ADDRESS__
+/* libconfig 1.5 does not free the string that a syntax error stands behind. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_options(void);
+const char *__lsan_default_suppressions(void) { return "leak:strbuf_append\n"; }
+const char *__lsan_default_options(void) { return "print_suppressions=0"; }
+#endif
+
 /* A zone, and the line that names it. */
 struct entry {
 	struct conf_zone zone;

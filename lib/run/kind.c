@@ -91,7 +91,7 @@ static bool number_value(struct key_reader *reader, const struct key *key, const
 
 static bool read_number(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
 {
-	int64_t value;
+	int64_t value = 0;
 
 	if (!number_value(reader, key, setting, &value))
 		return false;
@@ -106,7 +106,7 @@ static void write_number(struct key_writer *writer, const struct key *key, const
 
 static bool read_number64(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
 {
-	int64_t value;
+	int64_t value = 0;
 
 	if (!number_value(reader, key, setting, &value))
 		return false;
