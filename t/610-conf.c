@@ -198,8 +198,8 @@ static void the_example_of_the_interface_is_read(void **state)
 	assert_true(conf->remotes[1].tls.on);
 	assert_string_equal(conf->remotes[1].tls.auth_name, "ns.example");
 	org = zone_of(conf, "example.org");
-	assert_int_equal(org->set->primary_count, 2);
-	assert_int_equal(org->set->allow_notify_count, 2);
+	assert_int_equal(org->set->primary_count, 1);   /* the other one is over TLS */
+	assert_int_equal(org->set->allow_notify_count, 1);
 	assert_ptr_equal(org->set->allow_transfer[0].acl, &conf->acls[0]);
 	assert_ptr_equal(org->set->allow_transfer[1].remote, &conf->remotes[0]);
 	assert_ptr_equal(zone_of(conf, "a.example")->set, zone_of(conf, "example.com")->set);
@@ -460,16 +460,28 @@ static void later_keys_are_reported_once_unless_they_say_off(void **state)
 	conf_free(conf);
 }
 
-static void a_remote_over_tls_is_warned_about(void **state)
+static void a_remote_over_tls_is_never_used_without_it(void **state)
 {
 	struct conf *conf = must_read("remotes: ( { name = \"a\"; address = [ \"192.0.2.1\", \"192.0.2.1@8853\" ];\n"
-		"tls = { auth-name = \"ns.example\"; }; } );");
+		"tls = { auth-name = \"ns.example\"; }; }, { name = \"b\"; address = [ \"192.0.2.2\" ]; } );\n"
+		"zones: ( { name = \"x\"; primaries = [ \"a\", \"b\" ]; notify = [ \"a\" ]; allow-transfer = [ \"a\", \"b\" ]; },\n"
+		"  { name = \"y\"; primaries = [ \"a\" ]; allow-notify = [ \"a\" ]; } );");
+	const struct conf_settings *x = zone_of(conf, "x")->set, *y = zone_of(conf, "y")->set;
 
 	(void)state;
-	assert_int_equal(conf->warning_count, 1);
+	assert_int_equal(conf->warning_count, 2);
 	assert_string_equal(conf->warnings[0], "lockstep.conf:2: remotes.tls: there are no transfers over TLS in this version; "
 		"this remote is not asked without it");
+	assert_string_equal(conf->warnings[1], "lockstep.conf:4: zones: primaries: the zone \"y.\" is not transferred: "
+		"all of them are over TLS");
 	assert_int_equal(net_port(&conf->remotes[0].addresses[1]), 8853);
+	assert_int_equal(x->primary_count, 1);
+	assert_ptr_equal(x->primaries[0], &conf->remotes[1]);
+	assert_int_equal(x->notify_count, 0);
+	assert_int_equal(x->allow_transfer_count, 1);
+	assert_int_equal(x->allow_notify_count, 1);
+	assert_int_equal(y->primary_count, 0);
+	assert_int_equal(y->allow_notify_count, 0);
 	conf_free(conf);
 }
 
@@ -761,7 +773,7 @@ static void json_is_one_document_with_everything_filled_in(void **state)
 	assert_string_equal(json_string_value(json_object_get(zone, "name")), "y.example.");
 	assert_int_equal(json_integer_value(json_object_get(zone, "expire-min")), 100);
 	assert_int_equal(json_integer_value(json_object_get(zone, "max-zone-size")), 3 << 20);
-	assert_string_equal(json_string_value(json_array_get(json_object_get(zone, "allow-notify"), 0)), "t");
+	assert_string_equal(json_string_value(json_array_get(json_object_get(zone, "allow-notify"), 0)), "a");
 	json_decref(json);
 }
 
@@ -813,7 +825,7 @@ int main(void)
 		cmocka_unit_test(a_file_that_cannot_be_read_is_named),
 		cmocka_unit_test(a_bad_name_in_a_zone_list_is_named_with_its_line),
 		cmocka_unit_test(later_keys_are_reported_once_unless_they_say_off),
-		cmocka_unit_test(a_remote_over_tls_is_warned_about),
+		cmocka_unit_test(a_remote_over_tls_is_never_used_without_it),
 		cmocka_unit_test(a_secret_in_a_file_is_trimmed_and_warned_about_if_all_may_read_it),
 		cmocka_unit_test(a_key_is_found_whatever_its_case_and_final_dot),
 		cmocka_unit_test(zones_that_say_the_same_share_their_settings),

@@ -315,6 +315,39 @@ static bool notify_by_primaries(struct reading *r, struct conf_settings *set)
 	return set->allow_notify;
 }
 
+/* Those of the remotes that are not asked over TLS: there is none yet, and never plain text instead. */
+static bool drop_tls_remotes(struct reading *r, const struct conf_remote *const **remotes, size_t *count)
+{
+	const struct conf_remote **plain = calloc(*count + 1, sizeof *plain);
+	size_t n = 0;
+
+	if (!plain)
+		return key_no_memory(&r->reader);
+	for (size_t i = 0; i < *count; i++)
+		if (!(*remotes)[i]->tls.on)
+			plain[n++] = (*remotes)[i];
+	*remotes = key_keep(&r->reader, plain, n * sizeof *plain);
+	*count = n;
+	free(plain);
+	return *remotes;
+}
+
+static bool drop_tls_peers(struct reading *r, const struct conf_peer **peers, size_t *count)
+{
+	struct conf_peer *plain = calloc(*count + 1, sizeof *plain);
+	size_t n = 0;
+
+	if (!plain)
+		return key_no_memory(&r->reader);
+	for (size_t i = 0; i < *count; i++)
+		if (!(*peers)[i].remote || !(*peers)[i].remote->tls.on)
+			plain[n++] = (*peers)[i];
+	*peers = key_keep(&r->reader, plain, n * sizeof *plain);
+	*count = n;
+	free(plain);
+	return *peers;
+}
+
 /* What follows from what is given; the one copy of the result, or NULL. */
 static const struct conf_settings *fill_settings(struct reading *r, const struct conf_settings *given)
 {
@@ -324,6 +357,10 @@ static const struct conf_settings *fill_settings(struct reading *r, const struct
 	if (set.source == CONF_FILE)
 		set.primary_count = 0;
 	if (!set.allow_notify && !notify_by_primaries(r, &set))
+		return NULL;
+	if (!drop_tls_remotes(r, &set.primaries, &set.primary_count) || !drop_tls_remotes(r, &set.notify, &set.notify_count)
+		|| !drop_tls_peers(r, &set.allow_notify, &set.allow_notify_count)
+		|| !drop_tls_peers(r, &set.allow_transfer, &set.allow_transfer_count))
 		return NULL;
 	return key_keep(&r->reader, &set, sizeof set);
 }
@@ -381,39 +418,52 @@ static bool has_primaries(const struct conf_settings *set)
 	return set->source == CONF_FILE || set->primary_count || set->catalog == CONF_CATALOG_PRODUCE;
 }
 
+/* What applies to the zone: `row->set` as it is given, `*set` filled in. */
 static bool zone_settings(struct reading *r, const config_setting_t *group, const struct conf_template *template,
-	struct keys_zone_row *text, const struct conf_settings **set)
+	struct keys_zone_row *row, const struct conf_settings **set)
 {
 	int own = config_setting_length(group) - 1 - (config_setting_get_member(group, "template") != NULL);
 
-	if (own == 0 && config_setting_get_member(group, "name")) {
-		*set = template ? template->set : r->default_set;
-		return key_read(&r->reader, keys_zone, group, text);
-	}
-	memcpy(&text->set, template ? &template->given : &r->defaults, sizeof text->set);
-	if (!key_read(&r->reader, keys_zone, group, text) || !check_settings(r, group, &text->set))
+	memcpy(&row->set, template ? &template->given : &r->defaults, sizeof row->set);
+	if (!key_read(&r->reader, keys_zone, group, row))
 		return false;
-	*set = fill_settings(r, &text->set);
+	if (own == 0 && row->name)
+		*set = template ? template->set : r->default_set;
+	else
+		*set = check_settings(r, group, &row->set) ? fill_settings(r, &row->set) : NULL;
 	return *set;
+}
+
+static bool check_primaries(struct reading *r, const config_setting_t *group, const struct keys_zone_row *row,
+	const struct conf_settings *set)
+{
+	char name[NAME_TEXT_SIZE], what[200];
+
+	name_text(row->name, name);
+	if (!has_primaries(&row->set))
+		return key_fail(&r->reader, member_or(group, "primaries"), "primaries: the zone \"%.100s\" has none: name one, "
+			"or say source = \"file\"", name);
+	if (has_primaries(set))
+		return true;
+	snprintf(what, sizeof what, "primaries: the zone \"%.100s\" is not transferred: all of them are over TLS", name);
+	return warn(r, group, what);
 }
 
 static bool read_zone(struct reading *r, const config_setting_t *group)
 {
 	const struct conf_template *template;
-	struct keys_zone_row text = {0};
+	struct keys_zone_row row = {0};
 	struct entry entry = {0};
-	char name[NAME_TEXT_SIZE];
 
 	if (!config_setting_is_group(group))
 		return key_wrong_type(&r->reader, group, "a group: { name = \"...\"; }");
-	if (!find_template(r, group, &template) || !zone_settings(r, group, template, &text, &entry.zone.set))
+	if (!find_template(r, group, &template) || !zone_settings(r, group, template, &row, &entry.zone.set))
 		return false;
-	if (!text.name)
+	if (!row.name)
 		return key_fail(&r->reader, group, "\"name\" is missing");
-	if (!has_primaries(entry.zone.set))
-		return key_fail(&r->reader, member_or(group, "primaries"), "primaries: the zone \"%.100s\" has none: name one, "
-			"or say source = \"file\"", name_text(text.name, name));
-	entry.zone.name = text.name;
+	if (!check_primaries(r, group, &row, entry.zone.set))
+		return false;
+	entry.zone.name = row.name;
 	entry.zone.template_name = template ? template->name : NULL;
 	source_where(&r->source, config_setting_source_line(group), &entry.file, &entry.line);
 	return add_entry(r, &entry);
@@ -460,7 +510,7 @@ static bool read_zone_list(struct reading *r, const config_setting_t *group)
 	entry.zone.template_name = template ? template->name : NULL;
 	entry.zone.set = template ? template->set : r->default_set;
 	entry.file = text.file;
-	if (!has_primaries(entry.zone.set))
+	if (!has_primaries(template ? &template->given : &r->defaults))
 		return key_fail(&r->reader, group, "primaries: the template \"%.80s\" has none",
 			template ? template->name : "default");
 	if (file_read(text.file, 0, &file, &why))

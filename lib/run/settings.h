@@ -61,7 +61,7 @@ struct conf_check {
 	uint8_t severity[CONF_FINDINGS];       /* 0: the finding's own; else 1 + index in "off", "warning", "critical", "unknown" */
 };
 
-/* A zone's settings, defaults and template filled in. Shared by all zones that say the same. Times in seconds. */
+/* A zone's settings, defaults and template filled in. Remotes over TLS are left out of its lists: there are no transfers over TLS yet. Shared by all zones that say the same. Times in seconds. */
 struct conf_settings {
 	const struct conf_remote *const *primaries; size_t primary_count;
 	const struct conf_remote *const *notify; size_t notify_count;

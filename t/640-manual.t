@@ -38,9 +38,9 @@ my @verbs = $help =~ /^  ([a-z]+) +\S/mg;
 $manual = slurp("$top/cmd/lockstep.1");
 my ($section) = $manual =~ /^\.Sh VERBS\n(.*?)^\.Sh /ms;
 $section =~ s/^\.Bl -tag -width refreshing.*?^\.El$//ms;
-is_deeply([ sort map { /^(\w+)/ } $section =~ /^\.It Cm (.*)/mg ], [ sort @verbs ], 'lockstep(1) has every verb, and no other');
+is_deeply([ sort $section =~ /^\.(?:It )?Cm (\w+)/mg ], [ sort @verbs ], 'lockstep(1) has every verb, and no other');
 for my $verb (@verbs) {
-    my ($entry) = $section =~ /^(\.It Cm $verb\b.*?)(?=^\.It Cm [a-z]|\z)/ms;
+    my ($entry) = $section =~ /^(\.(?:It )?Cm $verb\b.*?)(?=^\.It |\z)/ms;
     (undef, my $text) = run_command($program, $verb, '--help');
     my ($usage) = $text =~ /^usage: (.*)/;
     for my $option ($usage =~ /--([a-z-]+)/g) {
