@@ -19,7 +19,7 @@ static const struct sample {
 	SAMPLE(4, "\1h\7example\0", NULL),
 	SAMPLE(5, "\1C\7eXample\0", "C.eXample."),
 	SAMPLE(6, "\2ns\0\4h\\.x\0\xff\xff\xff\xff\0\0\16\20\0\0\3\x84\0\x12\x75\0\0\0\1\x2c",
-		"ns. h\\\\\\.x. 4294967295 3600 900 1209600 300"),
+		"ns. h\\092\\.x. 4294967295 3600 900 1209600 300"),
 	SAMPLE(7, "\1h\7example\0", NULL),
 	SAMPLE(8, "\1h\7example\0", NULL),
 	SAMPLE(9, "\1h\7example\0", NULL),

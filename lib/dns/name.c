@@ -246,14 +246,15 @@ enum err name_parse(const char *text, size_t length, const uint8_t *origin, uint
 	return ERR_OK;
 }
 
-enum escape { PLAIN, BACKSLASH, DECIMAL };
+enum escape { DECIMAL, BACKSLASH, PLAIN };
 
 static inline enum escape escape_of(uint8_t octet)
 {
 	static const uint8_t kind[256] = {
-		[0x00 ... 0x20] = DECIMAL, [0x7f ... 0xff] = DECIMAL,
-		['.'] = BACKSLASH, ['\\'] = BACKSLASH, ['"'] = BACKSLASH, [';'] = BACKSLASH,
-		['('] = BACKSLASH, [')'] = BACKSLASH, ['@'] = BACKSLASH, ['$'] = BACKSLASH,
+		['0' ... '9'] = PLAIN, ['A' ... 'Z'] = PLAIN, ['a' ... 'z'] = PLAIN,
+		['-'] = PLAIN, ['_'] = PLAIN, ['*'] = PLAIN, ['/'] = PLAIN,
+		['.'] = BACKSLASH, ['"'] = BACKSLASH, [';'] = BACKSLASH, ['('] = BACKSLASH, [')'] = BACKSLASH,
+		['@'] = BACKSLASH, ['$'] = BACKSLASH,
 	};
 
 	return (enum escape)kind[octet];

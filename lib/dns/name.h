@@ -36,8 +36,9 @@ size_t name_take(struct rbuf *b);
 /* RFC 1035 5.1 text to wire. A name without final dot is relative to `origin` (NULL: the root,
  * "taken as absolute"); "@" is the origin where there is one. On ERR_SYNTAX `out` is undefined. */
 enum err name_parse(const char *text, size_t length, const uint8_t *origin, uint8_t out[NAME_SIZE], struct why *);
-/* Absolute, with its final dot; whatever could be read as something else by a zone file reader
- * is escaped: . \ " ; ( ) @ $ and white space by a backslash or \DDD, other octets outside 0x21-0x7e as \DDD. Returns out. */
+/* Absolute, with its final dot, as every zone file reader takes it: letters, digits and - _ * / stand for themselves (Knot
+ * takes no others), . " ; ( ) @ $ have a backslash before them, all other octets are \DDD (NSD misreads two backslashes
+ * before a dot). Returns out. */
 char *name_text(const uint8_t *name, char out[NAME_TEXT_SIZE]);
 /* The same into a buffer of at least NAME_TEXT_SIZE; returns the length, writes no NUL. */
 size_t name_put_text(const uint8_t *name, char *out);

@@ -123,11 +123,15 @@ static char *print_time(struct print *print, char *out)
 
 /* --- names and addresses --------------------------------------------------------------------- */
 
+/* ldns takes a first label of "@" for the origin, however it is escaped. */
 static char *print_name(struct print *print, char *out)
 {
 	const uint8_t *name = print->in.at;
+	size_t n = name_take(&print->in);
 
-	return name_take(&print->in) ? put_space(out + name_put_text(name, out)) : NULL;
+	if (n == 0 || (name[0] == 1 && name[1] == '@'))
+		return NULL;
+	return put_space(out + name_put_text(name, out));
 }
 
 static char *put_ipv4(char *out, const uint8_t *p)
