@@ -415,6 +415,7 @@ int daemon_run(const char *conf_path, int verbosity)
 		fprintf(stderr, "lockstepd: %s\n", why.text);
 		return 1;
 	}
+	rr_init();
 	setup_log(&d, conf);
 	log_conf(conf);
 	store_thread_begin();

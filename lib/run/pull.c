@@ -188,6 +188,7 @@ int pull_run(const struct pull_options *options, struct why *why)
 	struct pull p = {.options = options};
 	enum err err;
 
+	rr_init();
 	if (parse(&p, why))
 		return ARGUMENT_ERROR;
 	clock_gettime(CLOCK_MONOTONIC, &p.began);
