@@ -2,6 +2,7 @@
 #include "run/client.h"
 #include "run/command.h"
 #include "run/conf.h"
+#include "run/pull.h"
 #include "run/show.h"
 
 #include <errno.h>
@@ -58,6 +59,31 @@ static int ask_daemon(const struct command *command)
 	return status;
 }
 
+static int run_pull(const struct command *command)
+{
+	struct pull_options options = {command->zones[0], command->from, command->key, command->output, command->json, command->quiet};
+	struct why why = {""};
+	int status = pull_run(&options, &why);
+
+	if (status != 0)
+		fail(err_say(&why, ERR_NETWORK));
+	return status;
+}
+
+static int run(const struct command *command)
+{
+	switch (command->verb) {
+	case COMMAND_CONFIG:
+		return run_config(command);
+	case COMMAND_PULL:
+		return run_pull(command);
+	case COMMAND_STATUS: case COMMAND_TRANSFER: case COMMAND_REFRESH: case COMMAND_NOTIFY: case COMMAND_WRITE:
+	case COMMAND_RELOAD: case COMMAND_DUMP: case COMMAND_STATS: case COMMAND_STOP:
+		return ask_daemon(command);
+	}
+	return 2;
+}
+
 int main(int argc, char *argv[])
 {
 	struct command command;
@@ -65,7 +91,7 @@ int main(int argc, char *argv[])
 
 	switch (command_parse(&command, argc, argv)) {
 	case COMMAND_RUN:
-		status = command.verb == COMMAND_CONFIG ? run_config(&command) : ask_daemon(&command);
+		status = run(&command);
 		break;
 	case COMMAND_SHOWN:
 		status = fflush(stdout) == 0 ? 0 : 1;

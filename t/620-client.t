@@ -115,10 +115,11 @@ my $status = { done => { zones => [ \%ok, \%stale, \%empty ], summary => { zones
         'primary       hidden 192.0.2.1@53: serial 7, asked 3s ago, healthy',
         'last failure  2026-11-21T19:00:00Z hidden: timed\010out') . "\n", 'one zone in full');
 
-    my $failing = { %ok, primaries => [ { name => 'a', address => '::1@53', serial => undef, age => undef, healthy => JSON::PP::false,
+    my $failing = { %ok, file_error => 'disk full', primaries => [ { name => 'a', address => '::1@53', serial => undef, age => undef, healthy => JSON::PP::false,
         error => 'connection refused' } ] };
     ($exit, $out) = lockstep([ { done => { zones => [ $failing ] } } ], 'status', 'example.com');
-    like($out, qr/^primary       a ::1\@53: serial -, failing: connection refused$/m, 'a primary that fails, and how');
+    like($out, qr/^primary       a ::1\@53: serial -, failing; last error: connection refused$/m, 'a primary that fails, and how');
+    like($out, qr/^file          \S+\nfile error    disk full$/m, 'a file that cannot be written, and why');
 
     ($exit, $out) = lockstep([ $status ], 'status', 'example.com', 'b.example');
     like($out, qr/^ZONE\t/, 'several zones are a table');
@@ -156,6 +157,9 @@ my $status = { done => { zones => [ \%ok, \%stale, \%empty ], summary => { zones
         'on a terminal progress is shown in one line, which goes away');
     ($exit, $out) = lockstep(\@answer, 'transfer', '--from=hidden', '--json', 'a');
     is_deeply(decode_json($out), $done, 'transfer --json');
+
+    ($exit, $out) = lockstep([ { done => { zones => [ { zone => 'a.', result => 'current', old => 6, new => undef, primary => undef } ] } } ], 'transfer', 'a');
+    is($out, "a.: 6 is current\n", 'a zone of which nothing had to be asked');
 
     my $failed = { %{ $done->{zones}[0] }, result => 'failed', new => 6, type => undef, error => "REFUSED\r" };
     ($exit, $out, $said) = lockstep([ { done => { zones => [ $failed, $done->{zones}[2] ] } } ], 'transfer', 'a', 'c');
@@ -292,6 +296,9 @@ my $status = { done => { zones => [ \%ok, \%stale, \%empty ], summary => { zones
         [ ['transfer'], qr/^lockstep transfer: a zone is missing$/ ],
         [ ['refresh'], qr/^lockstep refresh: a zone is missing$/ ],
         [ [ 'write', '--all', 'a' ], qr/^lockstep write: zones and --all do not go together$/ ],
+        [ [ 'pull', 'a' ], qr/^lockstep pull: --from is missing: the address of the server$/ ],
+        [ [ 'pull', '--from', '::1' ], qr/^lockstep pull: a zone is missing$/ ],
+        [ [ 'pull', 'a', 'b', '--from', '::1' ], qr/^lockstep pull: too many arguments: "b"$/ ],
         [ ['dump'], qr/^lockstep dump: a zone is missing$/ ],
         [ [ 'dump', 'a', 'b', 'A', 'c' ], qr/^lockstep dump: too many arguments: "c"$/ ],
         [ [ 'reload', 'a' ], qr/^lockstep reload: too many arguments: "a"$/ ],

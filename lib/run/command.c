@@ -14,7 +14,7 @@
 
 /* --- verbs and options ----------------------------------------------------------- */
 
-enum { ALL = 1, FULL = 2, FROM = 4 };
+enum { ALL = 1, FULL = 2, FROM = 4, KEY = 8, OUTPUT = 16, QUIET = 32 };
 
 static const struct option {
 	const char *name;            /* without dashes */
@@ -30,7 +30,10 @@ static const struct option {
 	{"version", 0, NULL, 0, "print the version and exit"},
 	{"all", 0, NULL, ALL, "all zones"},
 	{"full", 0, NULL, FULL, "transfer the whole zone (AXFR), even if the serial is not newer"},
-	{"from", 0, "REMOTE", FROM, "the primary to transfer from"},
+	{"from", 0, "SERVER", FROM, "where to transfer from: a remote's name, for pull an address"},
+	{"key", 0, "KEY", KEY, "the TSIG key: [ALGORITHM:]NAME:SECRET"},
+	{"output", 'o', "FILE", OUTPUT, "write the zone file there, not to standard output"},
+	{"quiet", 'q', NULL, QUIET, "say nothing where all is well"},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 
@@ -59,6 +62,11 @@ static const struct verb {
 		0, 1, 1},
 	{"stats", COMMAND_STATS, "", "print the counters", "They are never reset by being read.", 0, 0, 0},
 	{"stop", COMMAND_STOP, "", "stop the daemon", "", 0, 0, 0},
+	{"pull", COMMAND_PULL, "ZONE --from ADDRESS[@PORT] [--key [ALG:]NAME:SECRET] [-o FILE] [--quiet]",
+		"transfer a zone once, without a daemon",
+		"The zone is written to standard output, or to FILE, which is replaced at once when the transfer is complete.\n"
+		"ALG is hmac-sha256 if it is left out. Other users of the machine can see a secret on the command line.",
+		FROM | KEY | OUTPUT | QUIET, 1, 1},
 	{"config", COMMAND_CONFIG, "", "print the configuration as understood, defaults and templates filled in",
 		"Works without a daemon. Secrets that stand in the configuration are shown as \"(secret)\".", 0, 0, 0},
 };
@@ -162,6 +170,12 @@ static void set_option(struct command *command, struct words *words, const struc
 		command->full = true;
 	else if (strcmp(option->name, "from") == 0)
 		command->from = value;
+	else if (strcmp(option->name, "key") == 0)
+		command->key = value;
+	else if (strcmp(option->name, "output") == 0)
+		command->output = value;
+	else if (strcmp(option->name, "quiet") == 0)
+		command->quiet = true;
 }
 
 /* One option at argv[*i], which goes to its value if that is the next word. */
@@ -298,6 +312,8 @@ static enum command_outcome take_verb(struct command *command, const struct word
 		return usage(verb, "-c and -s do not go together");
 	if (check_options(verb, words) != COMMAND_RUN)
 		return COMMAND_USAGE;
+	if (verb->verb == COMMAND_PULL && !command->from)
+		return usage(verb, "--from is missing: the address of the server");
 	if (verb->verb == COMMAND_DUMP && n > 1)
 		zones = 1;
 	if (take_zones(command, verb, arguments, zones) != COMMAND_RUN)

@@ -9,15 +9,15 @@
 
 enum command_verb {
 	COMMAND_STATUS, COMMAND_TRANSFER, COMMAND_REFRESH, COMMAND_NOTIFY, COMMAND_WRITE, COMMAND_RELOAD, COMMAND_DUMP,
-	COMMAND_STATS, COMMAND_STOP, COMMAND_CONFIG,
+	COMMAND_STATS, COMMAND_STOP, COMMAND_PULL, COMMAND_CONFIG,
 };
 
 struct command {
 	enum command_verb verb;
 	const char *verb_name;
 	const char *conf, *socket;   /* -c, -s; NULL: not given */
-	bool json, all, full;
-	const char *from;            /* NULL: not given */
+	bool json, all, full, quiet;
+	const char *from, *key, *output;   /* NULL: not given */
 	char **zones;                /* absolute, as name_text writes them; malloc'd */
 	size_t zone_count;
 	char *name;                  /* dump: of the records, absolute; NULL: all. malloc'd */

@@ -229,7 +229,7 @@ static void put_primary(const struct show *show, const json_t *primary)
 	if (healthy)
 		fputs(json_is_true(healthy) ? ", healthy" : ", failing", show->out);
 	if (has(primary, "error")) {
-		fputs(": ", show->out);
+		fputs("; last error: ", show->out);
 		show_text(show->out, text_of(primary, "error"));
 	}
 	putc('\n', show->out);
@@ -266,6 +266,8 @@ static void put_zone(const struct show *show, const json_t *zone)
 	if (has(zone, "primary"))
 		put_line(show, "came from", text_of(zone, "primary"));
 	put_line(show, "file", text_of(zone, "file"));
+	if (has(zone, "file_error"))
+		put_line(show, "file error", text_of(zone, "file_error"));
 	put_line(show, "records", number_text(zone, "records", cell));
 	put_line(show, "memory", number_text(zone, "memory", cell));
 	put_line(show, "refresh in", time_text(&people, zone, "refresh", cell));
@@ -293,6 +295,7 @@ void show_status(const struct show *show, const json_t *done, bool full, bool su
 static void put_transfer(const struct show *show, const json_t *zone)
 {
 	const char *result = text_of(zone, "result");
+	bool current = strcmp(result, "current") == 0;
 	char old[CELL], new[CELL], records[CELL], bytes[CELL];
 
 	if (strcmp(result, "failed") == 0)
@@ -300,12 +303,15 @@ static void put_transfer(const struct show *show, const json_t *zone)
 	show_text(show->out, text_of(zone, "zone"));
 	number_text(zone, "old", old);
 	number_text(zone, "new", new);
-	if (strcmp(result, "current") == 0)
-		fprintf(show->out, ": %s is current at ", strcmp(new, "-") == 0 ? old : new);
+	if (current)
+		fprintf(show->out, ": %s is current", has(zone, "new") ? new : old);
 	else
-		fprintf(show->out, ": %s -> %s by %s from ", old, new, text_of(zone, "type"));
-	show_text(show->out, text_of(zone, "primary"));
-	if (strcmp(result, "current") != 0)
+		fprintf(show->out, ": %s -> %s by %s", old, new, text_of(zone, "type"));
+	if (has(zone, "primary")) {
+		fputs(current ? " at " : " from ", show->out);
+		show_text(show->out, text_of(zone, "primary"));
+	}
+	if (!current)
 		fprintf(show->out, ", %s records, %s bytes, %.3f s", number_text(zone, "records", records),
 			number_text(zone, "bytes", bytes), json_number_value(json_object_get(zone, "seconds")));
 	putc('\n', show->out);
