@@ -22,7 +22,7 @@ struct entry {
 };
 
 struct group {
-	uint64_t prefix;             /* of the key: its first ten symbols */
+	uint64_t prefix;             /* of the key: its first ten symbols; made when groups are to be sorted */
 	uint32_t name;               /* in bytes: length, relative owner, length of key (2 octets), key */
 	uint32_t first, count;       /* entries */
 };
@@ -156,10 +156,13 @@ static enum err refuse_relative(const struct build *b, struct why *why, enum err
 	return refuse(why, err, owner, type, reason);
 }
 
-static uint64_t prefix_of(const uint8_t *key, size_t length)
+static uint64_t prefix_of(const uint8_t *name)
 {
+	const uint8_t *key = name + 1 + *name + 2;
 	uint64_t prefix = 0;
+	uint16_t length;
 
+	memcpy(&length, key - 2, 2);
 	for (size_t i = 0; i < PREFIX_SYMBOLS; i++)
 		prefix = prefix << 6 | (i < length ? key[i] : 0);
 	return prefix;
@@ -179,14 +182,6 @@ static int key_order(const struct build *b, const struct group *x, const struct 
 	return order ? order : nx - ny;
 }
 
-/* The order of owners, whatever the order of arrival. */
-static int group_order(const struct build *b, const struct group *x, const struct group *y)
-{
-	if (x->prefix != y->prefix)
-		return x->prefix < y->prefix ? -1 : 1;
-	return key_order(b, x, y);
-}
-
 /* A group for the owner, `length` octets of it relative; the record's octets follow in `bytes`. */
 static bool begin_group(struct build *b, const uint8_t *owner, size_t length)
 {
@@ -202,7 +197,6 @@ static bool begin_group(struct build *b, const uint8_t *owner, size_t length)
 			return false;
 	}
 	group = &b->groups[b->group_count++];
-	group->prefix = prefix_of(key, key_length);
 	group->name = (uint32_t)b->used;
 	group->first = (uint32_t)b->entry_count;
 	group->count = 0;
@@ -214,7 +208,7 @@ static bool begin_group(struct build *b, const uint8_t *owner, size_t length)
 	memcpy(at + 2, key, key_length + 2u);
 	b->used += 1 + length + 2 + key_length + 2u;
 	if (b->in_order && b->group_count > 1)
-		b->in_order = group_order(b, group - 1, group) < 0;
+		b->in_order = key_order(b, group - 1, group) < 0;
 	return true;
 }
 
@@ -230,9 +224,21 @@ static bool same_owner(const struct build *b, const uint8_t *owner, size_t lengt
 
 static enum err flush(struct build *, struct why *);
 
-static enum err check_record(const struct build *b, const struct rr *rr, struct why *why)
+/* The octets of the owner that stand before the apex; SIZE_MAX: it is not below it. */
+static size_t relative_length(const struct build *b, const uint8_t *owner)
 {
-	if (!name_is_under(rr->owner, b->apex))
+	size_t length = name_length(owner), left = length;
+
+	while (left > b->apex_length) {
+		left -= 1u + *owner;
+		owner += 1 + *owner;
+	}
+	return left == b->apex_length && name_equal(owner, b->apex) ? length - left : SIZE_MAX;
+}
+
+static enum err check_record(const struct rr *rr, size_t relative, struct why *why)
+{
+	if (relative == SIZE_MAX)
 		return refuse(why, ERR_ZONE, rr->owner, rr->type, "the owner is not in the zone");
 	if (rr->class != CLASS_IN)
 		return refuse(why, ERR_ZONE, rr->owner, rr->type, "its class is not IN");
@@ -245,11 +251,11 @@ static enum err check_record(const struct build *b, const struct rr *rr, struct 
 
 static enum err append(struct build *b, const struct rr *rr, enum op op, struct why *why)
 {
-	size_t length = name_length(rr->owner) - b->apex_length;
+	size_t length = relative_length(b, rr->owner);
 	struct entry *entry;
 	enum err err;
 
-	if ((err = check_record(b, rr, why)))
+	if ((err = check_record(rr, length, why)))
 		return err;
 	if ((b->entry_count >= b->batch || b->used >= BATCH_BYTES) && (err = flush(b, why)))
 		return err;
@@ -466,40 +472,70 @@ static enum err merge_sets(struct build *b, const struct zone_node *old, const s
 	return err;
 }
 
-/* What counts for the zone's totals, and the flags. */
+/* What an owner's RRsets mean for the zone: the flags of its leaf. */
+struct facts {
+	uint16_t flags;
+	bool cname, other;
+};
+
+static void add_facts(struct facts *f, bool apex, uint16_t type, unsigned count)
+{
+	switch (type) {
+	case RR_CNAME:
+		f->cname = true;
+		if (count > 1)
+			f->flags |= ZONE_FLAG_BAD;
+		break;
+	case RR_DNAME:
+		f->flags |= count > 1 ? ZONE_FLAG_BAD | ZONE_FLAG_DNAME : ZONE_FLAG_DNAME;
+		f->other = true;
+		break;
+	case RR_SOA:
+		if (!apex || count > 1)
+			f->flags |= ZONE_FLAG_BAD;
+		f->other = true;
+		break;
+	case RR_NS:
+		if (!apex)
+			f->flags |= ZONE_FLAG_CUT;
+		f->other = true;
+		break;
+	case RR_RRSIG: case RR_NSEC: case RR_KEY:
+		break;               /* may stand beside a CNAME (RFC 4034 3, 4; RFC 2181 10.1) */
+	default:
+		f->other = true;
+	}
+	if (f->cname && f->other)
+		f->flags |= ZONE_FLAG_BAD;
+}
+
+static unsigned wildcard_labels(const struct zone_node *node)
+{
+	unsigned n = 0;
+
+	for (const uint8_t *label = node->name; label < node->name + node->name_length; label += 1 + *label)
+		n += label[0] == 1 && label[1] == '*';
+	return n;
+}
+
+/* What counts for the zone's totals; returns the flags. */
 static uint16_t node_facts(const struct build *b, const struct zone_node *node, struct totals *t)
 {
 	struct zone_rrsets iter = zone_rrsets(node);
 	struct zone_rrset set;
 	size_t fixed = node->name_length + b->apex_length - 2;   /* owner + 10 octets, where a stored head has 12 */
-	bool apex = !node->name_length, cname = false, other = false;
-	uint16_t flags = 0;
+	struct facts facts = {0};
 
-	*t = (struct totals){.names = 1};
+	*t = (struct totals){.names = 1, .wildcards = wildcard_labels(node)};
 	while (zone_rrsets_next(&iter, &set)) {
 		t->records += set.count;
 		t->wire_bytes += set.size + set.count * fixed;
 		if (set.type == RR_RRSIG)
 			t->rrsigs += set.count;
-		else if (set.type == RR_CNAME)
-			cname = true;
-		else if (set.type != RR_NSEC && set.type != RR_KEY)
-			other = true;
-		if (set.type == RR_NS && !apex)
-			flags |= ZONE_FLAG_CUT;
-		if (set.type == RR_DNAME)
-			flags |= ZONE_FLAG_DNAME;
-		if ((set.type == RR_CNAME || set.type == RR_DNAME) && set.count > 1)
-			flags |= ZONE_FLAG_BAD;
-		if (set.type == RR_SOA && (!apex || set.count > 1))
-			flags |= ZONE_FLAG_BAD;
+		add_facts(&facts, !node->name_length, set.type, set.count);
 	}
-	if (cname && other)
-		flags |= ZONE_FLAG_BAD;
-	t->bad = flags & ZONE_FLAG_BAD ? 1 : 0;
-	for (const uint8_t *label = node->name; label < node->name + node->name_length; label += 1 + *label)
-		t->wildcards |= label[0] == 1 && label[1] == '*';
-	return flags;
+	t->bad = facts.flags & ZONE_FLAG_BAD ? 1 : 0;
+	return facts.flags;
 }
 
 static void totals_apply(struct totals *to, const struct totals *change, int sign)
@@ -544,9 +580,8 @@ static enum err set_new(struct build *b, struct tree_node *leaf, const uint8_t *
 {
 	static const uint16_t one = 1;
 	uint32_t size = ZONE_RR_HEAD + (uint32_t)e->rdlength;
+	struct facts facts = {0};
 	uint8_t *block = pool_alloc(b->edit.pool, 1 + (size_t)*name + 2 + ZONE_RRSET_HEAD + size), *at = block;
-	struct totals now;
-	uint16_t flags;
 
 	if (!block)
 		return ERR_NOMEM;
@@ -557,9 +592,14 @@ static enum err set_new(struct build *b, struct tree_node *leaf, const uint8_t *
 	memcpy(at + 4, &one, 2);
 	memcpy(at + 6, &size, 4);
 	write_record(at + 10, e->type, e->ttl, b->bytes + e->at, e->rdlength);
-	flags = node_facts(b, (const struct zone_node *)block, &now);
-	totals_apply(&b->totals, &now, 1);
-	tree_leaf_set(&b->edit, leaf, (struct tree_item *)block, flags);
+	b->totals.records++;
+	b->totals.names++;
+	b->totals.wire_bytes += *name + b->apex_length + 10u + e->rdlength;
+	b->totals.rrsigs += e->type == RR_RRSIG;
+	b->totals.wildcards += wildcard_labels((const struct zone_node *)block);
+	add_facts(&facts, !*name, e->type, 1);
+	b->totals.bad += facts.flags & ZONE_FLAG_BAD ? 1 : 0;
+	tree_leaf_set(&b->edit, leaf, (struct tree_item *)block, facts.flags);
 	return ERR_OK;
 }
 
@@ -626,6 +666,8 @@ static void sort_groups(struct build *b)
 {
 	size_t n = b->group_count;
 
+	for (size_t i = 0; i < n; i++)
+		b->groups[i].prefix = prefix_of(b->bytes + b->groups[i].name);
 	for (unsigned shift = 0; shift < 64; shift += 8) {
 		size_t place[256] = {0}, sum = 0;
 		struct group *from = b->groups;
@@ -687,14 +729,15 @@ static enum err apply_groups(struct build *b, size_t first, size_t count, struct
 static enum err flush(struct build *b, struct why *why)
 {
 	enum err err = ERR_OK;
+	bool sorted = !b->in_order;  /* only then may one owner have several groups */
 	size_t run;
 
-	if (!b->in_order) {
+	if (sorted) {
 		sort_groups(b);
 		b->batch = b->batch * 2 < BATCH_MAX ? b->batch * 2 : BATCH_MAX;
 	}
 	for (size_t i = 0; !err && i < b->group_count; i += run) {
-		for (run = 1; i + run < b->group_count && group_order(b, &b->groups[i], &b->groups[i + run]) == 0; run++)
+		for (run = 1; sorted && i + run < b->group_count && key_order(b, &b->groups[i], &b->groups[i + run]) == 0; run++)
 			;
 		err = apply_groups(b, i, run, why);
 	}

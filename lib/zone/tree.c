@@ -275,7 +275,9 @@ const struct tree_node *tree_before(const struct tree *tree, const uint8_t *key,
 
 void tree_edit_begin(struct tree_edit *edit, const struct tree *base, struct pool *pool)
 {
-	*edit = (struct tree_edit){.pool = pool, .all_owned = !base || !base->root.to};
+	memset(edit, 0, offsetof(struct tree_edit, last));
+	edit->pool = pool;
+	edit->all_owned = edit->appending = !base || !base->root.to;
 	if (base)
 		edit->tree = *base;
 }
@@ -366,6 +368,31 @@ static struct tree_node *split(struct tree_edit *edit, struct tree_node *node, s
 	return twigs + place;
 }
 
+/* Where names come in order, the one before is the nearest, and its key is at hand: no way down to it. False: they do not. */
+static bool append_difference(struct tree_edit *edit, const uint8_t *key, size_t length, size_t *common, uint8_t *symbol)
+{
+	size_t i = 0;
+
+	if (!edit->appending)
+		return false;
+	while (key[i] == edit->last[i] && i <= length)
+		i++;
+	if (i > length || key[i] < edit->last[i]) {
+		edit->appending = false;
+		return false;
+	}
+	*common = i;
+	*symbol = edit->last[i];
+	memcpy(edit->last + i, key + i, length + 2 - i);
+	return true;
+}
+
+static struct tree_node *first_leaf(struct tree_edit *edit, const uint8_t *key, size_t length)
+{
+	memcpy(edit->last, key, length + 2);
+	return &edit->tree.root;
+}
+
 struct tree_node *tree_edit_leaf(struct tree_edit *edit, const uint8_t *key, size_t length)
 {
 	struct tree_node *node = &edit->tree.root;
@@ -373,8 +400,9 @@ struct tree_node *tree_edit_leaf(struct tree_edit *edit, const uint8_t *key, siz
 	uint8_t symbol;
 
 	if (!node->to)
-		return node;
-	common = first_difference(key, length, leftmost(descend(&edit->tree, key, length)), &symbol);
+		return first_leaf(edit, key, length);
+	if (!append_difference(edit, key, length, &common, &symbol))
+		common = first_difference(key, length, leftmost(descend(&edit->tree, key, length)), &symbol);
 	while (is_branch(node) && offset_of(node) <= common) {
 		unsigned at = offset_of(node);
 
@@ -427,6 +455,7 @@ void tree_edit_remove(struct tree_edit *edit, const uint8_t *key, size_t length)
 {
 	struct tree_node *node = &edit->tree.root;
 
+	edit->appending = false;
 	if (!tree_get(&edit->tree, key, length))
 		return;
 	if (!is_branch(node)) {

@@ -86,6 +86,8 @@ struct tree_edit {
 	bool all_owned;
 	bool failed;                 /* out of memory: the edit must be dropped, and with it the pool or its new blocks */
 	struct tree_retired_list retired;
+	bool appending;              /* begun empty, and every key so far was greater than the one before: `last` */
+	uint8_t last[TREE_KEY_SIZE];
 };
 void tree_edit_begin(struct tree_edit *, const struct tree *base, struct pool *);
 /* The place of the leaf with that key, made if absent (then `to` is NULL and must be set, with tree_leaf_set, before anything

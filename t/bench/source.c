@@ -258,7 +258,7 @@ static struct sockaddr_in loopback(unsigned p)
 static void run(int udp, int watch)
 {
 	struct pollfd fds[3] = {{udp, POLLIN, 0}, {watch, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
-	double end = now() + LIFETIME;
+	double end = now() + LIFETIME, last_query = 0;
 	uint32_t seen = 0;
 	int asked_before = 0;
 	uint8_t m[4096], out[600];
@@ -267,9 +267,11 @@ static void run(int udp, int watch)
 		struct timespec half = {0, 500000};
 		bool watching = asked > asked_before;
 
-		if (watching)
+		if (watching && now() - last_query >= 0.0005) {
+			last_query = now();
 			send_query(watch, false);
-		ppoll(fds, 3, watching ? &half : &(struct timespec){0, 1000000}, NULL);
+		}
+		ppoll(fds, 3, &half, NULL);
 		if (fds[0].revents & POLLIN) {
 			struct sockaddr_in from;
 			socklen_t length = sizeof from;
