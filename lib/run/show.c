@@ -341,8 +341,9 @@ void show_reload(const struct show *show, const json_t *done)
 {
 	char added[CELL], removed[CELL], changed[CELL], zones[CELL];
 
-	fprintf(show->out, "reload: %s added, %s removed, %s changed; %s zones\n", number_text(done, "added", added),
-		number_text(done, "removed", removed), number_text(done, "changed", changed), number_text(done, "zones", zones));
+	fprintf(show->out, "reload: %s added, %s removed, %s changed; %s zone%s\n", number_text(done, "added", added),
+		number_text(done, "removed", removed), number_text(done, "changed", changed), number_text(done, "zones", zones),
+		json_integer_value(json_object_get(done, "zones")) == 1 ? "" : "s");
 }
 
 static void put_counters(const struct show *show, const json_t *object, const char *prefix)
