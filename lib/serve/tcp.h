@@ -10,7 +10,7 @@
 struct tcp;
 
 struct tcp_limits {
-	unsigned clients;            /* connections of this thread; beyond it the longest idle one gives way */
+	unsigned clients;            /* connections of this listener; beyond it the longest idle one gives way */
 	uint32_t idle_ms;
 };
 /* Takes `fd` (from net_listen_tcp). */
