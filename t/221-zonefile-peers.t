@@ -72,6 +72,66 @@ sub check_ldns {
 # "owner TTL class type hex" with the octets of RDATA in lower case.
 sub fold { my ($head, $hex) = $_[0] =~ /^(.* )(\S*)$/; return $head . unpack 'H*', lc pack 'H*', $hex }
 
+# Types and values that we do not write in their own form, but read in it.
+sub check_own_forms {
+    my $zone = 'own.example';
+    my $file = spew(work_dir('own') . '/zone', <<'END');
+$TTL 5
+@ SOA ns h 1 2 3 4 5
+@ NS ns
+ns A 192.0.2.1
+mb MB host
+mg MG host
+mr MR host.
+wks WKS 192.0.2.1 TCP 25 80 smtp
+wks2 WKS 192.0.2.1 17
+x25 X25 31105060845
+isdn ISDN "150862028003217" 004
+isdn2 ISDN "150862028003217"
+nsap NSAP 0x47.0005.80.005a00.0000.0001.e133.ffffff000161.00
+nsap-ptr NSAP-PTR host
+sig SIG NXT 5 2 3600 20180101000000 20171106062400 258 example. c2lnbmF0dXJl
+key KEY 49152 3 5
+px PX 10 map822 mapx400
+gpos GPOS -32.6882 "116.8652" 10.0
+nxt NXT n.example. A NS SIG KEY NXT
+nxt2 NXT n.example.
+eid EID e3 2c
+nimloc NIMLOC 32251b030067
+atma ATMA 39.246f000000000000000000000000000000000000
+atma2 ATMA +61200000000
+a6 A6 0 2001:db8::1
+a6-2 A6 60 1:2:3:4:5:6:7:8 p
+a6-3 A6 128 p.
+sink SINK 1 2 3 Zm9vYmFy
+hip HIP 2 200100107b1a74df365639cc39f1d578 AwEAAbdxyhNuSutc5EMzxTs9LBPCIkOFH8cI rvs1 rvs2.example.
+ninfo NINFO "a" b
+talink TALINK a b.
+csync CSYNC 66 3
+nid NID 10 14:4fff:ff20:ee64
+l64 L64 10 2001:db8:1140:1000
+caa CAA 0 Issue "x"
+avc AVC "a" b
+amtrelay AMTRELAY 10 0 1 192.0.2.1
+amtrelay2 AMTRELAY 10 1 2 2001:db8::1
+amtrelay3 AMTRELAY 10 1 3 relay
+amtrelay4 AMTRELAY 10 0 0 .
+dlv DLV 60485 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118
+ta TA 60485 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118
+loc LOC 42 21 54 N 71 6 18 W -24m 30m
+loc2 LOC 0 S 0 E 1.5
+loc3 LOC 1 2 3.004 S 4 5 6.789 E -1.25m 0.50m 12m 0.03m
+cert CERT PGP 2 RSASHA256 Y2VydA==
+tlsa TLSA 3 1 1 ab cd ( ef
+ 01 )
+svcb SVCB 1 . port=53 mandatory=port,alpn alpn="a\\\\,b,h2"
+rrsig RRSIG A 5 2 3600 1514764800 1509949440 258 example. c2lnbmF0dXJl
+at CNAME \@.x
+END
+    my $text = ours($zone, $file);
+    check_bind($zone, $file, $text) if ok(defined $text, "$zone is read");
+}
+
 my %records;     # by zone, as BIND read them
 my @served;
 
@@ -146,5 +206,6 @@ my $top = $ENV{top_srcdir} // '.';
 my @zones = glob "$top/zones/*.zone";
 ok(@zones >= 3, 'there are sample zones');
 check_zone(m{([^/]+)\.zone$}, $_) for @zones, $nasty;
+check_own_forms();
 check_knot();
 done_testing;

@@ -23,6 +23,7 @@ static const char missing[] = "is missing";
 static const char no_number[] = "is no number in the range";
 static const char no_address[] = "is no address";
 static const char no_hex[] = "is not in hex";
+static const char odd_hex[] = "has an odd number of digits";
 static const char wrong_escape[] = "has a wrong escape";
 static const char no_memory[] = "no memory";
 
@@ -441,7 +442,7 @@ static const char *parse_hex(struct parse *parse)
 		}
 	}
 	parse->current = parse->end - 1;
-	return high < 0 ? NULL : "has an odd number of digits";
+	return high < 0 ? NULL : odd_hex;
 }
 
 static const char *parse_some_hex(struct parse *parse)
@@ -458,7 +459,7 @@ static const char *put_hex(struct wbuf *out, const char *text, size_t length)
 			return no_hex;
 		wbuf_u8(out, (uint8_t)(high << 4 | low));
 	}
-	return length % 2 ? "has an odd number of digits" : NULL;
+	return length % 2 ? odd_hex : NULL;
 }
 
 static const char *parse_salt(struct parse *parse)
@@ -602,6 +603,53 @@ static const char *parse_groups(struct parse *parse, unsigned groups, unsigned d
 			wbuf_u8(parse->out, (uint8_t)value);
 	}
 	return p == end ? NULL : "is too long";
+}
+
+/* Hex digits with dots anywhere between octets. */
+static const char *put_dotted_hex(struct wbuf *out, const char *text, size_t length)
+{
+	int high = -1;
+
+	for (size_t i = 0; i < length; i++) {
+		int value = hex_value(text[i]);
+
+		if (text[i] == '.' && high < 0)
+			continue;
+		if (value < 0)
+			return no_hex;
+		if (high >= 0)
+			wbuf_u8(out, (uint8_t)(high << 4 | value));
+		high = high >= 0 ? -1 : value;
+	}
+	return high < 0 ? NULL : odd_hex;
+}
+
+/* RFC 1706 7 */
+static const char *parse_nsap(struct parse *parse)
+{
+	const struct rr_token *token = take(parse);
+
+	if (!token)
+		return missing;
+	if (token->length < 2 || strncasecmp(token->text, "0x", 2))
+		return "does not begin with 0x";
+	return put_dotted_hex(parse->out, token->text + 2, token->length - 2);
+}
+
+/* af-dans-0152 5: +digits for E.164, else an AESA in hex. */
+static const char *parse_atma(struct parse *parse)
+{
+	const struct rr_token *token = take(parse);
+
+	if (!token)
+		return missing;
+	if (token->length == 0 || token->text[0] != '+') {
+		wbuf_u8(parse->out, 0);
+		return put_dotted_hex(parse->out, token->text, token->length);
+	}
+	wbuf_u8(parse->out, 1);
+	wbuf_bytes(parse->out, token->text + 1, token->length - 1);
+	return NULL;
 }
 
 /* --- sets of types and ports -------------------------------------------------------------------- */
@@ -1058,9 +1106,9 @@ static const char *parse_field(struct parse *parse, enum rrshape_kind kind)
 	case FIELD_WKS:
 		return parse_wks(parse);
 	case FIELD_NSAP:
-		return parse_by_ldns(parse, LDNS_RDF_TYPE_NSAP, 1);
+		return parse_nsap(parse);
 	case FIELD_ATMA:
-		return parse_by_ldns(parse, LDNS_RDF_TYPE_ATMA, 1);
+		return parse_atma(parse);
 	case FIELD_HIP:
 		return parse_by_ldns(parse, LDNS_RDF_TYPE_HIP, 3);
 	case FIELD_RELAY_TYPE:

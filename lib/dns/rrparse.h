@@ -1,5 +1,5 @@
 /* dns/rrparse: the tokens of a master file line to RDATA, field by field. Our own code for nearly all;
- * ldns for places, address prefixes, host identities, NSAP and ATMA addresses, and for the mnemonics of algorithms.
+ * ldns for places, address prefixes, host identities, and for the mnemonics of algorithms.
  * What comes out is held against dns/rr's checks. Called by dns/rrtext and zone/zonefile. Pure.
  */
 #ifndef DNS_RRPARSE_H

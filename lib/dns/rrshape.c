@@ -57,7 +57,7 @@ static const struct own {
 	{37, TEXT, "kind key-tag algorithm certificate"},
 	{38, LOWER, "suffix prefix-name", NULL, {FIELD_A6_SUFFIX, FIELD_A6_NAME}},
 	{39, LOWER | TEXT, "target"},
-	{40, 0, "coding subcoding data", NULL, {FIELD_U8, FIELD_U8, FIELD_HEX}},
+	{40, 0, "meaning coding subcoding data", NULL, {FIELD_U8, FIELD_U8, FIELD_U8, FIELD_MAYBE_BASE64}},
 	{42, TEXT, "prefixes"},
 	{43, TEXT, "key-tag algorithm digest-type digest"},
 	{44, TEXT, "algorithm hash-type fingerprint"},

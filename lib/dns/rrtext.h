@@ -25,7 +25,8 @@ bool rr_class_parse(const char *text, size_t length, uint16_t *class);
  * absolute names, a newline at the end. `owner` is already text (it is the same for many records).
  * `out` has room for ownerlen + 64 + RR_TEXT_SIZE(rdlength). Returns the length; writes no NUL. */
 size_t rr_put_text(const struct rr *, const char *owner, size_t ownerlen, char *out);
-/* RDATA alone, without newline. Neither needs RDATA to have been checked: what does not fit the type is written in the generic form. */
+/* RDATA alone, without newline. Neither reads or writes beyond its room if RDATA was never checked; the text is then
+ * in the generic form, or that of some RDATA of the type. */
 size_t rr_put_rdata_text(uint16_t type, const uint8_t *rdata, size_t rdlength, char *out);
 
 /* Tokens (dns/rrparse) after the type, to RDATA; relative names are completed with `origin`. Also the generic form for any type.
