@@ -468,6 +468,23 @@ static void names_in_the_answer_are_compressed(void **state)
 	assert_int_equal(response_length, 12 + 20 + 20 + 18 + 17);
 }
 
+static void who_asks_for_the_server_s_identity_is_told(void **state)
+{
+	struct test_request request = request_of("www.example. TXT");
+	struct wbuf out = wbuf_of(request.bytes, sizeof request.bytes);
+
+	(void)state;
+	out.at += request.length - 2;
+	wbuf_bytes(&out, "\0\10\0\12\0\0\0\3\0\0", 10);     /* another option, then NSID */
+	assert_int_equal(ask_bytes(request.bytes, wbuf_used(&out), false), ANSWER_SEND);
+	assert_string_equal(show_message(response, response_length), "NOERROR aa edns=1232 options=12\nanswer www.example. 3600 TXT \"text\"\n");
+	assert_memory_equal(response + response_length - 12, "\0\3\0\10ns1.test", 12);
+	settings.identity = NULL;
+	assert_int_equal(ask_bytes(request.bytes, wbuf_used(&out), false), ANSWER_SEND);
+	assert_string_equal(show_message(response, response_length), "NOERROR aa edns=1232\nanswer www.example. 3600 TXT \"text\"\n");
+	assert_string_equal(ask("id.server. TXT CH"), "REFUSED edns=1232 ede=20\n");
+}
+
 /* --- NOTIFY -------------------------------------------------------------------------------- */
 
 static struct { unsigned count; uint8_t zone[NAME_SIZE]; bool has_serial; struct serial serial; bool keyed; } heard;
@@ -762,6 +779,7 @@ int main(void)
 		cmocka_unit_test(an_rrset_that_fits_no_message_is_a_failure_over_tcp),
 		cmocka_unit_test(a_long_chain_of_aliases_is_cut),
 		cmocka_unit_test(names_in_the_answer_are_compressed),
+		cmocka_unit_test(who_asks_for_the_server_s_identity_is_told),
 		cmocka_unit_test(notify_is_heeded_from_whom_it_may_come),
 		cmocka_unit_test(notify_is_refused_from_others),
 		cmocka_unit_test(notify_for_what_is_no_zone_of_ours),

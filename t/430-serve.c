@@ -315,7 +315,7 @@ static void what_is_no_question_is_passed_over(void **state)
 	request.bytes[2] |= 0x80;
 	send(fd, request.bytes, request.length, 0);    /* a response */
 	memset(junk, 0x55, sizeof junk);
-	send(fd, junk, sizeof junk, 0);                /* longer than any request; an opcode that is none */
+	send(fd, junk, sizeof junk, 0);                /* an opcode that is none */
 	for (size_t i = 12; i < request.length; i++) {
 		ssize_t n = recv(fd, message, sizeof message, 0);
 
@@ -328,6 +328,28 @@ static void what_is_no_question_is_passed_over(void **state)
 	close(fd);
 	stop();
 	assert_int_equal(server.counters.dropped, 12 + 1);
+}
+
+static void a_request_may_be_as_long_as_udp_allows(void **state)
+{
+	static uint8_t bytes[65507];
+	struct test_request request = request_of("www.example. TXT noedns");
+	struct wbuf out = wbuf_of(bytes, sizeof bytes);
+	unsigned records = 0;
+	int fd;
+
+	(void)state;
+	wbuf_bytes(&out, request.bytes, request.length);
+	for (; wbuf_left(&out) >= 11; records++)
+		wbuf_bytes(&out, "\0\0\1\0\1\0\0\0\0\0\0", 11);
+	put_u16(bytes + 6, (uint16_t)records);
+	start("127.0.0.1", wide);
+	fd = client(SOCK_DGRAM, server.udp_addr);
+	assert_int_equal(send(fd, bytes, wbuf_used(&out), 0), wbuf_used(&out));
+	assert_true(recv(fd, message, sizeof message, 0) > 12);
+	assert_int_equal(message[3] & 15, RCODE_NOERROR);
+	close(fd);
+	stop();
 }
 
 static void new_settings_hold_from_then_on(void **state)
@@ -610,6 +632,7 @@ int main(void)
 		cmocka_unit_test(the_answer_comes_from_the_address_that_was_asked),
 		cmocka_unit_test(and_so_over_ipv6),
 		cmocka_unit_test(what_is_no_question_is_passed_over),
+		cmocka_unit_test(a_request_may_be_as_long_as_udp_allows),
 		cmocka_unit_test(new_settings_hold_from_then_on),
 		cmocka_unit_test(questions_on_one_connection_are_answered_in_order),
 		cmocka_unit_test(a_question_may_come_octet_by_octet),

@@ -8,6 +8,8 @@ enum {
 	LOG_LINES_MAX = 5,           /* a second, of each thread: whoever sends bad requests must not fill a disk */
 	REPLY_FLAGS = 0x7800 | MSG_RD,   /* what a reply repeats: opcode and RD */
 	OPT_SIZE = 11,
+	OPTION_NSID = 3, OPTION_EDE = 15,
+	IDENTITY_MAX = 255,          /* octets that are told of it */
 };
 
 /* RFC 8914 4 */
@@ -180,15 +182,49 @@ static void begin_reply(struct exchange *x, uint8_t *out)
 	msg_reserve(w, (x->rq.edns.present ? OPT_SIZE : 0) + signature_room(x));
 }
 
+static bool has_option(const struct msg_edns *edns, uint16_t wanted)
+{
+	struct rbuf options = rbuf_of(edns->options, edns->options_length);
+
+	while (rbuf_left(&options) > 0) {
+		uint16_t code = rbuf_u16(&options);
+
+		if (code == wanted)
+			return true;
+		rbuf_take(&options, rbuf_u16(&options));
+	}
+	return false;
+}
+
+/* Who answers (RFC 5001), for whom asks that; and why not (RFC 8914). */
+static void put_options(const struct exchange *x, struct wbuf *out)
+{
+	size_t length = x->set->identity ? strnlen(x->set->identity, IDENTITY_MAX) : 0;
+
+	if (length > 0 && has_option(&x->rq.edns, OPTION_NSID)) {
+		wbuf_u16(out, OPTION_NSID);
+		wbuf_u16(out, (uint16_t)length);
+		wbuf_bytes(out, x->set->identity, length);
+	}
+	if (x->ede != EDE_NONE) {
+		wbuf_u16(out, OPTION_EDE);
+		wbuf_u16(out, 2);
+		wbuf_u16(out, (uint16_t)x->ede);
+	}
+}
+
+/* Only the bare OPT has its room reserved. */
 static void put_opt(struct exchange *x)
 {
 	struct msg_writer *w = &x->a->writer;
-	uint8_t ede[6] = {0, 15, 0, 2, 0, (uint8_t)x->ede};
+	uint8_t bytes[4 + IDENTITY_MAX + 6];
+	struct wbuf options = wbuf_of(bytes, sizeof bytes);
 	uint16_t payload = x->set->udp_payload;
 	bool do_bit = x->rq.edns.do_bit;
 
 	msg_unreserve(w, OPT_SIZE);
-	if (x->ede == EDE_NONE || !msg_put_opt(w, payload, x->rcode, do_bit, ede, sizeof ede))
+	put_options(x, &options);
+	if (!msg_put_opt(w, payload, x->rcode, do_bit, bytes, wbuf_used(&options)))
 		msg_put_opt(w, payload, x->rcode, do_bit, NULL, 0);
 }
 
@@ -283,7 +319,7 @@ static void answer_chaos(struct exchange *x)
 		fail(x, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE);
 		return;
 	}
-	rdata[0] = (uint8_t)strnlen(text, 255);
+	rdata[0] = (uint8_t)strnlen(text, IDENTITY_MAX);
 	memcpy(rdata + 1, text, rdata[0]);
 	rr.rdlength = rdata[0] + 1;
 	if (!msg_put_rr(&x->a->writer, MSG_ANSWER, &rr))

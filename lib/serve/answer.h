@@ -1,6 +1,6 @@
 /* serve/answer: one request to one response, from one pinned version. No lock and no allocation; no system call but for the log lines
  * of refused transfers and bad signatures, a few in a second at most. The question is answered by serve/query.
- * RFC 1034 4.3.2, 2308, 4592, 6672, 6891, 8482, 8914; NOTIFY: RFC 1996 4.7; TSIG: RFC 8945 5.
+ * RFC 1034 4.3.2, 2308, 4592, 6672, 5001, 6891, 8482, 8914; NOTIFY: RFC 1996 4.7; TSIG: RFC 8945 5.
  * One `struct answer` for each thread.
  */
 #ifndef SERVE_ANSWER_H
@@ -27,7 +27,7 @@ struct serve_counters {
 /* The same for all zones; one object for each configuration, never changed, replaced as a whole under the store's
  * read sections (serve_settings_get is between store_enter and store_leave). */
 struct serve_settings {
-	const char *identity;        /* CH TXT id.server, hostname.bind; NULL: REFUSED */
+	const char *identity;        /* CH TXT id.server, hostname.bind (NULL: REFUSED), and NSID (RFC 5001) */
 	const char *version;         /* CH TXT version.bind, version.server; NULL: REFUSED */
 	uint16_t udp_payload;        /* our EDNS size, and the most we send over UDP: 1232; 512 to ANSWER_UDP_MAX */
 	const struct tsig_key *keys; /* array */

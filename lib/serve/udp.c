@@ -11,8 +11,15 @@
 enum {
 	BATCH = 64,                  /* requests of one recvmmsg */
 	BATCHES_MAX = 8,             /* of one wake-up, before the loop sees to other sockets */
-	REQUEST_MAX = 4096,          /* a longer one is cut, and so malformed */
 	SEND_WAIT_MS = 10,           /* for room in the socket's buffer, once a batch; then the rest is dropped */
+};
+
+/* Few lines of the cache would serve them all if packets lay a multiple of 4 KB apart. Pages that only long requests
+ * reach are not touched by others. */
+struct packet {
+	uint8_t request[MSG_MAX + 1];
+	uint8_t response[ANSWER_UDP_MAX];
+	uint8_t apart[5 * 64];
 };
 
 union control {
@@ -30,7 +37,7 @@ struct udp {
 	struct iovec in_bytes[BATCH], out_bytes[BATCH];
 	struct net_addr from[BATCH];
 	union control control[BATCH];
-	uint8_t request[BATCH][REQUEST_MAX], response[BATCH][ANSWER_UDP_MAX];
+	struct packet packet[BATCH];
 };
 
 const struct serve_settings *serve_settings_get(const struct serve_settings_box *box)
@@ -43,7 +50,7 @@ const struct serve_settings *serve_settings_get(const struct serve_settings_box 
 static void prepare(struct udp *udp)
 {
 	for (unsigned i = 0; i < BATCH; i++) {
-		udp->in_bytes[i] = (struct iovec){udp->request[i], REQUEST_MAX};
+		udp->in_bytes[i] = (struct iovec){udp->packet[i].request, MSG_MAX};
 		udp->in[i].msg_hdr = (struct msghdr){.msg_name = &udp->from[i], .msg_iov = &udp->in_bytes[i], .msg_iovlen = 1};
 		udp->out[i].msg_hdr = (struct msghdr){.msg_iov = &udp->out_bytes[i], .msg_iovlen = 1};
 	}
@@ -97,7 +104,7 @@ static void add_response(struct udp *udp, unsigned to, unsigned request, size_t 
 {
 	struct msghdr *in = &udp->in[request].msg_hdr, *out = &udp->out[to].msg_hdr;
 
-	udp->out_bytes[to] = (struct iovec){udp->response[request], length};
+	udp->out_bytes[to] = (struct iovec){udp->packet[request].response, length};
 	out->msg_name = in->msg_name;
 	out->msg_namelen = in->msg_namelen;
 	if (udp->any_address)
@@ -147,12 +154,12 @@ static unsigned answer_batch(struct udp *udp, unsigned count)
 	store_enter();
 	settings = serve_settings_get(udp->settings);
 	for (unsigned i = 0; i < count; i++) {
-		in.bytes = udp->request[i];
+		in.bytes = udp->packet[i].request;
 		in.length = udp->in[i].msg_len;
 		in.from = udp->from[i];
 		if (net_port(&in.from) == 0)
 			udp->answer->counters->dropped++;       /* nothing can be sent there */
-		else if (answer(udp->answer, settings, &in, udp->response[i], &length, NULL) == ANSWER_SEND)
+		else if (answer(udp->answer, settings, &in, udp->packet[i].response, &length, NULL) == ANSWER_SEND)
 			add_response(udp, responses++, i, length);
 	}
 	store_leave();
