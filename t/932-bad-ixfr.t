@@ -52,7 +52,6 @@ my @bad = (
     [ 'records follow the last SOA', 'after-end', 'new', 0, 'new', 'x.example. 300 IN A 192.0.2.1', 'new', 'y.example. 300 IN A 192.0.2.1' ],
     [ 'it removes a record that is not there', 'mismatch', 'new', 0, 'missing.example. 300 IN A 192.0.2.1', 'new', 'new' ],
     [ 'it removes a record from an owner that is not there', 'mismatch', 'new', 0, 'h1.example. 300 IN TXT "none"', 'new', 'new' ],
-    [ 'it adds a record that is there', 'mismatch', 'new', 0, 'new', 'h1.example. 300 IN A 192.0.2.1', 'new' ],
     [ 'it removes the whole NS set of the apex', 'content', 'new', 0, 'example. 300 IN NS ns.example.', 'new', 'new' ],
     [ 'a SOA of another owner', 'soa-owner', 'new', 0, raw_rr(owner => 'sub.example.', type => 'SOA', rdata => soa_rdata('example.', 9)), 'new' ],
     [ 'a record that is not in the zone', 'record', 'new', 0, 'new', 'www.other. 300 IN A 192.0.2.1', 'new' ],
@@ -64,10 +63,15 @@ $pair->{offered} += 20;
 for my $case (@bad) {
     my ($what, $reason, @list) = @$case;
     $pair->refused($what, $reason, ixfr(@list), @no_axfr);
+    next unless $what =~ /last SOA is missing|nothing but|another serial than/;
+    # What broke off in the middle is not tried again in the same way.
+    $pair->{offered} += 20;
+    $pair->taken("$what: AXFR the next time", records => 23, ixfr(@list), axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, $talk->soa ]) });
+    is(join(' ', map { $_->{asked} } $pair->attempts), 'AXFR', 'at once');
 }
 for my $case (@bad) {
     my ($what, undef, @list) = @$case;
-    next if $what =~ /last SOA is missing|nothing but/;        # broken off: another time, not another way
+    next if $what =~ /last SOA is missing|nothing but|another serial than/;        # broken off: another time, not another way
     $pair->{offered} += 20;
     $pair->taken("$what, and AXFR helps", records => 23, ixfr(@list), axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, $talk->soa ]) });
     is(join(' ', map { $_->{asked} } $pair->attempts), 'IXFR AXFR', 'in one go');

@@ -111,7 +111,7 @@ for my $case ([ 'cut short', sub { substr $_[0], 0, -5 } ], [ 'with a MAC longer
 # --- time ----------------------------------------------------------------------------------------
 
 my $now = time;
-$pair->refused("signed at $_->[0]", 'tsig.*time', signed(time => $_->[1])) for [ '1000 s ago', $now - 1000 ], [ '1000 s ahead', $now + 1000 ], [ '0', 0 ],
+$pair->refused("signed at $_->[0]", 'tsig.*BADTIME', signed(time => $_->[1])) for [ '1000 s ago', $now - 1000 ], [ '1000 s ahead', $now + 1000 ], [ '0', 0 ],
     [ '2^32', 2 ** 32 + $now ], [ '2^48 - 1', 2 ** 48 - 1 ];
 $pair->taken('250 s ago, within its fudge', records => 23, signed(time => $now - 250));
 

@@ -41,6 +41,11 @@ enum tsig_verdict {
 	TSIG_TRAILING,       /* the run ended with unsigned messages */
 };
 const char *tsig_verdict_text(enum tsig_verdict);   /* "BADSIG", ... */
+/* The TSIG error field (RFC 8945 3): 16 is BADSIG here, where it is BADVERS in EDNS. */
+static inline const char *tsig_error_text(unsigned error, char out[16])
+{
+	return error == RCODE_BADSIG ? "BADSIG" : msg_rcode_text(error, out);
+}
 
 /* One exchange under one key: a request and its reply of one or many messages. On the stack or inside the owner;
  * zeroed before its first use ({0}), then good for one exchange after another; tsig_release when done. */

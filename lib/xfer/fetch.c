@@ -113,6 +113,7 @@ static void finish(struct fetch *f, enum fetch_outcome outcome)
 		f->result.bytes = sum->bytes;
 		f->result.incremental = sum->incremental;
 		f->result.sequences = sum->sequences;
+		f->result.redundant = sum->redundant;
 		f->result.has_serial |= sum->has_serial;
 		if (sum->has_serial)
 			f->result.serial = sum->serial;
@@ -226,6 +227,17 @@ static enum soa_answer check_soa_header(struct fetch *f, struct rbuf *msg, struc
 	return SOA_GOOD;
 }
 
+static void say_tsig(struct fetch *f, enum tsig_verdict verdict, const char *which)
+{
+	char error[16];
+
+	if (verdict == TSIG_PEER_ERROR)
+		err_why(&f->result.why, ERR_TSIG, "the primary refused our TSIG: %s%s", tsig_error_text(f->tsig.peer_error, error),
+			f->tsig.peer_error == RCODE_BADTIME ? " (compare the clocks)" : "");
+	else
+		err_why(&f->result.why, ERR_TSIG, "%s: its TSIG: %s", which, tsig_verdict_text(verdict));
+}
+
 static enum soa_answer check_tsig(struct fetch *f, const uint8_t *message, size_t length)
 {
 	size_t unsigned_length;
@@ -238,14 +250,7 @@ static enum soa_answer check_tsig(struct fetch *f, const uint8_t *message, size_
 		return SOA_GOOD;
 	if (verdict == TSIG_UNSIGNED)
 		verdict = TSIG_MISSING;
-	if (verdict == TSIG_PEER_ERROR) {
-		char rcode[16];
-
-		err_why(&f->result.why, ERR_TSIG, "the primary refused our TSIG: %s%s", msg_rcode_text(f->tsig.peer_error, rcode),
-			f->tsig.peer_error == RCODE_BADTIME ? " (compare the clocks)" : "");
-	} else {
-		err_why(&f->result.why, ERR_TSIG, "the answer's TSIG: %s", tsig_verdict_text(verdict));
-	}
+	say_tsig(f, verdict, "the answer");
 	return SOA_TSIG;
 }
 
@@ -395,15 +400,10 @@ static void complete(struct fetch *f)
 
 static void bad_tsig(struct fetch *f, enum tsig_verdict verdict)
 {
-	const struct stream_sum *sum = stream_sum(f->stream);
-	char rcode[16];
+	char which[40];
 
-	if (verdict == TSIG_PEER_ERROR)
-		err_why(&f->result.why, ERR_TSIG, "the primary refused our TSIG: %s%s", msg_rcode_text(f->tsig.peer_error, rcode),
-			f->tsig.peer_error == RCODE_BADTIME ? " (compare the clocks)" : "");
-	else
-		err_why(&f->result.why, ERR_TSIG, "message %llu: its TSIG: %s", (unsigned long long)sum->messages + 1,
-			tsig_verdict_text(verdict));
+	snprintf(which, sizeof which, "message %llu", (unsigned long long)stream_sum(f->stream)->messages + 1);
+	say_tsig(f, verdict, which);
 	finish(f, FETCH_TSIG_FAILED);
 }
 
@@ -486,7 +486,7 @@ static void total_over(evutil_socket_t fd, short what, void *ctx)
 
 	(void)fd;
 	(void)what;
-	snprintf(text, sizeof text, "not done within %u s", f->times.total_ms / 1000);
+	snprintf(text, sizeof text, "not done within %u s", since(&f->began) / 1000);
 	fail(f, FETCH_NETWORK, text);
 }
 
@@ -505,10 +505,11 @@ static void begin(evutil_socket_t fd, short what, void *ctx)
 struct fetch *fetch_start(struct event_base *loop, const struct fetch_ask *ask, fetch_done *done, void *ctx)
 {
 	struct fetch *f = calloc(1, sizeof *f);
-	struct timeval total = ms_to_tv(ask->times.total_ms), now = {0, 0};
+	struct timeval total, now = {0, 0};
 
 	if (!f)
 		return NULL;
+	total = ms_to_tv(ask->kind == FETCH_SOA ? (UDP_TRIES + 1) * ask->times.connect_ms + ask->times.idle_ms : ask->times.total_ms);
 	f->loop = loop;
 	f->kind = ask->kind;
 	name_copy(ask->zone, f->zone);

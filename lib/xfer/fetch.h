@@ -31,7 +31,7 @@ const char *fetch_kind_name(enum fetch_kind);
 struct fetch_times {
 	uint32_t connect_ms;         /* until connected; also for one UDP answer at most */
 	uint32_t idle_ms;            /* without an octet */
-	uint32_t total_ms;           /* the whole exchange */
+	uint32_t total_ms;           /* a whole transfer; a SOA query has its own bound, from the other two */
 };
 struct fetch_ask {
 	enum fetch_kind kind;
@@ -54,6 +54,7 @@ struct fetch_result {
 	struct zone *version;        /* held once, for the callee to take (set to NULL) or lose */
 	bool incremental;            /* what came: differences, or a whole zone */
 	unsigned sequences;
+	uint64_t redundant;          /* records that came though they were there already */
 	uint64_t messages, records, bytes;
 	uint32_t ms;
 };

@@ -164,7 +164,7 @@ static bool is_answer(struct job *job, const uint8_t *message, size_t length, co
 	if (job->has_key && tsig_verify_reply(&job->tsig, message, length, job->notifier->unix_time(), &without) != TSIG_OK &&
 	    job->tsig.peer_error == 0)
 		return false;
-	snprintf(text, sizeof text, "%s", job->has_key && job->tsig.peer_error ? msg_rcode_text(job->tsig.peer_error, rcode) :
+	snprintf(text, sizeof text, "%s", job->has_key && job->tsig.peer_error ? tsig_error_text(job->tsig.peer_error, rcode) :
 		msg_rcode_text(msg_rcode_of(h.flags), rcode));
 	*outcome = text;
 	return true;

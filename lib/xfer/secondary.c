@@ -16,6 +16,7 @@ struct waiter {
 /* What is remembered of one primary. */
 struct view {
 	bool asked, healthy, has_serial;
+	bool ixfr_broken;                    /* the last IXFR broke off in the middle: AXFR next time */
 	struct serial serial;
 	int64_t at;
 	char *error;
@@ -121,6 +122,14 @@ static void note_error(struct secondary *s, const char *remote, const char *text
 	s->last_error_at = s->env->now();
 }
 
+static bool asks_ixfr(const struct secondary *s)
+{
+	const struct round *r = &s->round;
+
+	return s->version && r->conf->ixfr && !r->full && !r->accept_older && !r->axfr_here && !s->refresh.expired &&
+		!(r->conf == s->conf && s->views[r->order[r->turn]].ixfr_broken);
+}
+
 static void note_view(struct secondary *s, size_t remote, const struct fetch_result *result)
 {
 	struct view *v;
@@ -130,6 +139,7 @@ static void note_view(struct secondary *s, size_t remote, const struct fetch_res
 	v = &s->views[remote];
 	v->asked = true;
 	v->at = s->env->now();
+	v->ixfr_broken = result->outcome == FETCH_NETWORK && result->records && asks_ixfr(s);
 	v->healthy = result->outcome != FETCH_NETWORK && result->outcome != FETCH_TSIG_FAILED;
 	if (result->has_serial) {
 		v->has_serial = true;
@@ -384,13 +394,6 @@ static void ask_done(void *ctx, struct fetch_result *result)
 
 static void pull_done(void *ctx, struct fetch_result *);
 
-static bool asks_ixfr(const struct secondary *s)
-{
-	const struct round *r = &s->round;
-
-	return s->version && r->conf->ixfr && !r->full && !r->accept_older && !r->axfr_here && !s->refresh.expired;
-}
-
 static void pull_start(void *ctx)
 {
 	struct secondary *s = ctx;
@@ -434,6 +437,8 @@ static void log_transfer(const struct secondary *s, const struct fetch_result *r
 	log_int(&log, "messages", (int64_t)result->messages);
 	log_int(&log, "records", (int64_t)result->records);
 	log_int(&log, "bytes", (int64_t)result->bytes);
+	if (result->redundant)
+		log_int(&log, "redundant", (int64_t)result->redundant);
 	log_outcome(&log, result);
 }
 
@@ -513,8 +518,8 @@ static void pull_done(void *ctx, struct fetch_result *result)
 
 	s->fetch = NULL;
 	primary_leave(&s->ticket);
-	note_view(s, s->round.order[s->round.turn], result);
 	log_transfer(s, result);
+	note_view(s, s->round.order[s->round.turn], result);
 	count_transfer(s->env->counters, result);
 	if (result->outcome == FETCH_OK) {
 		take_version(s, result);

@@ -249,8 +249,12 @@ static enum stream_verdict begin_axfr(struct stream *s)
 static enum stream_verdict finish(struct stream *s)
 {
 	struct why why = {{0}};
-	enum err err = build_finish(s->build, &s->result, &why);
+	enum err err = build_flush(s->build, &why);
 
+	if (err)
+		return reject_err(s, err, &why);
+	s->sum.redundant = build_redundant(s->build);
+	err = build_finish(s->build, &s->result, &why);
 	s->build = NULL;
 	if (!err)
 		return STREAM_COMPLETE;

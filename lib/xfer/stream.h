@@ -84,6 +84,7 @@ struct stream_sum {
 	struct serial serial;        /* of the leading SOA */
 	bool incremental;            /* differences were taken, not a whole zone */
 	unsigned sequences;
+	uint64_t redundant;          /* records that came though they were there already */
 };
 const struct stream_sum *stream_sum(const struct stream *);
 

@@ -40,6 +40,7 @@ struct build {
 	struct tree_edit edit;
 	struct build_limits limits;
 	struct totals totals;
+	uint64_t redundant;
 
 	uint8_t *bytes;
 	size_t used, room;
@@ -130,6 +131,11 @@ void build_free(struct build *b)
 uint64_t build_records(const struct build *b)
 {
 	return b->totals.records + b->entry_count;
+}
+
+uint64_t build_redundant(const struct build *b)
+{
+	return b->redundant;
 }
 
 static enum err no_memory(struct why *why)
@@ -358,21 +364,32 @@ static bool merge_put(struct build *b, struct merge *m, uint16_t type, uint32_t 
 	return true;
 }
 
-/* All entries with the same RDATA, in the order they came, tell whether the record is there in the end.
- * Returns how many they are; `reason` is set if one does not fit. */
-static size_t settle_record(const struct build *b, const struct entry *e, size_t count, bool *there, uint32_t *ttl, const char **reason)
+/* One record on its way from the base through the entries that name it. */
+struct record {
+	bool there;
+	uint32_t ttl;
+	uint16_t rdlength;
+	const uint8_t *rdata;
+};
+
+/* All entries with the same RDATA, in the order they came. Returns how many they are; `reason` is set if one does not fit. */
+static size_t settle_record(struct build *b, const struct entry *e, size_t count, struct record *r, const char **reason)
 {
 	size_t n = 0;
 
 	do {
-		if (e[n].op == OP_REMOVE && !*there)
-			*reason = "the record to delete is not there";
-		else if (e[n].op == OP_ADD && *there && b->base)
-			*reason = "the record to add is there already";
-		else if (e[n].op == OP_ADD)
-			*ttl = *there && *ttl < e[n].ttl ? *ttl : e[n].ttl;
-		*there = e[n].op == OP_ADD;
-		n++;
+		const struct entry *now = &e[n++];
+
+		if (now->op == OP_REMOVE) {
+			if (!r->there)
+				*reason = "the record to delete is not there";
+			r->there = false;
+		} else if (r->there) {
+			b->redundant++;
+			r->ttl = b->base || now->ttl < r->ttl ? now->ttl : r->ttl;
+		} else {
+			*r = (struct record){true, now->ttl, now->rdlength, b->bytes + now->at};
+		}
 	} while (n < count && e[n].rdlength == e[0].rdlength &&
 		rr_compare_rdata(e[0].type, b->bytes + e[0].at, e[0].rdlength, b->bytes + e[n].at, e[n].rdlength) == 0);
 	return n;
@@ -384,27 +401,23 @@ static enum err merge_records(struct build *b, struct merge *m, const struct ent
 
 	merge_next_old(m);
 	while (m->old_left || count) {
-		const uint8_t *rdata = count ? b->bytes + e->at : NULL;
 		int order = !count ? -1 : !m->old_left ? 1 :
-			rr_compare_rdata(type, m->old_rr.rdata, m->old_rr.rdlength, rdata, e->rdlength);
-		bool there = order <= 0, ok = true;
-		uint32_t ttl = order <= 0 ? m->old_rr.ttl : 0;
+			rr_compare_rdata(type, m->old_rr.rdata, m->old_rr.rdlength, b->bytes + e->at, e->rdlength);
+		struct record r = {false};
 
+		if (order <= 0) {
+			r = (struct record){true, m->old_rr.ttl, m->old_rr.rdlength, m->old_rr.rdata};
+			merge_next_old(m);
+		}
 		if (order >= 0) {
-			size_t used = settle_record(b, e, count, &there, &ttl, reason);
+			size_t used = settle_record(b, e, count, &r, reason);
 
 			if (*reason)
 				return ERR_MISMATCH;
-			if (there)
-				ok = merge_put(b, m, type, ttl, rdata, e->rdlength);
 			e += used;
 			count -= used;
-		} else {
-			ok = merge_put(b, m, type, ttl, m->old_rr.rdata, m->old_rr.rdlength);
 		}
-		if (order <= 0)
-			merge_next_old(m);
-		if (!ok)
+		if (r.there && !merge_put(b, m, type, r.ttl, r.rdata, r.rdlength))
 			return ERR_NOMEM;
 	}
 	return ERR_OK;
@@ -548,30 +561,32 @@ static void totals_apply(struct totals *to, const struct totals *change, int sig
 	to->bad += (uint64_t)sign * change->bad;
 }
 
-static void drop_old(struct build *b, const struct tree_node *leaf)
+/* The tree must not lead to the item any more. */
+static void drop_item(struct build *b, struct tree_item *item, bool owned)
 {
 	struct totals old;
 
-	node_facts(b, (const struct zone_node *)tree_item(leaf), &old);
+	node_facts(b, (const struct zone_node *)item, &old);
 	totals_apply(&b->totals, &old, -1);
-	tree_edit_discard(&b->edit, tree_item(leaf), item_size(tree_item(leaf)), tree_leaf_owned(&b->edit, leaf));
+	tree_edit_discard(&b->edit, item, item_size(item), owned);
 }
 
 /* The finished block in scratch becomes the leaf's item. */
 static enum err set_node(struct build *b, struct tree_node *leaf)
 {
-	struct tree_item *item = pool_alloc(b->edit.pool, b->scratch_used);
+	struct tree_item *item = pool_alloc(b->edit.pool, b->scratch_used), *old = leaf->to;
+	bool owned = old && tree_leaf_owned(&b->edit, leaf);
 	struct totals now;
 	uint16_t flags;
 
 	if (!item)
 		return ERR_NOMEM;
 	memcpy(item, b->scratch, b->scratch_used);
-	if (leaf->to)
-		drop_old(b, leaf);
 	flags = node_facts(b, (const struct zone_node *)item, &now);
 	totals_apply(&b->totals, &now, 1);
 	tree_leaf_set(&b->edit, leaf, item, flags);
+	if (old)
+		drop_item(b, old, owned);
 	return ERR_OK;
 }
 
@@ -644,8 +659,11 @@ static enum err apply_owner(struct build *b, const uint8_t *name, struct entry *
 		return leaf && set_node(b, leaf) == ERR_OK ? ERR_OK : no_memory(why);
 	}
 	if (existing) {
-		drop_old(b, existing);
+		struct tree_item *item = tree_item(existing);
+		bool owned = tree_leaf_owned(&b->edit, existing);
+
 		tree_edit_remove(&b->edit, key, key_length);
+		drop_item(b, item, owned);
 	}
 	return b->edit.failed ? no_memory(why) : ERR_OK;
 }
@@ -819,6 +837,11 @@ static enum err make_version(struct build *b, struct zone **out, struct why *why
 	zone_lineage_add(b->lineage, zone, b->base, &retired);
 	*out = zone;
 	return ERR_OK;
+}
+
+enum err build_flush(struct build *b, struct why *why)
+{
+	return flush(b, why);
 }
 
 enum err build_finish(struct build *b, struct zone **out, struct why *why)

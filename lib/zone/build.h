@@ -22,9 +22,10 @@ struct build_limits {
 struct build *build_new(const uint8_t *apex, struct zone *base, struct build_limits);
 /* One record more. Refused (ERR_ZONE, `why` names the record): an owner not at or below the apex, a class other than IN, a meta
  * type, a TTL over 2^31-1 counts as 0 (RFC 2181 8). RDATA must have been checked (rr_read_rdata). ERR_LIMIT at a limit.
- * Copies what it needs. With a base: ERR_MISMATCH, at this call or a later one, if the record is there already. */
+ * Copies what it needs. A record that is there already is left as it is, with a base too: real primaries (NSD 4.6) send records in
+ * an IXFR that did not change. */
 enum err build_add(struct build *, const struct rr *, struct why *);
-/* One record less: ERR_MISMATCH if it is not there. TTLs are not compared (RFC 1995 names the record, RFC 2136 2.5.4
+/* One record less: ERR_MISMATCH, at this call or a later one, if it is not there. TTLs are not compared (RFC 1995 names the record, RFC 2136 2.5.4
  * does the same). */
 enum err build_remove(struct build *, const struct rr *, struct why *);
 /* Checks the whole (one SOA, at the apex; NS at the apex; no CNAME beside other data; no SOA elsewhere) and returns the version,
@@ -32,5 +33,9 @@ enum err build_remove(struct build *, const struct rr *, struct why *);
 enum err build_finish(struct build *, struct zone **out, struct why *);
 void build_free(struct build *);             /* NULL is allowed */
 uint64_t build_records(const struct build *);
+/* Merges what has come so far: what does not fit shows now. */
+enum err build_flush(struct build *, struct why *);
+/* Records that were added though they were there already; exact after build_flush. */
+uint64_t build_redundant(const struct build *);
 
 #endif
