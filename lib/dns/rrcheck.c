@@ -1,6 +1,7 @@
 #include "dns/rrcheck.h"
 
 #include "dns/name.h"
+#include "dns/svcb.h"
 
 static const char short_by[] = "ends too early";
 static const char empty[] = "is empty";
@@ -275,110 +276,6 @@ static const char *check_name(struct rbuf *in)
 	return *p >= 0xc0 ? "is a compressed name, where none may be" : "is no domain name";
 }
 
-/* --- SVCB parameters (RFC 9460 2.2, 7, 8) ------------------------------------------- */
-
-enum {
-	KEY_MANDATORY, KEY_ALPN, KEY_NO_DEFAULT_ALPN, KEY_PORT, KEY_IPV4HINT, KEY_ECH, KEY_IPV6HINT, KEY_DOHPATH,
-	KEY_OHTTP, KEY_INVALID = 65535,
-};
-
-/* Goes on to the parameter with that key, or to the first after it. */
-static bool svc_find(struct rbuf *params, uint16_t key)
-{
-	while (rbuf_left(params)) {
-		struct rbuf here = *params;
-		uint16_t found = rbuf_u16(&here);
-
-		if (found >= key)
-			return found == key;
-		rbuf_take(&here, rbuf_u16(&here));
-		*params = here;
-	}
-	return false;
-}
-
-/* Each once, in order, and itself there. `all`: every parameter; their bounds and order have been checked. */
-static const char *check_mandatory(const uint8_t *p, size_t n, struct rbuf all)
-{
-	int last = KEY_MANDATORY;
-
-	if (n == 0 || n % 2)
-		return "mandatory is of a wrong length";
-	for (size_t i = 0; i < n; i += 2) {
-		if (get_u16(p + i) <= last)
-			return "mandatory is not in order";
-		last = get_u16(p + i);
-		if (!svc_find(&all, (uint16_t)last))
-			return "a mandatory parameter is not there";
-	}
-	return NULL;
-}
-
-static const char *check_alpn(const uint8_t *p, size_t n)
-{
-	if (!rrcheck_strings(p, n))
-		return "alpn is no list of strings";
-	for (size_t i = 0; i < n; i += 1 + (size_t)p[i])
-		if (p[i] == 0)
-			return "alpn has an empty string";
-	return NULL;
-}
-
-static const char *check_svcparam(uint16_t key, const uint8_t *p, size_t n, struct rbuf all)
-{
-	switch (key) {
-	case KEY_MANDATORY:
-		return check_mandatory(p, n, all);
-	case KEY_ALPN:
-		return check_alpn(p, n);
-	case KEY_NO_DEFAULT_ALPN:
-		if (n != 0)
-			return "no-default-alpn has a value";
-		return svc_find(&all, KEY_ALPN) ? NULL : "no-default-alpn without alpn";
-	case KEY_PORT:
-		return n == 2 ? NULL : "port is of a wrong length";
-	case KEY_IPV4HINT:
-		return n && n % 4 == 0 ? NULL : "ipv4hint is of a wrong length";
-	case KEY_ECH:
-		return n ? NULL : "ech is empty";
-	case KEY_IPV6HINT:
-		return n && n % 16 == 0 ? NULL : "ipv6hint is of a wrong length";
-	case KEY_DOHPATH:
-		return n ? NULL : "dohpath is empty";
-	case KEY_OHTTP:
-		return n == 0 ? NULL : "ohttp has a value";
-	case KEY_INVALID:
-		return "key65535 is not allowed";
-	default:
-		return NULL;
-	}
-}
-
-static const char *check_svcparams(struct rbuf *in)
-{
-	struct rbuf all = *in;
-	const char *fault = NULL;
-	int last = -1;
-
-	/* First the bounds of all of them, since some are looked up from others. */
-	while (rbuf_left(in) && !in->bad) {
-		int key = rbuf_u16(in);
-
-		if (rbuf_take(in, rbuf_u16(in)) && key <= last)
-			return "keys are not in order";
-		last = key;
-	}
-	if (in->bad)
-		return "a parameter is longer than the data";
-	*in = all;
-	while (rbuf_left(in) && !fault) {
-		uint16_t key = rbuf_u16(in), n = rbuf_u16(in);
-
-		fault = check_svcparam(key, rbuf_take(in, n), n, all);
-	}
-	return fault;
-}
-
 /* ------------------------------------------------------------------------------------ */
 
 static const char *check_length_and_octets(struct rbuf *in, bool empty_is_good)
@@ -457,7 +354,7 @@ const char *rrcheck_field(enum rrshape_kind kind, struct rbuf *in, const uint8_t
 	case FIELD_A6_NAME:
 		return NULL;                       /* always resolved */
 	case FIELD_SVCPARAMS:
-		return check_svcparams(in);
+		return svcb_check(in);
 	}
 	return NULL;
 }

@@ -1,7 +1,7 @@
 #include "dns/rrprint.h"
 
-#include "base/buf.h"
 #include "dns/name.h"
+#include "dns/svcb.h"
 
 #include <ldns/ldns.h>
 #include <stdlib.h>
@@ -13,56 +13,6 @@ struct print {
 	const uint8_t *rdata;
 	char *limit;
 };
-
-static const char hex_digit[] = "0123456789abcdef";
-
-/* --- numbers ------------------------------------------------------------------------------ */
-
-static const char two_digits[200] =
-	"0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
-	"5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
-
-static inline char *put_two(char *out, unsigned value)
-{
-	memcpy(out, two_digits + 2 * value, 2);
-	return out + 2;
-}
-
-static inline unsigned digits_of(uint32_t number)
-{
-	unsigned digits = 1;
-
-	for (; number >= 100; number /= 100)
-		digits += 2;
-	return digits + (number >= 10);
-}
-
-char *rrprint_number(char *out, uint32_t number)
-{
-	char *end = out + digits_of(number), *at = end;
-
-	while (number >= 100) {
-		put_two(at -= 2, number % 100);
-		number /= 100;
-	}
-	if (number >= 10)
-		put_two(out, number);
-	else
-		*out = (char)('0' + number);
-	return end;
-}
-
-static inline char *put_octet(char *out, unsigned value)
-{
-	if (value >= 100) {
-		*out++ = (char)('0' + value / 100);
-		return put_two(out, value % 100);
-	}
-	if (value >= 10)
-		return put_two(out, value);
-	*out++ = (char)('0' + value);
-	return out;
-}
 
 static char *put_space(char *out)
 {
@@ -78,7 +28,7 @@ static char *print_number(struct print *print, unsigned octets, char *out)
 		value = rbuf_u8(&print->in);
 	else
 		value = octets == 2 ? rbuf_u16(&print->in) : rbuf_u32(&print->in);
-	return put_space(rrprint_number(out, value));
+	return put_space(text_put_number(out, value));
 }
 
 char *rrprint_type(char *out, uint16_t type)
@@ -89,7 +39,7 @@ char *rrprint_type(char *out, uint16_t type)
 		memcpy(out, shape->word, sizeof shape->word);
 		return out + shape->name_length;
 	}
-	return rrprint_number(mempcpy(out, "TYPE", 4), type);
+	return text_put_number(mempcpy(out, "TYPE", 4), type);
 }
 
 static char *print_type(struct print *print, char *out)
@@ -97,28 +47,10 @@ static char *print_type(struct print *print, char *out)
 	return put_space(rrprint_type(out, rbuf_u16(&print->in)));
 }
 
-/* Year, month and day from days since 1970, by years that begin with March. */
-static char *put_date(char *out, uint32_t days)
-{
-	uint32_t day = days + 719468, era = day / 146097, of_era = day % 146097;
-	uint32_t year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-	uint32_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-	uint32_t month = (5 * of_year + 2) / 153, year = year_of_era + era * 400 + (month >= 10);
-
-	out = put_two(put_two(out, year / 100), year % 100);
-	out = put_two(out, month < 10 ? month + 3 : month - 9);
-	return put_two(out, of_year - (153 * month + 2) / 5 + 1);
-}
-
-/* RFC 4034 3.2. The number is taken as it stands: 1970 to 2106. */
+/* The number is taken as it stands: 1970 to 2106. */
 static char *print_time(struct print *print, char *out)
 {
-	uint32_t time = rbuf_u32(&print->in), of_day = time % 86400;
-
-	out = put_date(out, time / 86400);
-	out = put_two(out, of_day / 3600);
-	out = put_two(out, of_day / 60 % 60);
-	return put_space(put_two(out, of_day % 60));
+	return put_space(text_put_time(out, rbuf_u32(&print->in)));
 }
 
 /* --- names and addresses --------------------------------------------------------------------- */
@@ -134,69 +66,18 @@ static char *print_name(struct print *print, char *out)
 	return put_space(out + name_put_text(name, out));
 }
 
-static char *put_ipv4(char *out, const uint8_t *p)
-{
-	for (unsigned i = 0; i < 4; i++) {
-		out = put_octet(out, p[i]);
-		*out++ = '.';
-	}
-	return out - 1;
-}
-
-/* The longest run of zero groups, of two or more, the first of several: its length, and where it is. */
-static unsigned zero_run(const uint8_t *p, unsigned *where)
-{
-	unsigned best = 1, run = 0;
-
-	for (unsigned i = 0; i < 8; i++) {
-		run = get_u16(p + 2 * i) ? 0 : run + 1;
-		if (run > best) {
-			best = run;
-			*where = i + 1 - run;
-		}
-	}
-	return best > 1 ? best : 0;
-}
-
-static char *put_group(char *out, unsigned group)
-{
-	for (int shift = group > 0xfff ? 12 : group > 0xff ? 8 : group > 0xf ? 4 : 0; shift >= 0; shift -= 4)
-		*out++ = hex_digit[group >> shift & 15];
-	return out;
-}
-
-/* RFC 5952 4, but for addresses with an IPv4 address in them, which need no form of their own. */
-static char *put_ipv6(char *out, const uint8_t *p)
-{
-	unsigned where = 8, zeros = zero_run(p, &where);
-
-	if (zeros && where == 0)
-		*out++ = ':';
-	for (unsigned i = 0; i < 8; i++) {
-		if (zeros && i == where) {
-			*out++ = ':';
-			i += zeros - 1;
-			continue;
-		}
-		out = put_group(out, get_u16(p + 2 * i));
-		if (i < 7)
-			*out++ = ':';
-	}
-	return out;
-}
-
 static char *print_ipv4(struct print *print, char *out)
 {
 	const uint8_t *p = rbuf_take(&print->in, 4);
 
-	return p ? put_space(put_ipv4(out, p)) : NULL;
+	return p ? put_space(text_put_ipv4(out, p)) : NULL;
 }
 
 static char *print_ipv6(struct print *print, char *out)
 {
 	const uint8_t *p = rbuf_take(&print->in, 16);
 
-	return p ? put_space(put_ipv6(out, p)) : NULL;
+	return p ? put_space(text_put_ipv6(out, p)) : NULL;
 }
 
 /* RFC 3123 4: an address whose trailing zero octets were left out. */
@@ -214,9 +95,9 @@ static char *print_apl_item(struct print *print, char *out)
 	if (length & 0x80)
 		*out++ = '!';
 	out = mempcpy(out, family == 1 ? "1:" : "2:", 2);
-	out = family == 1 ? put_ipv4(out, address) : put_ipv6(out, address);
+	out = family == 1 ? text_put_ipv4(out, address) : text_put_ipv6(out, address);
 	*out++ = '/';
-	return put_space(put_octet(out, prefix));
+	return put_space(text_put_number(out, prefix));
 }
 
 static char *print_apl(struct print *print, char *out)
@@ -228,32 +109,12 @@ static char *print_apl(struct print *print, char *out)
 
 /* --- strings -------------------------------------------------------------------------------------- */
 
-static char *put_quoted(char *out, const uint8_t *p, size_t n)
-{
-	*out++ = '"';
-	for (size_t i = 0; i < n; i++) {
-		uint8_t c = p[i];
-
-		if (c < 0x20 || c > 0x7e) {
-			*out++ = '\\';
-			*out++ = (char)('0' + c / 100);
-			out = put_two(out, c % 100);
-			continue;
-		}
-		if (c == '"' || c == '\\')
-			*out++ = '\\';
-		*out++ = (char)c;
-	}
-	*out++ = '"';
-	return put_space(out);
-}
-
 static char *print_string(struct print *print, char *out)
 {
 	size_t n = rbuf_u8(&print->in);
 	const uint8_t *p = rbuf_take(&print->in, n);
 
-	return p ? put_quoted(out, p, n) : NULL;
+	return p ? put_space(text_put_quoted(out, p, n)) : NULL;
 }
 
 static char *print_strings(struct print *print, char *out)
@@ -269,7 +130,7 @@ static char *print_long_string(struct print *print, char *out)
 {
 	size_t n = rbuf_left(&print->in);
 
-	return put_quoted(out, rbuf_take(&print->in, n), n);
+	return put_space(text_put_quoted(out, rbuf_take(&print->in, n), n));
 }
 
 /* NSD takes only small letters. */
@@ -290,50 +151,18 @@ static char *print_tag(struct print *print, char *out)
 
 /* --- octets ----------------------------------------------------------------------------------------- */
 
-char *rrprint_hex(char *out, const uint8_t *octets, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		*out++ = hex_digit[octets[i] >> 4];
-		*out++ = hex_digit[octets[i] & 15];
-	}
-	return out;
-}
-
 static char *print_hex(struct print *print, char *out)
 {
 	size_t n = rbuf_left(&print->in);
 
-	return n ? put_space(rrprint_hex(out, rbuf_take(&print->in, n), n)) : NULL;
-}
-
-static char *put_base64(char *out, const uint8_t *p, size_t n)
-{
-	static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-	for (; n >= 3; n -= 3, p += 3) {
-		uint32_t bits = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
-
-		*out++ = digit[bits >> 18];
-		*out++ = digit[bits >> 12 & 63];
-		*out++ = digit[bits >> 6 & 63];
-		*out++ = digit[bits & 63];
-	}
-	if (n) {
-		uint32_t bits = (uint32_t)p[0] << 16 | (n == 2 ? (uint32_t)p[1] << 8 : 0);
-
-		*out++ = digit[bits >> 18];
-		*out++ = digit[bits >> 12 & 63];
-		*out++ = n == 2 ? digit[bits >> 6 & 63] : '=';
-		*out++ = '=';
-	}
-	return out;
+	return n ? put_space(text_put_hex(out, rbuf_take(&print->in, n), n)) : NULL;
 }
 
 static char *print_base64(struct print *print, char *out)
 {
 	size_t n = rbuf_left(&print->in);
 
-	return n ? put_space(put_base64(out, rbuf_take(&print->in, n), n)) : NULL;
+	return n ? put_space(text_put_base64(out, rbuf_take(&print->in, n), n)) : NULL;
 }
 
 static char *print_salt(struct print *print, char *out)
@@ -345,7 +174,7 @@ static char *print_salt(struct print *print, char *out)
 		return NULL;
 	if (n == 0)
 		*out++ = '-';
-	return put_space(rrprint_hex(out, p, n));
+	return put_space(text_put_hex(out, p, n));
 }
 
 /* Knot and ldns read only whole groups of five octets. */
@@ -356,13 +185,7 @@ static char *print_hash(struct print *print, char *out)
 
 	if (!p || n == 0 || n % 5)
 		return NULL;
-	for (; n; n -= 5, p += 5) {
-		uint64_t bits = (uint64_t)p[0] << 32 | get_u32(p + 1);
-
-		for (int shift = 35; shift >= 0; shift -= 5)
-			*out++ = "0123456789abcdefghijklmnopqrstuv"[bits >> shift & 31];
-	}
-	return put_space(out);
+	return put_space(text_put_base32hex(out, p, n));
 }
 
 static char *print_groups(struct print *print, unsigned groups, unsigned octets, char mark, char *out)
@@ -372,7 +195,7 @@ static char *print_groups(struct print *print, unsigned groups, unsigned octets,
 	if (!p)
 		return NULL;
 	for (unsigned i = 0; i < groups; i++, p += octets) {
-		out = rrprint_hex(out, p, octets);
+		out = text_put_hex(out, p, octets);
 		*out++ = mark;
 	}
 	out[-1] = ' ';
@@ -434,108 +257,6 @@ static char *print_loc(struct print *print, char *out)
 	ldns_rdf_deep_free(back);
 	free(text);
 	ldns_rdf_deep_free(field);
-	return out;
-}
-
-/* --- SVCB parameters ------------------------------------------------------------------------------------ */
-
-enum { KEY_MANDATORY, KEY_ALPN, KEY_NO_DEFAULT_ALPN, KEY_PORT, KEY_IPV4HINT, KEY_ECH, KEY_IPV6HINT, KEYS };
-
-static char *put_text(char *out, const char *text)
-{
-	return stpcpy(out, text);
-}
-
-/* Names of keys beyond these are not known everywhere. */
-static char *svc_key(char *out, uint16_t key)
-{
-	static const char *const names[KEYS] = {
-		"mandatory", "alpn", "no-default-alpn", "port", "ipv4hint", "ech", "ipv6hint",
-	};
-
-	return key < KEYS ? put_text(out, names[key]) : rrprint_number(mempcpy(out, "key", 3), key);
-}
-
-static char *svc_mandatory(char *out, const uint8_t *p, size_t n)
-{
-	int last = KEY_MANDATORY;
-
-	for (; n >= 2; n -= 2, p += 2) {
-		if (get_u16(p) <= last)
-			return NULL;
-		last = get_u16(p);
-		out = svc_key(out, (uint16_t)last);
-		*out++ = ',';
-	}
-	return out - 1;
-}
-
-/* An octet that would have to be escaped twice is not read alike everywhere. */
-static char *svc_alpn(char *out, const uint8_t *p, size_t n)
-{
-	size_t at = 0;
-
-	*out++ = '"';
-	while (at < n) {
-		size_t end = at + 1 + p[at];
-
-		if (end > n)
-			return NULL;
-		for (at++; at < end; at++) {
-			if (p[at] <= 0x20 || p[at] > 0x7e || strchr("\",\\();", p[at]))
-				return NULL;
-			*out++ = (char)p[at];
-		}
-		*out++ = at < n ? ',' : '"';
-	}
-	return n ? out : NULL;
-}
-
-static char *svc_hints(char *out, const uint8_t *p, size_t n, size_t each)
-{
-	for (; n >= each; n -= each, p += each) {
-		out = each == 4 ? put_ipv4(out, p) : put_ipv6(out, p);
-		*out++ = ',';
-	}
-	return out - 1;
-}
-
-static char *svc_value(char *out, uint16_t key, const uint8_t *p, size_t n)
-{
-	*out++ = '=';
-	switch (key) {
-	case KEY_MANDATORY:
-		return n && n % 2 == 0 ? svc_mandatory(out, p, n) : NULL;
-	case KEY_ALPN:
-		return svc_alpn(out, p, n);
-	case KEY_NO_DEFAULT_ALPN:
-		return NULL;
-	case KEY_PORT:
-		return n == 2 ? rrprint_number(out, get_u16(p)) : NULL;
-	case KEY_IPV4HINT:
-		return n && n % 4 == 0 ? svc_hints(out, p, n, 4) : NULL;
-	case KEY_ECH:
-		return n ? put_base64(out, p, n) : NULL;
-	case KEY_IPV6HINT:
-		return n && n % 16 == 0 ? svc_hints(out, p, n, 16) : NULL;
-	default:
-		return put_quoted(out, p, n) - 1;
-	}
-}
-
-static char *print_svcparams(struct print *print, char *out)
-{
-	while (out && rbuf_left(&print->in)) {
-		uint16_t key = rbuf_u16(&print->in), n = rbuf_u16(&print->in);
-		const uint8_t *p = rbuf_take(&print->in, n);
-
-		if (!p)
-			return NULL;
-		out = svc_key(out, key);
-		if (n || (key < KEYS && key != KEY_NO_DEFAULT_ALPN))
-			out = svc_value(out, key, p, n);
-		out = out ? put_space(out) : NULL;
-	}
 	return out;
 }
 
@@ -603,7 +324,7 @@ static char *print_field(struct print *print, enum rrshape_kind kind, char *out)
 	case FIELD_APL:
 		return print_apl(print, out);
 	case FIELD_SVCPARAMS:
-		return print_svcparams(print, out);
+		return svcb_print(&print->in, out);
 	/* Only in types that have no text for all. */
 	case FIELD_NAMES: case FIELD_MAYBE_STRING: case FIELD_DIGITS: case FIELD_OPAQUE: case FIELD_NXT_TYPES: case FIELD_WKS:
 	case FIELD_NSAP: case FIELD_ATMA: case FIELD_HIP: case FIELD_GATEWAY: case FIELD_RELAY_TYPE: case FIELD_RELAY:

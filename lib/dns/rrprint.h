@@ -10,8 +10,6 @@
 /* Writes at `out`, up to `room` octets, no NUL. The end of what was written, or NULL: none; then what stands at `out` is
  * undefined. Safe with RDATA that was never checked. */
 char *rrprint_fields(const struct rrshape *, const uint8_t *rdata, size_t rdlength, char *out, size_t room);
-char *rrprint_number(char *out, uint32_t number);
-char *rrprint_hex(char *out, const uint8_t *octets, size_t n);
 /* The type's name if every server knows it, else TYPEnnn. */
 char *rrprint_type(char *out, uint16_t type);
 

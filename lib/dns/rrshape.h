@@ -51,6 +51,7 @@ enum rrshape_kind {
 	FIELD_A6_NAME,       /* a name, if the prefix length is not 0 */
 	FIELD_SVCPARAMS,
 };
+enum { FIELD_KINDS = FIELD_SVCPARAMS + 1 };
 
 enum {
 	RRSHAPE_EXPAND = 1,      /* a receiver may meet its names compressed (RFC 3597 4) */

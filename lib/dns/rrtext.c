@@ -1,5 +1,6 @@
 #include "dns/rrtext.h"
 
+#include "dns/rrparse.h"
 #include "dns/rrprint.h"
 #include "dns/rrshape.h"
 
@@ -9,7 +10,7 @@
 
 static const char *numbered(char out[RR_TYPE_TEXT], const char *prefix, uint16_t number)
 {
-	*rrprint_number(stpcpy(out, prefix), number) = 0;
+	*text_put_number(stpcpy(out, prefix), number) = 0;
 	return out;
 }
 
@@ -49,7 +50,7 @@ bool rr_class_parse(const char *text, size_t length, uint16_t *class)
 			*class = classes[i].class;
 			return true;
 		}
-	return rrparse_numbered("CLASS", text, length, class);
+	return text_numbered("CLASS", text, length, class);
 }
 
 /* --- printing -------------------------------------------------------------------------------- */
@@ -57,11 +58,11 @@ bool rr_class_parse(const char *text, size_t length, uint16_t *class)
 static char *put_generic(char *out, const uint8_t *rdata, size_t n)
 {
 	out = mempcpy(out, "\\# ", 3);
-	out = rrprint_number(out, (uint32_t)n);
+	out = text_put_number(out, (uint32_t)n);
 	if (n == 0)
 		return out;
 	*out++ = ' ';
-	return rrprint_hex(out, rdata, n);
+	return text_put_hex(out, rdata, n);
 }
 
 static inline char *put_rdata(uint16_t type, const uint8_t *rdata, size_t n, char *out)
@@ -82,7 +83,7 @@ size_t rr_put_text(const struct rr *rr, const char *owner, size_t ownerlen, char
 	char *at = mempcpy(out, owner, ownerlen), class[RR_TYPE_TEXT];
 
 	*at++ = '\t';
-	at = rrprint_number(at, rr->ttl);
+	at = text_put_number(at, rr->ttl);
 	if (rr->class == CLASS_IN) {
 		at = mempcpy(at, "\tIN\t", 4);
 	} else {

@@ -8,7 +8,7 @@
 
 #include "dns/name.h"
 #include "dns/rr.h"
-#include "dns/rrparse.h"
+#include "dns/text.h"
 
 #define RR_TYPE_TEXT 12          /* "TYPE65535" and the NUL */
 /* "A", "NSEC3", "TYPE65280". Returns out. */
@@ -29,7 +29,7 @@ size_t rr_put_text(const struct rr *, const char *owner, size_t ownerlen, char *
  * in the generic form, or that of some RDATA of the type. */
 size_t rr_put_rdata_text(uint16_t type, const uint8_t *rdata, size_t rdlength, char *out);
 
-/* Tokens (dns/rrparse) after the type, to RDATA; relative names are completed with `origin`. Also the generic form for any type.
+/* Tokens (dns/text) after the type, to RDATA; relative names are completed with `origin`. Also the generic form for any type.
  * ERR_SYNTAX with `why` naming the field and the token; ERR_NOSPACE, ERR_NOMEM. Then `out` is as it was. */
 enum err rr_parse_rdata(uint16_t type, const struct rr_token *tokens, size_t count, const uint8_t *origin,
 	struct wbuf *out, struct why *);

@@ -6,7 +6,7 @@
 #define ZONE_ENTRY_H
 
 #include "base/err.h"
-#include "dns/rrparse.h"
+#include "dns/text.h"
 
 struct entry {
 	const char *at, *end;        /* the text that is left, borrowed */

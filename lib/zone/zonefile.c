@@ -84,7 +84,7 @@ static enum err set_origin(struct source *source, const struct rr_token *args, s
 
 static enum err set_ttl(struct source *source, const struct rr_token *args, size_t count, struct why *why)
 {
-	if (count != 1 || !rrparse_period(args->text, args->length, &source->default_ttl))
+	if (count != 1 || !text_period(args->text, args->length, &source->default_ttl))
 		return bad(source, why, "$TTL wants one number or time", count ? args : NULL);
 	source->has_default = true;
 	return ERR_OK;
@@ -218,7 +218,7 @@ static bool take_head(const struct rr_token *tokens, size_t count, struct head *
 		const struct rr_token *token = &tokens[i];
 
 		if (!head->has_ttl && token->length && token->text[0] >= '0' && token->text[0] <= '9' &&
-		    rrparse_period(token->text, token->length, &head->ttl))
+		    text_period(token->text, token->length, &head->ttl))
 			head->has_ttl = true;
 		else if (!has_class && rr_class_parse(token->text, token->length, &head->class))
 			has_class = true;
