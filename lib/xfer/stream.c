@@ -67,6 +67,8 @@ static const struct step table[STREAM_STATES][EVENTS] = {
 		[EV_SOA] = REJECT(AFTER_END), [EV_OTHER] = REJECT(AFTER_END)},
 };
 
+enum { EMPTY_MAX = 100 };    /* messages in a row that bring no record */
+
 struct stream {
 	uint8_t zone[NAME_SIZE];
 	uint16_t id, type;
@@ -78,6 +80,7 @@ struct stream {
 	uint8_t *leading;            /* RDATA of the leading SOA */
 	uint16_t leading_length;
 	uint32_t leading_ttl;
+	unsigned empty;              /* messages without records, in a row */
 	uint64_t wire_bytes;         /* uncompressed, of all records so far */
 	struct stream_sum sum;
 	uint8_t rdata[MSG_MAX];
@@ -446,6 +449,9 @@ enum stream_verdict stream_message(struct stream *s, const uint8_t *message, siz
 	if (s->sum.state == STREAM_END || s->sum.state == STREAM_CURRENT)
 		return reject(s, STREAM_AFTER_END, NULL);
 	verdict = check_header(s, &msg, &h);
+	s->empty = verdict == STREAM_REJECT || h.ancount ? 0 : s->empty + 1;
+	if (s->empty > EMPTY_MAX)
+		return reject(s, STREAM_LIMIT, "a hundred messages without a record");
 	for (unsigned i = 0; i < h.ancount && verdict != STREAM_REJECT; i++)
 		verdict = one_record(s, &msg);
 	if (verdict == STREAM_REJECT)
