@@ -7,7 +7,7 @@ use lib "$FindBin::Bin/lib";
 use Dump qw(dump_axfr same_zone);
 use File::Copy qw(copy);
 use Peer;
-use Process qw(work_dir spew run_command find_program);
+use Process qw(work_dir slurp spew run_command find_program);
 use Test::More;
 
 my $program = ($ENV{top_builddir} // '.') . '/t/221-zonefile-peers';
@@ -205,6 +205,11 @@ E
 my $top = $ENV{top_srcdir} // '.';
 my @zones = glob "$top/zones/*.zone";
 ok(@zones >= 3, 'there are sample zones');
+for my $file (@zones) {
+    my ($zone) = $file =~ m{([^/]+)\.zone$};
+    taken("zones/$zone", slurp($file), @$_) for [ 'nsd-checkzone', $zone, 'FILE' ], [ 'ldns-read-zone', 'FILE' ],
+        [ 'kzonecheck', '-o', $zone, '-d', 'off', 'FILE' ];
+}
 check_zone(m{([^/]+)\.zone$}, $_) for @zones, $nasty;
 check_own_forms();
 check_knot();

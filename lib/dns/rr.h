@@ -1,6 +1,6 @@
-/* dns/rr: resource records in wire form, and what the types' RDATA is made of. The
- * shapes of all types come from ldns' descriptors, once, at start; the work on wire data
- * is ours. Types that ldns does not know are opaque octets (RFC 3597). Pure.
+/* dns/rr: resource records in wire form: RDATA checked and expanded, its names, its order. What the types' RDATA is made
+ * of is in dns/rrshape, the rules of each kind of field in dns/rrcheck. Types that are not described there are opaque
+ * octets (RFC 3597). Pure.
  */
 #ifndef DNS_RR_H
 #define DNS_RR_H
@@ -37,7 +37,8 @@ bool rr_is_meta(uint16_t type);
 /* Takes `rdlength` octets of RDATA at the message's cursor (base = header), checks that they are what
  * the type wants (every field, exact end), expands compressed names in the types where RFC 3597 4 lets
  * a receiver meet them, and writes the result to `out`. An expanded RDATA over 65,535 octets is refused.
- * ERR_FORMAT with `why` naming the field ("MX exchange: ..."); the cursor is behind the RDATA on success. */
+ * ERR_FORMAT with `why` naming the field ("MX exchange: ..."), ERR_NOSPACE if `out` is too small: then cursor and `out` are as they
+ * were. The cursor is behind the RDATA on success. */
 enum err rr_read_rdata(struct rbuf *msg, uint16_t type, uint16_t rdlength, struct wbuf *out, struct why *);
 /* The same check on RDATA that is uncompressed already. */
 enum err rr_check_rdata(uint16_t type, const uint8_t *rdata, size_t rdlength, struct why *);
