@@ -1,0 +1,219 @@
+/* zone/build against a plain model: which of a few hundred records are there. Many versions, each with many changes of the
+ * same records, so that batches, blocks of this edit and blocks of earlier versions all come together. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "zone/build.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAMES = 60, TYPES = 4, VALUES = 3 };
+
+static const uint16_t types[TYPES] = {RR_A, RR_TXT, RR_AAAA, 65280};
+static const uint8_t apex[] = "\7example";
+static uint8_t owners[NAMES][NAME_SIZE];
+
+struct model {
+	bool there[NAMES][TYPES][VALUES];
+};
+
+static void make_owners(void)
+{
+	for (unsigned i = 0; i < NAMES; i++) {
+		char text[100];
+		struct why why;
+
+		/* Names beside and below each other, one a prefix of the next, and with octets that are rare. */
+		snprintf(text, sizeof text, i % 3 == 0 ? "n%u" : i % 3 == 1 ? "x.n%u" : "n%u\\000-*", i / 3);
+		assert_int_equal(name_parse(text, strlen(text), apex, owners[i], &why), ERR_OK);
+	}
+}
+
+static struct rr soa_rr(uint32_t serial)
+{
+	static uint8_t rdata[22];
+
+	rdata[2] = (uint8_t)(serial >> 24);
+	rdata[3] = (uint8_t)(serial >> 16);
+	rdata[4] = (uint8_t)(serial >> 8);
+	rdata[5] = (uint8_t)serial;
+	return (struct rr){.owner = apex, .type = RR_SOA, .class = CLASS_IN, .ttl = 5, .rdata = rdata, .rdlength = sizeof rdata};
+}
+
+static struct rr record(unsigned name, unsigned type, unsigned value)
+{
+	static const uint8_t rdata[VALUES][17] = {"\0first", "\0second, longer", "\xff"};
+	static const uint16_t length[VALUES] = {6, 15, 1};
+
+	return (struct rr){.owner = owners[name], .type = types[type], .class = CLASS_IN, .ttl = 60, .rdata = rdata[value],
+		.rdlength = length[value]};
+}
+
+static uint64_t count(const struct model *model)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < NAMES; i++)
+		for (unsigned t = 0; t < TYPES; t++)
+			for (unsigned v = 0; v < VALUES; v++)
+				n += model->there[i][t][v];
+	return n;
+}
+
+static void assert_same(const struct zone *zone, const struct model *model)
+{
+	uint64_t names = 1;
+
+	assert_int_equal(zone->records, 2 + count(model));
+	for (unsigned i = 0; i < NAMES; i++) {
+		const struct zone_node *node = zone_find_node(zone, owners[i]);
+		bool any = false;
+
+		for (unsigned t = 0; t < TYPES; t++) {
+			struct zone_rrset set = {0};
+			uint32_t at = 0;
+			struct rr rr;
+			bool seen[VALUES] = {false};
+
+			if (node && zone_node_rrset(node, types[t], &set, NULL))
+				while (zone_rrset_next(&set, &at, owners[i], &rr))
+					for (unsigned v = 0; v < VALUES; v++) {
+						struct rr wanted = record(i, t, v);
+
+						if (wanted.rdlength == rr.rdlength && !memcmp(wanted.rdata, rr.rdata, rr.rdlength))
+							seen[v] = true;
+					}
+			assert_memory_equal(seen, model->there[i][t], sizeof seen);
+			any |= set.count > 0;
+		}
+		assert_int_equal(node != NULL, any);
+		names += any;
+	}
+	assert_int_equal(zone->names, names);
+}
+
+static void assert_walk(const struct zone *zone)
+{
+	uint8_t name[NAME_SIZE], last[NAME_SIZE];
+	struct zone_walk walk;
+	uint64_t names = 0;
+
+	zone_walk(&walk, zone);
+	while (zone_walk_next(&walk, name)) {
+		if (names++)
+			assert_true(name_compare(last, name) < 0);
+		memcpy(last, name, sizeof last);
+	}
+	assert_int_equal(names, zone->names);
+}
+
+static struct zone *first_version(void)
+{
+	struct build *build = build_new(apex, NULL, (struct build_limits){0});
+	static const uint8_t root[1];
+	struct rr soa = soa_rr(0), ns = {.owner = apex, .type = RR_NS, .class = CLASS_IN, .ttl = 5, .rdata = root, .rdlength = 1};
+	struct zone *zone;
+	struct why why;
+
+	assert_int_equal(build_add(build, &soa, &why), ERR_OK);
+	assert_int_equal(build_add(build, &ns, &why), ERR_OK);
+	assert_int_equal(build_finish(build, &zone, &why), ERR_OK);
+	return zone;
+}
+
+static struct zone *next_version(struct zone *base, struct model *model, uint32_t serial, unsigned changes)
+{
+	struct build *build = build_new(apex, base, (struct build_limits){0});
+	struct rr old = soa_rr(serial - 1), rr;
+	struct zone *zone;
+	struct why why;
+
+	assert_int_equal(build_remove(build, &old, &why), ERR_OK);
+	while (changes--) {
+		unsigned name = (unsigned)random() % NAMES, type = random() % 50 ? 0 : (unsigned)random() % TYPES;
+		unsigned value = random() % 50 ? 0 : (unsigned)random() % VALUES;   /* few, so that owners come and go */
+		bool *there = &model->there[name][type][value];
+
+		rr = record(name, type, value);
+		assert_int_equal(*there ? build_remove(build, &rr, &why) : build_add(build, &rr, &why), ERR_OK);
+		*there = !*there;
+	}
+	rr = soa_rr(serial);
+	assert_int_equal(build_add(build, &rr, &why), ERR_OK);
+	assert_int_equal(build_finish(build, &zone, &why), ERR_OK);
+	return zone;
+}
+
+static void versions_of_many_changes_hold_what_the_model_holds(void **state)
+{
+	static const unsigned changes[] = {1, 3, 50, 2000, 20000};
+	static struct model model, kept_model;
+	struct zone *zone = first_version(), *kept = NULL;
+
+	(void)state;
+	srandom(7);
+	for (uint32_t serial = 1; serial <= 60; serial++) {
+		struct zone *next = next_version(zone, &model, serial, changes[serial % 5]);
+
+		assert_same(next, &model);
+		assert_walk(next);
+		if (kept)
+			assert_same(kept, &kept_model);
+		if (serial % 7 == 0) {
+			zone_put(kept);
+			kept = zone_hold(next);
+			kept_model = model;
+		}
+		zone_put(zone);
+		zone = next;
+	}
+	zone_put(kept);
+	zone_put(zone);
+}
+
+/* A record that an earlier batch of the same edit has put there goes again: its owner must go with it. */
+static void an_owner_comes_and_goes_across_batches(void **state)
+{
+	static struct model model;
+	struct zone *base = first_version(), *zone;
+	struct build *build = build_new(apex, base, (struct build_limits){0});
+	struct rr old = soa_rr(0), rr;
+	struct why why;
+
+	(void)state;
+	assert_int_equal(build_remove(build, &old, &why), ERR_OK);
+	for (unsigned i = 0; i < 5000; i++) {
+		rr = record(i % NAMES, 0, 0);
+		assert_int_equal(build_add(build, &rr, &why), ERR_OK);
+		if (i) {
+			rr = record((i - 1) % NAMES, 0, 0);
+			assert_int_equal(build_remove(build, &rr, &why), ERR_OK);
+		}
+	}
+	rr = soa_rr(1);
+	assert_int_equal(build_add(build, &rr, &why), ERR_OK);
+	assert_int_equal(build_finish(build, &zone, &why), ERR_OK);
+	model.there[4999 % NAMES][0][0] = true;
+	assert_same(zone, &model);
+	assert_walk(zone);
+	zone_put(zone);
+	zone_put(base);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(versions_of_many_changes_hold_what_the_model_holds),
+		cmocka_unit_test(an_owner_comes_and_goes_across_batches),
+	};
+
+	rr_init();
+	make_owners();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
