@@ -11,7 +11,6 @@ use Process qw(slurp run_command find_program);
 use Test::More;
 use Tsig;
 
-plan skip_all => 'lockstepd is not built' unless Lockstep::have();
 my %file = map { m{([^/]+)\.zone$} ? ($1 => $_) : () } glob("$FindBin::Bin/../zones/*.zone");
 my @key = map { Tsig::key(name => "key.$_", algorithm => $_) } Tsig::algorithms;
 my ($key) = grep { $_->{algorithm} eq 'hmac-sha256' } @key;
@@ -34,7 +33,7 @@ subtest 'the sample zones' => sub {
 sub said { my @command = @_; my ($status, $out, $said) = run_command(@command); return "$out$said" }
 
 subtest 'dig' => sub {
-    my @dig = ('dig', at_options($lockstep->at));
+    my @dig = ('dig', at_options($lockstep->at), '+norecurse');
     my $answer = said(@dig, "www.$zone", 'A');
     like($answer, qr/status: NOERROR/, 'UDP: an answer');
     like($answer, qr/flags: qr aa/, 'with authority');
@@ -45,7 +44,6 @@ subtest 'dig' => sub {
     like(said(@dig, '+noedns', $zone, 'NS'), qr/ANSWER: 3/, 'without EDNS');
     like(said(@dig, '+edns=1', '+noednsnegotiation', $zone, 'NS'), qr/status: BADVERS/, 'an EDNS version that is not known: BADVERS');
     like(said(@dig, '+ednsopt=65001:abcd', $zone, 'NS'), qr/status: NOERROR/, 'an unknown EDNS option is passed over');
-    like(said(@dig, '+nsid', $zone, 'SOA'), qr/NSID:.*ns1\.company\.example/, 'NSID');
     like(said(@dig, 'id.server', 'TXT', 'CH'), qr/"ns1\.company\.example"/, 'id.server');
     like(said(@dig, '+noedns', '+ignore', 'long.every-type.example', 'TXT'), qr/status: NOERROR/, 'an answer of some length');
     like(said(@dig, '+bufsize=512', '+ignore', $zone, 'TXT'), qr/status: NOERROR/, 'a small buffer');

@@ -11,7 +11,6 @@ use Test::More;
 use Transfers qw(zone_text);
 use Tsig;
 
-plan skip_all => 'lockstepd is not built' unless Lockstep::have();
 my @kinds = grep { Peer->have($_) } qw(nsd knot bind);
 plan skip_all => 'needs nsd, knot or bind9' unless @kinds;
 my $up = Tsig::key(name => 'up.example', algorithm => 'hmac-sha512');

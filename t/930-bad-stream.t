@@ -8,7 +8,6 @@ use Hostile;
 use Test::More;
 use Wire;
 
-plan skip_all => 'lockstepd is not built' unless Lockstep::have();
 my $pair = Hostile->new(settings => { 'max-zone-size' => '1M', 'max-records' => 20_000 });
 my @records = $pair->records;
 
@@ -64,7 +63,7 @@ $pair->refused('a message of no octets', 'malformed|header', axfr => sub {
 });
 $pair->taken('a message of 65,535 octets', records => 1223, axfr => sub {
     my ($talk) = @_;
-    my @more = map { sprintf 'text%d.example. 300 IN TXT %s', $_, 'x' x 27 } 1 .. 1200;
+    my @more = map { sprintf 'text%d.example. 300 IN TXT %s', $_, 'x' x 25 } 1 .. 1200;
     my $message = $talk->message(answer => [ $talk->soa, @records, @more ]);
     my $room = 65_535 - length $message;
     die "no room: $room" if $room < 0;

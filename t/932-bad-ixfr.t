@@ -8,7 +8,6 @@ use Hostile;
 use Test::More;
 use Wire qw(name raw_rr soa_rdata);
 
-plan skip_all => 'lockstepd is not built' unless Lockstep::have();
 my $pair = Hostile->new;
 my @records = $pair->records;
 my @no_axfr = (axfr => sub { $_[0]->send(rcode => 5) });
@@ -26,7 +25,7 @@ sub ixfr {
 # --- good ones -----------------------------------------------------------------------------
 
 $pair->taken('one step', records => 24, ixfr('new', 0, 'new', 'added.example. 300 IN A 192.0.2.1', 'new'), @no_axfr);
-$pair->{fake}{serial} = $pair->{offered} += 2;
+$pair->{offered} += 2;
 $pair->taken('three steps', records => 24, ixfr('new', 0, 1, 'b.example. 300 IN A 192.0.2.1', 1, 'b.example. 300 IN A 192.0.2.1', 2, 'c.example. 300 IN A 192.0.2.1',
     2, 'added.example. 300 IN A 192.0.2.1', 'new', 'new'), @no_axfr);
 $pair->taken('a step that changes nothing but the serial', records => 24, ixfr('new', 0, 'new', 'new'), @no_axfr);
@@ -92,7 +91,7 @@ is(scalar(grep { $_->{asked} eq 'AXFR' } $pair->attempts), 0, 'AXFR was not trie
 
 # --- size --------------------------------------------------------------------------------------
 
-$pair->{fake}{serial} = $pair->{offered} += 4999;
+$pair->{offered} += 4999;
 $pair->taken('five thousand steps', records => 24, ixfr => sub {
     my ($talk) = @_;
     my $ours = $talk->serial;

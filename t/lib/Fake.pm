@@ -64,7 +64,9 @@ sub stop {
     kill 'KILL', -$pid;
     waitpid $pid, 0;
     delete $self->{hold};
-    Test::More::diag("the fake primary's script died: $_->{died}") for grep { $_->{died} } $self->asked;
+    my @died = grep { $_->{died} } $self->asked;
+    Test::More::diag("the fake primary's script died: $_->{died}") for @died[ ($self->{dead} // 0) .. $#died ];
+    $self->{dead} = @died;
 }
 
 sub DESTROY {
@@ -79,6 +81,7 @@ sub asked {
     return map { decode_json($_) } split /\n/, slurp("$self->{dir}/asked") // '';
 }
 
+# How many questions of a type, over any transport or the given one.
 sub count {
     my ($self, $type, $transport) = @_;
     return scalar grep { ($_->{type} // '') eq $type && (!$transport || $_->{transport} eq $transport) } $self->asked;
