@@ -44,18 +44,26 @@ sub dump_text {
     my $base = work_dir('zone') . '/zone';
     my $apex = $zone eq '.' ? '.' : $zone =~ s/\.?$/./r;
     spew("$base.text", $text);
-    my ($lines, $bad) = dump_compiled($base, $apex);
+    my ($lines, $bad) = compiled($base, $apex);
     if (!$lines && $bad =~ /has no NS records/) {
         spew("$base.text", $text, "\n$apex 0 IN NS marker.invalid.\n");
-        ($lines, $bad) = dump_compiled($base, $apex);
+        ($lines, $bad) = compiled($base, $apex);
         $lines &&= [ grep { !/^\Q\L$apex\E 0 1 2 066d61726b6572/ } @$lines ];
     }
     die "zone $apex is not what BIND takes: $bad" unless $lines;
     return $lines;
 }
 
-# (records, undef) or (undef, what was wrong)
+# The same of a file FILE.text, whose name is given without `.text`.
 sub dump_compiled {
+    my ($base, $zone) = @_;
+    my ($lines, $bad) = compiled($base, $zone);
+    die "zone $zone is not what BIND takes: $bad" unless $lines;
+    return $lines;
+}
+
+# (records, undef) or (undef, what was wrong)
+sub compiled {
     my ($base, $apex) = @_;
     my ($status, $out, $said) = run_command(find_program('named-compilezone'), '-i', 'none', map({ ("-$_", 'ignore') } qw(k n m M r S T W)),
         '-F', 'raw', '-o', "$base.raw", $apex, "$base.text");

@@ -18,6 +18,8 @@ use Wire;
 
 my $build = $ENV{top_builddir} // '.';
 
+sub have { return -x "$build/lockstepd" && -x "$build/lockstep" }
+
 sub new {
     my ($class, %of) = @_;
     my $self = bless { conf => {%of}, dir => work_dir('lockstep'), port => $of{port} // free_port }, $class;
