@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Records wait in a batch: their octets in `bytes`, a `struct entry` for each, a `struct group` for each run of one
- * owner. A batch begins small, so that records that come in order are still in the cache when they are merged, and doubles
+ * owner. A batch begins small, so that records that come in order are still in the cache when they are merged, and grows
  * whenever it was found out of order, so that sorting brings neighbours together. */
 enum { BATCH_MIN = 256, BATCH_MAX = 1 << 18, BATCH_BYTES = 64 << 20, PREFIX_SYMBOLS = 10, MAX_SET = 65535 };
 
@@ -752,10 +752,12 @@ static enum err flush(struct build *b, struct why *why)
 
 	if (sorted) {
 		sort_groups(b);
-		b->batch = b->batch * 2 < BATCH_MAX ? b->batch * 2 : BATCH_MAX;
+		b->batch = b->batch * 16 < BATCH_MAX ? b->batch * 16 : BATCH_MAX;
 	}
 	for (size_t i = 0; !err && i < b->group_count; i += run) {
-		for (run = 1; sorted && i + run < b->group_count && key_order(b, &b->groups[i], &b->groups[i + run]) == 0; run++)
+		const struct group *g = &b->groups[i];
+
+		for (run = 1; sorted && i + run < b->group_count && g[run].prefix == g->prefix && key_order(b, g, g + run) == 0; run++)
 			;
 		err = apply_groups(b, i, run, why);
 	}

@@ -275,7 +275,7 @@ const struct tree_node *tree_before(const struct tree *tree, const uint8_t *key,
 
 void tree_edit_begin(struct tree_edit *edit, const struct tree *base, struct pool *pool)
 {
-	memset(edit, 0, offsetof(struct tree_edit, last));
+	memset(edit, 0, offsetof(struct tree_edit, path));
 	edit->pool = pool;
 	edit->all_owned = edit->appending = !base || !base->root.to;
 	if (base)
@@ -368,29 +368,37 @@ static struct tree_node *split(struct tree_edit *edit, struct tree_node *node, s
 	return twigs + place;
 }
 
-/* Where names come in order, the one before is the nearest, and its key is at hand: no way down to it. False: they do not. */
+/* Where the key first differs from the last one, if it is greater; then `last` is the key. False: names do not come in order. */
 static bool append_difference(struct tree_edit *edit, const uint8_t *key, size_t length, size_t *common, uint8_t *symbol)
 {
 	size_t i = 0;
 
-	if (!edit->appending)
-		return false;
 	while (key[i] == edit->last[i] && i <= length)
 		i++;
-	if (i > length || key[i] < edit->last[i]) {
-		edit->appending = false;
+	if (i > length || key[i] < edit->last[i])
 		return false;
-	}
 	*common = i;
 	*symbol = edit->last[i];
 	memcpy(edit->last + i, key + i, length + 2 - i);
 	return true;
 }
 
-static struct tree_node *first_leaf(struct tree_edit *edit, const uint8_t *key, size_t length)
+/* A name behind all others: its place is at the right edge of the tree, whose branches are at hand. They stay where they are: only
+ * the lowest one's twigs move, and what was below its last twig is not on the edge any more. */
+static struct tree_node *append_leaf(struct tree_edit *edit, const uint8_t *key, size_t common, uint8_t symbol)
 {
-	memcpy(edit->last, key, length + 2);
-	return &edit->tree.root;
+	struct tree_node *node = &edit->tree.root;
+
+	while (edit->depth && offset_of(edit->path[edit->depth - 1]) > common)
+		edit->depth--;
+	if (edit->depth) {
+		node = edit->path[edit->depth - 1];
+		if (offset_of(node) == common)
+			return add_twig(edit, node, key[common]);
+		node = twigs_of(node) + twig_count(node) - 1;
+	}
+	edit->path[edit->depth++] = node;
+	return split(edit, node, common, symbol, key[common]);
 }
 
 struct tree_node *tree_edit_leaf(struct tree_edit *edit, const uint8_t *key, size_t length)
@@ -399,10 +407,16 @@ struct tree_node *tree_edit_leaf(struct tree_edit *edit, const uint8_t *key, siz
 	size_t common;
 	uint8_t symbol;
 
-	if (!node->to)
-		return first_leaf(edit, key, length);
-	if (!append_difference(edit, key, length, &common, &symbol))
-		common = first_difference(key, length, leftmost(descend(&edit->tree, key, length)), &symbol);
+	if (!node->to) {
+		memcpy(edit->last, key, length + 2);
+		return node;
+	}
+	if (edit->appending) {
+		if (append_difference(edit, key, length, &common, &symbol))
+			return append_leaf(edit, key, common, symbol);
+		edit->appending = false;
+	}
+	common = first_difference(key, length, leftmost(descend(&edit->tree, key, length)), &symbol);
 	while (is_branch(node) && offset_of(node) <= common) {
 		unsigned at = offset_of(node);
 

@@ -87,6 +87,8 @@ struct tree_edit {
 	bool failed;                 /* out of memory: the edit must be dropped, and with it the pool or its new blocks */
 	struct tree_retired_list retired;
 	bool appending;              /* begun empty, and every key so far was greater than the one before: `last` */
+	unsigned depth;              /* appending: the branches that lead to `last`, the root's first */
+	struct tree_node *path[TREE_DEPTH];
 	uint8_t last[TREE_KEY_SIZE];
 };
 void tree_edit_begin(struct tree_edit *, const struct tree *base, struct pool *);
