@@ -83,23 +83,6 @@ char *arena_printf(struct arena *arena, const char *format, ...)
 	return text;
 }
 
-void arena_clear(struct arena *arena)
-{
-	struct arena_chunk *keep = arena->chunk;
-
-	if (!keep)
-		return;
-	while (keep->older) {
-		struct arena_chunk *older = keep->older;
-
-		keep->older = older->older;
-		arena->total -= sizeof *older + older->size;
-		free(older);
-	}
-	arena->at = (char *)(keep + 1);
-	arena->end = arena->at + keep->size;
-}
-
 void arena_release(struct arena *arena)
 {
 	while (arena->chunk) {

@@ -24,8 +24,6 @@ void *arena_dup(struct arena *, const void *bytes, size_t size);
 char *arena_strdup(struct arena *, const char *text);
 char *arena_printf(struct arena *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Forgets all blocks; keeps one chunk for reuse. */
-void arena_clear(struct arena *);
 /* Gives everything back; the arena is as after ARENA_INIT. */
 void arena_release(struct arena *);
 

@@ -84,7 +84,6 @@ static inline void wbuf_bytes(struct wbuf *b, const void *bytes, size_t n)
 	if (p && n)
 		memcpy(p, bytes, n);
 }
-static inline void wbuf_text(struct wbuf *b, const char *text) { wbuf_bytes(b, text, strlen(text)); }
 static inline void wbuf_u8(struct wbuf *b, uint8_t v) { uint8_t *p = wbuf_room(b, 1); if (p) *p = v; }
 static inline void wbuf_u16(struct wbuf *b, uint16_t v) { uint8_t *p = wbuf_room(b, 2); if (p) put_u16(p, v); }
 static inline void wbuf_u32(struct wbuf *b, uint32_t v) { uint8_t *p = wbuf_room(b, 4); if (p) put_u32(p, v); }

@@ -1,12 +1,13 @@
 #include "base/conn.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -42,21 +43,12 @@ struct conn {
 	enum err err;                /* in CONN_FAILED: what is reported */
 	int number;                  /* the errno that goes with it, or 0 */
 	const char *doing;
-	uint64_t last_ms;            /* of the last byte, or of the beginning */
-	uint64_t received;
+	int64_t last_ms;             /* of the last byte, or of the beginning */
 	struct queue in, out;
 	size_t out_peak;             /* most that was queued since the output last ran dry */
 	struct event readable, writable, timer;
 	struct event kick;           /* work put off until the loop runs */
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /* --- queues ------------------------------------------------------------------------ */
 
@@ -193,10 +185,10 @@ static uint32_t time_limit(const struct conn *conn)
 }
 
 /* The timer is not moved with every byte: when it fires, it looks how much time is left. */
-static void arm_timer(struct conn *conn, uint64_t now)
+static void arm_timer(struct conn *conn, int64_t now)
 {
 	uint32_t limit = time_limit(conn);
-	uint64_t due = conn->last_ms + limit, left = due > now ? due - now : 0;
+	int64_t due = conn->last_ms + limit, left = due > now ? due - now : 0;
 	struct timeval wait = {(time_t)(left / 1000), (suseconds_t)(left % 1000 * 1000)};
 
 	if (limit)
@@ -207,7 +199,7 @@ static void arm_timer(struct conn *conn, uint64_t now)
 
 static void touch(struct conn *conn)
 {
-	conn->last_ms = now_ms();
+	conn->last_ms = clock_ms();
 }
 
 /* --- writing ----------------------------------------------------------------------- */
@@ -356,7 +348,6 @@ static void read_some(struct conn *conn)
 			break;
 		}
 		in->end += (size_t)got;
-		conn->received += (uint64_t)got;
 		total += (size_t)got;
 		show(conn);
 	} while (is_open(conn) && conn->reading && (size_t)got == room && total < TURN_MAX && grow(conn));
@@ -445,7 +436,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *conn = arg;
-	uint64_t now = now_ms();
+	int64_t now = clock_ms();
 
 	(void)fd, (void)what;
 	enter(conn);
@@ -548,28 +539,14 @@ const struct net_addr *conn_peer(const struct conn *conn)
 	return &conn->peer;
 }
 
-struct net_addr conn_local(const struct conn *conn)
-{
-	struct sockaddr_storage local = {0};
-	socklen_t length = sizeof local;
-
-	getsockname(conn->fd, (struct sockaddr *)&local, &length);
-	return net_addr_of((struct sockaddr *)&local);
-}
-
 size_t conn_unsent(const struct conn *conn)
 {
 	return queue_length(&conn->out);
-}
-
-uint64_t conn_received(const struct conn *conn)
-{
-	return conn->received;
 }
 
 void conn_set_idle(struct conn *conn, uint32_t idle_ms)
 {
 	conn->times.idle_ms = idle_ms;
 	if (is_open(conn))
-		arm_timer(conn, now_ms());
+		arm_timer(conn, clock_ms());
 }

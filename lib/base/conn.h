@@ -1,6 +1,5 @@
 /* base/conn: one stream to a peer, connecting or accepted, as whole chunks of bytes
- * in and out, on libevent. It knows no DNS: framing is dns/frame's. TLS will be a
- * second pair of read and write functions behind the same handlers.
+ * in and out, plain TCP on libevent. It knows no DNS: framing is dns/frame's.
  * One thread: the one that runs the event loop.
  */
 #ifndef BASE_CONN_H
@@ -42,15 +41,12 @@ struct conn *conn_open(struct event_base *, const struct net_addr *to, struct co
 struct conn *conn_accept(struct event_base *, int fd, const struct net_addr *peer, struct conn_times,
 	const struct conn_handlers *, void *owner);
 const struct net_addr *conn_peer(const struct conn *);
-/* The address at our end (for ACLs and logs). */
-struct net_addr conn_local(const struct conn *);
 
 /* Copies the bytes into the queue and sends what the kernel takes; inside a handler small writes are gathered and go
  * together when it returns. Before the connection stands they wait. An error shows as `ended`,
  * later, from the loop. */
 void conn_write(struct conn *, const void *bytes, size_t n);
-size_t conn_unsent(const struct conn *);
-uint64_t conn_received(const struct conn *);       /* bytes so far */
+size_t conn_unsent(const struct conn *);           /* octets still in the queue */
 /* While off, no data is read (back-pressure), nor the peer's end noticed; the idle timer counts all the same. Turned
  * on again, what was left unconsumed is shown again, from the loop. */
 void conn_reading(struct conn *, bool on);

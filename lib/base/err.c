@@ -3,32 +3,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static const struct {
-	const char *name;
-	const char *text;
-} table[ERR_COUNT] = {
-#define ERR_ROW(name, text) {#name, text},
+static const char *const texts[ERR_COUNT] = {
+#define ERR_ROW(name, text) text,
 	ERR_TABLE(ERR_ROW)
 #undef ERR_ROW
 };
 
-const char *err_name(enum err err)
-{
-	static char lower[ERR_COUNT][16];
-	static _Atomic int made;
-
-	if (!made) {
-		for (int i = 0; i < ERR_COUNT; i++)
-			for (int c = 0; table[i].name[c]; c++)
-				lower[i][c] = (char)(table[i].name[c] | 0x20);
-		made = 1;
-	}
-	return (unsigned)err < ERR_COUNT ? lower[err] : "unknown";
-}
-
 const char *err_text(enum err err)
 {
-	return (unsigned)err < ERR_COUNT ? table[err].text : "unknown error";
+	return (unsigned)err < ERR_COUNT ? texts[err] : "unknown error";
 }
 
 enum err err_why(struct why *why, enum err err, const char *format, ...)

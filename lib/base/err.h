@@ -1,13 +1,13 @@
 /* base/err: the errors of the whole program, one table; and `struct why`, the
  * sentence that goes with one. A low layer: it knows no DNS and does no I/O.
- * Built by: everybody who fails. Read by: logs, the control socket, the manual.
+ * Built by: everybody who fails. Read by: logs, the control socket.
  */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 
 #include <stddef.h>
 
-/* X(name, text): the enum, err_text() and the manual's list come from here. */
+/* X(name, text): the enum and err_text() come from here. */
 #define ERR_TABLE(X) \
 	X(OK, "done") \
 	X(NOMEM, "out of memory") \
@@ -36,8 +36,7 @@ enum err {
 	ERR_COUNT
 };
 
-/* The value's name in lower case ("nomem"), and its text. Never NULL. */
-const char *err_name(enum err);
+/* Never NULL. */
 const char *err_text(enum err);
 
 #define WHY_MAX 400

@@ -1,6 +1,7 @@
 #include "run/daemon.h"
 
 #include "config.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "run/inbox.h"
@@ -15,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #ifdef HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>
@@ -40,19 +40,6 @@ struct daemon {
 	struct verbs *verbs;
 	struct control *control;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static uint64_t unix_seconds(void)
-{
-	return (uint64_t)time(NULL);
-}
 
 static void tell_systemd(const char *state)
 {
@@ -298,7 +285,7 @@ static enum err open_state(struct daemon *d, const struct conf *conf, struct why
 	}
 	if (said.text[0])
 		log_say(LOG_LEVEL_ERROR, "state-damaged", "%s", said.text);
-	d->keeper = keeper_new(d->loop, d->store, now_ms, unix_seconds);
+	d->keeper = keeper_new(d->loop, d->store, clock_ms, clock_unix);
 	if (!d->keeper)
 		return ERR_NOMEM;
 	err = keeper_read_rows(d->keeper, d->journal, why);
@@ -313,7 +300,7 @@ static enum err open_state(struct daemon *d, const struct conf *conf, struct why
 
 static enum err open_control(struct daemon *d, const struct conf *conf, struct why *why)
 {
-	struct verbs_env env = {.loop = d->loop, .keeper = d->keeper, .now = now_ms, .unix_time = unix_seconds, .began = now_ms(),
+	struct verbs_env env = {.loop = d->loop, .keeper = d->keeper, .now = clock_ms, .unix_time = clock_unix, .began = clock_ms(),
 		.reload = reload, .stop = stop, .counters = sum_counters, .ctx = d};
 
 	d->verbs = verbs_new(&env);

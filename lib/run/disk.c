@@ -1,5 +1,6 @@
 #include "run/disk.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "zone/zonefile.h"
 
@@ -91,9 +92,8 @@ static void log_failure(const struct job *job, const char *what)
 static void do_job(struct disk *d, struct job *job)
 {
 	struct disk_result *r = &job->result;
-	struct timespec begin, end;
+	int64_t began = clock_ms();
 
-	clock_gettime(CLOCK_MONOTONIC, &begin);
 	switch (job->kind) {
 	case LOAD:
 		if (job->path)
@@ -117,8 +117,7 @@ static void do_job(struct disk *d, struct job *job)
 			log_failure(job, "state-write-failed");
 		break;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	r->ms = (uint32_t)((end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000);
+	r->ms = (uint32_t)(clock_ms() - began);
 }
 
 static void *run(void *arg)

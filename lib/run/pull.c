@@ -1,5 +1,6 @@
 #include "run/pull.h"
 
+#include "base/clock.h"
 #include "run/records.h"
 #include "run/show.h"
 #include "xfer/fetch.h"
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { CONNECT_MS = 5000, IDLE_MS = 30000, TOTAL_MS = 2 * 3600 * 1000, PROGRESS_MS = 200, ARGUMENT_ERROR = 2 };
@@ -23,14 +23,9 @@ struct pull {
 	struct event *progress;
 	struct fetch *fetch;
 	struct fetch_result result;
-	struct timespec began;
+	int64_t began;               /* ms of clock_ms */
 	bool done;
 };
-
-static uint64_t unix_seconds(void)
-{
-	return (uint64_t)time(NULL);
-}
 
 /* [ALGORITHM:]NAME:SECRET */
 static enum err parse_key(const char *text, struct tsig_key *key, struct why *why)
@@ -65,10 +60,7 @@ static enum err parse(struct pull *p, struct why *why)
 
 static double elapsed(const struct pull *p)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)(now.tv_sec - p->began.tv_sec) + (double)(now.tv_nsec - p->began.tv_nsec) / 1e9;
+	return (double)(clock_ms() - p->began) / 1000.0;
 }
 
 static void on_progress(evutil_socket_t fd, short what, void *ctx)
@@ -104,7 +96,7 @@ static enum err run(struct pull *p, bool show, struct why *why)
 	struct timeval tv = {0, PROGRESS_MS * 1000};
 	struct fetch_ask ask = {
 		.kind = FETCH_AXFR, .zone = p->zone, .to = p->from, .key = p->options->key ? &p->key : NULL,
-		.times = {CONNECT_MS, IDLE_MS, TOTAL_MS}, .unix_time = unix_seconds,
+		.times = {CONNECT_MS, IDLE_MS, TOTAL_MS}, .now = clock_ms, .unix_time = clock_unix,
 	};
 
 	p->loop = event_base_new();
@@ -185,13 +177,12 @@ static enum err put(const struct pull *p, struct why *why)
 
 int pull_run(const struct pull_options *options, struct why *why)
 {
-	struct pull p = {.options = options};
+	struct pull p = {.options = options, .began = clock_ms()};
 	enum err err;
 
 	rr_init();
 	if (parse(&p, why))
 		return ARGUMENT_ERROR;
-	clock_gettime(CLOCK_MONOTONIC, &p.began);
 	err = run(&p, isatty(STDERR_FILENO) && !options->quiet, why);
 	if (!err)
 		err = put(&p, why);

@@ -1,5 +1,6 @@
 #include "serve/tcp.h"
 
+#include "base/clock.h"
 #include "base/conn.h"
 #include "base/log.h"
 #include "dns/frame.h"
@@ -11,7 +12,6 @@
 #include <event2/event_struct.h>
 #include <stdlib.h>
 #include <sys/queue.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -31,7 +31,7 @@ struct client {
 	bool all_written;            /* the transfer's last message is in the queue */
 	bool waiting;                /* for the client to read what it asked for */
 	bool closing;                /* what is queued still goes out, then it ends */
-	uint64_t began_ms;           /* the transfer */
+	int64_t began_ms;            /* the transfer */
 };
 TAILQ_HEAD(client_list, client);
 
@@ -46,14 +46,6 @@ struct tcp {
 	unsigned count;
 	uint8_t frame[2 + MSG_MAX];  /* a message with its length, on its way into a queue */
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /* The last one to be asked to give way. */
 static void touch(struct client *client)
@@ -77,7 +69,7 @@ static void log_transfer(const struct client *client, const char *failure)
 {
 	struct outgoing_sum sum = outgoing_sum(client->outgoing);
 	char name[NAME_TEXT_SIZE], address[NET_ADDR_TEXT];
-	uint64_t ms = now_ms() - client->began_ms;
+	int64_t ms = clock_ms() - client->began_ms;
 	struct log log;
 
 	log_begin(&log, failure ? LOG_LEVEL_NOTICE : LOG_LEVEL_INFO, "transfer-out");
@@ -130,7 +122,7 @@ static bool continue_transfer(struct client *client)
 	struct why why;
 
 	while (!client->all_written && written < TRANSFER_TURN) {
-		enum outgoing_step step = outgoing_next(client->outgoing, (uint64_t)time(NULL), message, &length, &why);
+		enum outgoing_step step = outgoing_next(client->outgoing, clock_unix(), message, &length, &why);
 
 		if (step == OUTGOING_FAILED) {
 			drop(client, why.text);
@@ -149,7 +141,7 @@ static void begin_transfer(struct client *client, struct answer_transfer *transf
 	if (!client->outgoing)
 		return;
 	client->all_written = false;
-	client->began_ms = now_ms();
+	client->began_ms = clock_ms();
 	conn_reading(client->conn, false);
 	conn_set_idle(client->conn, client->tcp->limits.idle_ms > TRANSFER_IDLE_MS ? client->tcp->limits.idle_ms : TRANSFER_IDLE_MS);
 }
@@ -161,7 +153,7 @@ static bool answer_one(struct client *client, const struct serve_settings *setti
 {
 	struct tcp *tcp = client->tcp;
 	struct answer_request in = {
-		.bytes = message.at, .length = rbuf_left(&message), .from = *conn_peer(client->conn), .tcp = true, .now = (uint64_t)time(NULL),
+		.bytes = message.at, .length = rbuf_left(&message), .from = *conn_peer(client->conn), .tcp = true, .now = clock_unix(),
 	};
 	struct answer_transfer transfer;
 	size_t length;

@@ -1,11 +1,12 @@
 #include "serve/udp.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -146,7 +147,7 @@ static void send_responses(struct udp *udp, unsigned count)
 /* Returns the number of responses. */
 static unsigned answer_batch(struct udp *udp, unsigned count)
 {
-	struct answer_request in = {.now = (uint64_t)time(NULL)};
+	struct answer_request in = {.now = clock_unix()};
 	const struct serve_settings *settings;
 	unsigned responses = 0;
 	size_t length;

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { UDP_TRIES = 3, UDP_FIRST_MS = 1000, QUERY_SIZE = 1024 };
@@ -24,6 +23,7 @@ struct fetch {
 	struct zone *base;
 	struct build_limits limits;
 	struct fetch_times times;
+	int64_t (*now)(void);
 	uint64_t (*unix_time)(void);
 	fetch_done *done;
 	void *ctx;
@@ -37,7 +37,7 @@ struct fetch {
 	struct event *udp_event, *timer, *later;
 	int udp;
 	unsigned tries;
-	struct timespec began;
+	int64_t began;
 	struct fetch_result result;
 };
 
@@ -46,13 +46,6 @@ const char *fetch_outcome_name(enum fetch_outcome outcome)
 	static const char *const name[] = {"ok", "current", "network", "protocol", "tsig", "serial-back", "no-memory"};
 
 	return outcome <= FETCH_NO_MEMORY ? name[outcome] : "?";
-}
-
-const char *fetch_kind_name(enum fetch_kind kind)
-{
-	static const char *const name[] = {"SOA", "IXFR", "AXFR"};
-
-	return kind <= FETCH_AXFR ? name[kind] : "?";
 }
 
 static struct timeval ms_to_tv(uint32_t ms)
@@ -88,12 +81,9 @@ void fetch_cancel(struct fetch *f)
 	free(f);
 }
 
-static uint32_t since(const struct timespec *began)
+static uint32_t elapsed_ms(const struct fetch *f)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint32_t)((now.tv_sec - began->tv_sec) * 1000 + (now.tv_nsec - began->tv_nsec) / 1000000);
+	return (uint32_t)(f->now() - f->began);
 }
 
 /* Gives the result and ends. The caller must not touch `f` afterwards. */
@@ -104,7 +94,7 @@ static void finish(struct fetch *f, enum fetch_outcome outcome)
 	struct fetch_result result;
 
 	f->result.outcome = outcome;
-	f->result.ms = since(&f->began);
+	f->result.ms = elapsed_ms(f);
 	if (f->stream) {
 		const struct stream_sum *sum = stream_sum(f->stream);
 
@@ -486,7 +476,7 @@ static void total_over(evutil_socket_t fd, short what, void *ctx)
 
 	(void)fd;
 	(void)what;
-	snprintf(text, sizeof text, "not done within %u s", since(&f->began) / 1000);
+	snprintf(text, sizeof text, "not done within %u s", elapsed_ms(f) / 1000);
 	fail(f, FETCH_NETWORK, text);
 }
 
@@ -520,11 +510,12 @@ struct fetch *fetch_start(struct event_base *loop, const struct fetch_ask *ask, 
 	f->base = ask->base && ask->kind == FETCH_IXFR ? zone_hold(ask->base) : NULL;
 	f->limits = ask->limits;
 	f->times = ask->times;
+	f->now = ask->now;
 	f->unix_time = ask->unix_time;
 	f->done = done;
 	f->ctx = ctx;
 	f->udp = -1;
-	clock_gettime(CLOCK_MONOTONIC, &f->began);
+	f->began = f->now();
 	f->timer = event_new(loop, -1, 0, total_over, f);
 	f->later = event_new(loop, -1, 0, begin, f);
 	if (!f->timer || !f->later) {

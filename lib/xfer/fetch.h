@@ -26,7 +26,6 @@ enum fetch_outcome {
 	FETCH_NO_MEMORY,
 };
 const char *fetch_outcome_name(enum fetch_outcome);
-const char *fetch_kind_name(enum fetch_kind);
 
 struct fetch_times {
 	uint32_t connect_ms;         /* until connected; also for one UDP answer at most */
@@ -41,6 +40,7 @@ struct fetch_ask {
 	struct zone *base;           /* IXFR: our version */
 	struct build_limits limits;
 	struct fetch_times times;
+	int64_t (*now)(void);        /* ms that never go back, for what is counted as time */
 	uint64_t (*unix_time)(void); /* seconds since 1970, for TSIG */
 };
 struct fetch_result {

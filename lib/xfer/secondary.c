@@ -232,6 +232,7 @@ static void fill_ask(const struct secondary *s, enum fetch_kind kind, struct fet
 		.base = s->version,
 		.limits = s->round.conf->limits,
 		.times = s->round.conf->times,
+		.now = s->env->now,
 		.unix_time = s->env->unix_time,
 	};
 }

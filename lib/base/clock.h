@@ -1,0 +1,15 @@
+/* base/clock: the two clocks, asked in one place. Who decides something by the time is given it as a parameter, or is
+ * given one of these functions, so that tests can bring a clock of their own; only the modules that hold sockets ask here.
+ * Any thread.
+ */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stdint.h>
+
+/* Milliseconds of a clock that never goes back (CLOCK_MONOTONIC): for durations and timers. */
+int64_t clock_ms(void);
+/* Seconds since 1970, as the operator has set it: for TSIG and for what is shown or stored. */
+uint64_t clock_unix(void);
+
+#endif
