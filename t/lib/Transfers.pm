@@ -85,6 +85,8 @@ sub transfers_from {
     $primary->edit('big.example', zone_text('big.example', 2, count => 99_000, changed => [ map { 97 * $_ } 1 .. 1000 ]));
     my ($status, $out, $said) = $lockstep->verb('transfer', 'big.example');
     is($status, 0, 'transfer waits until the zone is current') or diag("$out$said");
+    ($status, $out, $said) = $lockstep->verb('transfer', 'big.example');
+    is("$status$said", '0', 'and again: current already, nothing to complain of');
     is($lockstep->serial('big.example'), 2, '100,000 records: the new version is served');
     $same->('big.example', '100,000 records: and is the primary\'s');
 
@@ -93,8 +95,11 @@ sub transfers_from {
 
     is(($lockstep->verb('write', '--all'))[0], 0, 'write brings the zone files up to date');
     same_zone(dump_text(slurp($lockstep->zone_file($_)), $_), $primary->dump($_), "$_: the zone file is the primary's") for 'hmac-sha512.example', '.';
-    is($lockstep->stop, 0, 'lockstepd ends cleanly');
     $primary->stop;
+    ($status, $out, $said) = $lockstep->verb('transfer', 'big.example');
+    is($status, 1, 'transfer fails when the primary has gone');
+    like($said, qr/big\.example/, 'and says so');
+    is($lockstep->stop, 0, 'lockstepd ends cleanly');
 }
 
 # One line says how the zone came to this serial.
