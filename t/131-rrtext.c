@@ -16,7 +16,7 @@
 /* --- helpers ---------------------------------------------------------------------- */
 
 enum { TOKENS = 70000 };
-static struct rr_token tokens[TOKENS];
+static struct text_token tokens[TOKENS];
 
 /* Splits at spaces; quotes at a token's beginning make it a quoted one. */
 static size_t split(const char *text, size_t length)
@@ -25,7 +25,7 @@ static size_t split(const char *text, size_t length)
 	size_t n = 0;
 
 	while (at < end) {
-		struct rr_token *token = &tokens[n];
+		struct text_token *token = &tokens[n];
 		bool inside = false;
 
 		if (*at == ' ') {

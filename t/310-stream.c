@@ -19,7 +19,7 @@ static uint8_t apex[NAME_SIZE];
 static enum stream_verdict feed(struct stream *s, const char *line)
 {
 	char copy[400], *word[24];
-	struct rr_token token[24];
+	struct text_token token[24];
 	uint8_t owner[NAME_SIZE], rdata[2000];
 	struct wbuf out = wbuf_of(rdata, sizeof rdata);
 	struct why why = {{0}};
@@ -40,7 +40,7 @@ static enum stream_verdict feed(struct stream *s, const char *line)
 	}
 	assert_true(rr_type_parse(word[1], strlen(word[1]), &type));
 	for (size_t i = 2; i < n; i++)
-		token[i - 2] = (struct rr_token){word[i], strlen(word[i]), false};
+		token[i - 2] = (struct text_token){word[i], strlen(word[i]), false};
 	if (rr_parse_rdata(type, token, n - 2, apex, &out, &why))
 		fail_msg("%s: %s", line, why.text);
 	rr = (struct rr){owner, type, class, (uint16_t)wbuf_used(&out), 300, rdata};

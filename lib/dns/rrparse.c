@@ -10,8 +10,8 @@
 #include <strings.h>
 
 struct parse {
-	const struct rr_token *next, *end;
-	const struct rr_token *current;  /* the one that a fault is about; NULL: there was none */
+	const struct text_token *next, *end;
+	const struct text_token *current;  /* the one that a fault is about; NULL: there was none */
 	const uint8_t *origin;
 	uint8_t *rdata;              /* where it begins in out */
 	struct wbuf *out;
@@ -26,7 +26,7 @@ static const char no_hex[] = "is not in hex";
 static const char odd_hex[] = "has an odd number of digits";
 static const char wrong_escape[] = "has a wrong escape";
 
-static const struct rr_token *take(struct parse *parse)
+static const struct text_token *take(struct parse *parse)
 {
 	parse->current = parse->next < parse->end ? parse->next++ : NULL;
 	return parse->current;
@@ -41,7 +41,7 @@ static const char *none_left(struct parse *parse)
 static bool more(const struct parse *parse) { return parse->next < parse->end; }
 static size_t left(const struct parse *parse) { return (size_t)(parse->end - parse->next); }
 
-static bool token_is(const struct rr_token *token, const char *text)
+static bool token_is(const struct text_token *token, const char *text)
 {
 	return token->length == strlen(text) && !strncasecmp(token->text, text, token->length);
 }
@@ -50,7 +50,7 @@ static bool token_is(const struct rr_token *token, const char *text)
 
 static const char *take_number(struct parse *parse, uint32_t most, uint32_t *value)
 {
-	const struct rr_token *token = take(parse);
+	const struct text_token *token = take(parse);
 
 	if (!token)
 		return missing;
@@ -86,7 +86,7 @@ static const char *parse_u32(struct parse *parse)
 
 static const char *parse_period(struct parse *parse)
 {
-	const struct rr_token *token = take(parse);
+	const struct text_token *token = take(parse);
 	uint32_t value;
 
 	if (!token)
@@ -99,7 +99,7 @@ static const char *parse_period(struct parse *parse)
 
 static const char *parse_time(struct parse *parse)
 {
-	const struct rr_token *token = take(parse);
+	const struct text_token *token = take(parse);
 	uint32_t value;
 
 	if (!token)
@@ -117,7 +117,7 @@ bool rrparse_type(const char *text, size_t length, uint16_t *type)
 
 static const char *parse_type(struct parse *parse)
 {
-	const struct rr_token *token = take(parse);
+	const struct text_token *token = take(parse);
 	uint16_t type;
 
 	if (!token)
@@ -132,7 +132,7 @@ static const char *parse_type(struct parse *parse)
 
 static const char *parse_name(struct parse *parse)
 {
-	const struct rr_token *token = take(parse);
+	const struct text_token *token = take(parse);
 	uint8_t name[NAME_SIZE];
 
 	if (!token)
@@ -154,7 +154,7 @@ static const char *parse_names(struct parse *parse)
 
 static const char *parse_ipv4(struct parse *parse)
 {
-	const struct rr_token *token = take(parse);
+	const struct text_token *token = take(parse);
 	uint8_t address[4];
 
 	if (!token)
@@ -167,7 +167,7 @@ static const char *parse_ipv4(struct parse *parse)
 
 static const char *parse_ipv6(struct parse *parse)
 {
-	const struct rr_token *token = take(parse);
+	const struct text_token *token = take(parse);
 	uint8_t address[16];
 
 	if (!token)
@@ -181,7 +181,7 @@ static const char *parse_ipv6(struct parse *parse)
 /* RFC 2874 3.1: the prefix length, and the address unless all of it is prefix. */
 static const char *parse_a6_suffix(struct parse *parse)
 {
-	const struct rr_token *token;
+	const struct text_token *token;
 	uint8_t address[16];
 	uint32_t prefix;
 	size_t skip;
@@ -206,7 +206,7 @@ static const char *parse_a6_suffix(struct parse *parse)
 /* A gateway or relay of the kind "none". */
 static const char *parse_dot(struct parse *parse)
 {
-	const struct rr_token *token = take(parse);
+	const struct text_token *token = take(parse);
 
 	if (!token)
 		return missing;
@@ -229,7 +229,7 @@ static const char *parse_relay_type(struct parse *parse)
 
 static const char *parse_string(struct parse *parse)
 {
-	const struct rr_token *token = take(parse);
+	const struct text_token *token = take(parse);
 	uint8_t *length = wbuf_room(parse->out, 1);
 	size_t n;
 
@@ -261,7 +261,7 @@ static const char *parse_strings(struct parse *parse)
 
 static const char *parse_long_string(struct parse *parse)
 {
-	const struct rr_token *token = take(parse);
+	const struct text_token *token = take(parse);
 
 	if (!token)
 		return missing;
@@ -276,7 +276,7 @@ static const char *parse_maybe_hex(struct parse *parse)
 	struct text_hex state = {0};
 
 	while (more(parse)) {
-		const struct rr_token *token = take(parse);
+		const struct text_token *token = take(parse);
 
 		if (!text_hex(&state, token->text, token->length, parse->out))
 			return no_hex;
@@ -294,7 +294,7 @@ static const char *parse_maybe_base64(struct parse *parse)
 	struct text_base64 state = {0};
 
 	while (more(parse)) {
-		const struct rr_token *token = take(parse);
+		const struct text_token *token = take(parse);
 
 		if (!text_base64(&state, token->text, token->length, parse->out))
 			return "is not in base64";
@@ -310,7 +310,7 @@ static const char *parse_base64(struct parse *parse)
 /* RFC 5155 3.3: in hex, "-" where it is empty. */
 static const char *parse_salt(struct parse *parse)
 {
-	const struct rr_token *token = take(parse);
+	const struct text_token *token = take(parse);
 	size_t n = token && !token_is(token, "-") ? token->length : 0;
 	struct text_hex state = {0};
 
@@ -326,7 +326,7 @@ static const char *parse_salt(struct parse *parse)
 
 static const char *parse_hash(struct parse *parse)
 {
-	const struct rr_token *token = take(parse);
+	const struct text_token *token = take(parse);
 
 	if (!token)
 		return missing;
@@ -339,7 +339,7 @@ static const char *parse_hash(struct parse *parse)
 /* Groups of `digits` hex digits (`exact`) or up to so many, with a mark between. */
 static const char *parse_groups(struct parse *parse, unsigned groups, unsigned digits, char mark, bool exact)
 {
-	const struct rr_token *token = take(parse);
+	const struct text_token *token = take(parse);
 	const char *p, *end;
 
 	if (!token)
@@ -379,7 +379,7 @@ static const char *put_dotted_hex(struct wbuf *out, const char *text, size_t len
 /* RFC 1706 7 */
 static const char *parse_nsap(struct parse *parse)
 {
-	const struct rr_token *token = take(parse);
+	const struct text_token *token = take(parse);
 
 	if (!token)
 		return missing;
@@ -391,7 +391,7 @@ static const char *parse_nsap(struct parse *parse)
 /* af-dans-0152 5: +digits for E.164, else an AESA in hex. */
 static const char *parse_atma(struct parse *parse)
 {
-	const struct rr_token *token = take(parse);
+	const struct text_token *token = take(parse);
 
 	if (!token)
 		return missing;
@@ -409,7 +409,7 @@ static const char *parse_atma(struct parse *parse)
 static const char *parse_types(struct parse *parse)
 {
 	uint8_t map[256][32], octets[256] = {0};   /* a window is cleared when it is first used */
-	const struct rr_token *token;
+	const struct text_token *token;
 
 	while ((token = take(parse))) {
 		uint16_t type;
@@ -438,7 +438,7 @@ static const char *parse_types(struct parse *parse)
 static const char *parse_nxt_types(struct parse *parse)
 {
 	uint8_t map[16] = {0}, octets = 0;
-	const struct rr_token *token;
+	const struct text_token *token;
 
 	while ((token = take(parse))) {
 		uint16_t type;
@@ -453,7 +453,7 @@ static const char *parse_nxt_types(struct parse *parse)
 	return NULL;
 }
 
-static bool protocol_of(const struct rr_token *token, uint32_t *protocol)
+static bool protocol_of(const struct text_token *token, uint32_t *protocol)
 {
 	bool tcp = token_is(token, "tcp");
 
@@ -463,7 +463,7 @@ static bool protocol_of(const struct rr_token *token, uint32_t *protocol)
 	return true;
 }
 
-static bool port_of(const struct rr_token *token, uint32_t protocol, uint32_t *port)
+static bool port_of(const struct text_token *token, uint32_t protocol, uint32_t *port)
 {
 	struct servent entry, *found = NULL;
 	char name[64], space[1024];
@@ -483,7 +483,7 @@ static bool port_of(const struct rr_token *token, uint32_t protocol, uint32_t *p
 
 static const char *parse_wks(struct parse *parse)
 {
-	const struct rr_token *token = take(parse);
+	const struct text_token *token = take(parse);
 	uint8_t map[65536 / 8] = {0};
 	uint32_t protocol, port;
 	size_t octets = 0;
@@ -506,7 +506,7 @@ static const char *parse_wks(struct parse *parse)
 
 static const char *parse_svcparams(struct parse *parse)
 {
-	const struct rr_token *tokens = parse->next;
+	const struct text_token *tokens = parse->next;
 
 	parse->next = parse->end;
 	return svcb_parse(tokens, (size_t)(parse->end - tokens), &parse->current, parse->out);
@@ -524,7 +524,7 @@ static char *join(struct parse *parse, size_t count, size_t *length)
 		size += parse->next[i].length + 1;
 	text = at = malloc(size);
 	while (text && count--) {
-		const struct rr_token *token = take(parse);
+		const struct text_token *token = take(parse);
 
 		at = mempcpy(at, token->text, token->length);
 		*at++ = ' ';
@@ -647,7 +647,7 @@ static const char *parse_field(struct parse *parse, enum rrshape_kind kind)
 	return parsers[real](parse);
 }
 
-static void show(const struct rr_token *token, char out[64])
+static void show(const struct text_token *token, char out[64])
 {
 	size_t n = token->length < 60 ? token->length : 60;
 
@@ -678,7 +678,7 @@ static enum err finish(const struct parse *parse, const char *type, struct why *
 	return ERR_OK;
 }
 
-enum err rrparse_fields(uint16_t type, const struct rrshape *shape, const struct rr_token *tokens, size_t count,
+enum err rrparse_fields(uint16_t type, const struct rrshape *shape, const struct text_token *tokens, size_t count,
 	const uint8_t *origin, struct wbuf *out, struct why *why)
 {
 	struct parse parse = {.next = tokens, .end = tokens + count, .origin = origin, .rdata = out->at, .out = out};
@@ -703,7 +703,7 @@ enum err rrparse_fields(uint16_t type, const struct rrshape *shape, const struct
 	return err;
 }
 
-enum err rrparse_generic(const struct rr_token *tokens, size_t count, struct wbuf *out, struct why *why)
+enum err rrparse_generic(const struct text_token *tokens, size_t count, struct wbuf *out, struct why *why)
 {
 	struct parse parse = {.next = tokens, .end = tokens + count, .rdata = out->at, .out = out};
 	uint32_t length = 0;

@@ -100,12 +100,12 @@ size_t rr_put_text(const struct rr *rr, const char *owner, size_t ownerlen, char
 
 /* --- reading ----------------------------------------------------------------------------------- */
 
-static bool is_generic(const struct rr_token *tokens, size_t count)
+static bool is_generic(const struct text_token *tokens, size_t count)
 {
 	return count && tokens->length == 2 && !tokens->quoted && memcmp(tokens->text, "\\#", 2) == 0;
 }
 
-static enum err parse_generic(uint16_t type, const struct rr_token *tokens, size_t count, struct wbuf *out, struct why *why)
+static enum err parse_generic(uint16_t type, const struct text_token *tokens, size_t count, struct wbuf *out, struct why *why)
 {
 	uint8_t *start = out->at;
 	enum err err = rrparse_generic(tokens + 1, count - 1, out, why);
@@ -115,7 +115,7 @@ static enum err parse_generic(uint16_t type, const struct rr_token *tokens, size
 	return rr_check_rdata(type, start, (size_t)(out->at - start), why) ? ERR_SYNTAX : ERR_OK;
 }
 
-enum err rr_parse_rdata(uint16_t type, const struct rr_token *tokens, size_t count, const uint8_t *origin,
+enum err rr_parse_rdata(uint16_t type, const struct text_token *tokens, size_t count, const uint8_t *origin,
 	struct wbuf *out, struct why *why)
 {
 	const struct rrshape *shape = rrshape_of(type);

@@ -31,7 +31,7 @@ size_t rr_put_rdata_text(uint16_t type, const uint8_t *rdata, size_t rdlength, c
 
 /* Tokens (dns/text) after the type, to RDATA; relative names are completed with `origin`. Also the generic form for any type.
  * ERR_SYNTAX with `why` naming the field and the token; ERR_NOSPACE, ERR_NOMEM. Then `out` is as it was. */
-enum err rr_parse_rdata(uint16_t type, const struct rr_token *tokens, size_t count, const uint8_t *origin,
+enum err rr_parse_rdata(uint16_t type, const struct text_token *tokens, size_t count, const uint8_t *origin,
 	struct wbuf *out, struct why *);
 
 #endif

@@ -210,7 +210,7 @@ const char svcb_no_memory[] = "no memory";
 static const char wrong_escape[] = "has a wrong escape";
 
 struct svcparam {
-	const struct rr_token *token;
+	const struct text_token *token;
 	const char *value;           /* without its quotes; NULL: none */
 	size_t length;
 	uint16_t key;
@@ -227,7 +227,7 @@ static bool key_of(const char *text, size_t length, uint16_t *key)
 	return false;
 }
 
-static const char *split_param(const struct rr_token *token, struct svcparam *param)
+static const char *split_param(const struct text_token *token, struct svcparam *param)
 {
 	const char *sign = memchr(token->text, '=', token->length);
 	size_t n = sign ? (size_t)(sign - token->text) : token->length;
@@ -407,8 +407,8 @@ static int compare_params(const void *a, const void *b)
 	return ((const struct svcparam *)a)->key - ((const struct svcparam *)b)->key;
 }
 
-static const char *add_all(const struct rr_token *tokens, size_t count, struct svcparam *params,
-	const struct rr_token **current, struct wbuf *out)
+static const char *add_all(const struct text_token *tokens, size_t count, struct svcparam *params,
+	const struct text_token **current, struct wbuf *out)
 {
 	const char *fault = NULL;
 
@@ -428,7 +428,7 @@ static const char *add_all(const struct rr_token *tokens, size_t count, struct s
 	return fault;
 }
 
-const char *svcb_parse(const struct rr_token *tokens, size_t count, const struct rr_token **current, struct wbuf *out)
+const char *svcb_parse(const struct text_token *tokens, size_t count, const struct text_token **current, struct wbuf *out)
 {
 	struct svcparam *params;
 	const char *fault;

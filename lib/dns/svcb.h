@@ -13,7 +13,7 @@ const char *svcb_check(struct rbuf *in);
 char *svcb_print(struct rbuf *in, char *out);
 /* The tokens in any order, to wire data in the order of keys. NULL, or what is wrong with *current; svcb_no_memory. Whether the
  * values go together is for svcb_check to say. */
-const char *svcb_parse(const struct rr_token *tokens, size_t count, const struct rr_token **current, struct wbuf *out);
+const char *svcb_parse(const struct text_token *tokens, size_t count, const struct text_token **current, struct wbuf *out);
 extern const char svcb_no_memory[];
 
 #endif

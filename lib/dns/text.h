@@ -8,7 +8,7 @@
 
 /* One token of a master file: text with its escapes still in it, `quoted` if it stood in quotes (without them). Quotes that
  * open inside of a token (key="value") stay in it, with what is between them. */
-struct rr_token {
+struct text_token {
 	const char *text;
 	size_t length;
 	bool quoted;

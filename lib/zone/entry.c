@@ -31,7 +31,7 @@ static enum err bad(struct entry *entry, struct why *why, const char *what)
 static enum err more_room(struct entry *entry, struct why *why)
 {
 	size_t room = entry->room ? entry->room * 2 : 64;
-	struct rr_token *tokens = realloc(entry->tokens, room * sizeof *tokens);
+	struct text_token *tokens = realloc(entry->tokens, room * sizeof *tokens);
 
 	if (!tokens)
 		return err_why(why, ERR_NOMEM, "out of memory");
@@ -46,7 +46,7 @@ static inline enum err add(struct entry *entry, const char *text, const char *en
 
 	if (entry->count == entry->room && (err = more_room(entry, why)))
 		return err;
-	entry->tokens[entry->count++] = (struct rr_token){text, (size_t)(end - text), quoted};
+	entry->tokens[entry->count++] = (struct text_token){text, (size_t)(end - text), quoted};
 	return ERR_OK;
 }
 

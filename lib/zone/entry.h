@@ -11,7 +11,7 @@
 struct entry {
 	const char *at, *end;        /* the text that is left, borrowed */
 	unsigned line_at;            /* its line */
-	struct rr_token *tokens;     /* of the entry read last: `count` of them, pointing into the text */
+	struct text_token *tokens;     /* of the entry read last: `count` of them, pointing into the text */
 	size_t count, room;
 	unsigned line;               /* where it begins */
 	bool blank;                  /* it begins with white space: the owner is left out */

@@ -31,7 +31,7 @@ struct source {
 	struct entry entry;
 	uint8_t origin[NAME_SIZE];
 	uint8_t owner[NAME_SIZE];
-	struct rr_token owner_token;     /* what `owner` was read from, and was not read again */
+	struct text_token owner_token;     /* what `owner` was read from, and was not read again */
 	bool has_owner;
 	bool has_default, has_last;      /* $TTL was there; a record's TTL was stated */
 	uint32_t default_ttl, last_ttl;
@@ -50,7 +50,7 @@ static enum err located(const struct source *source, enum err err, struct why *w
 	return err_why(why, err, "%s%s:%u: %s", skip ? "..." : "", source->name + skip, source->entry.line, err_say(&said, err));
 }
 
-static enum err bad(const struct source *source, struct why *why, const char *what, const struct rr_token *token)
+static enum err bad(const struct source *source, struct why *why, const char *what, const struct text_token *token)
 {
 	char shown[64] = "";
 	size_t n = token && token->length < 60 ? token->length : 60;
@@ -67,7 +67,7 @@ static enum err parse_source(struct source *, const char *text, size_t length, s
 
 /* --- directives ----------------------------------------------------------------------- */
 
-static enum err set_origin(struct source *source, const struct rr_token *args, size_t count, struct why *why)
+static enum err set_origin(struct source *source, const struct text_token *args, size_t count, struct why *why)
 {
 	uint8_t origin[NAME_SIZE];
 	enum err err;
@@ -82,7 +82,7 @@ static enum err set_origin(struct source *source, const struct rr_token *args, s
 	return ERR_OK;
 }
 
-static enum err set_ttl(struct source *source, const struct rr_token *args, size_t count, struct why *why)
+static enum err set_ttl(struct source *source, const struct text_token *args, size_t count, struct why *why)
 {
 	if (count != 1 || !text_period(args->text, args->length, &source->default_ttl))
 		return bad(source, why, "$TTL wants one number or time", count ? args : NULL);
@@ -91,7 +91,7 @@ static enum err set_ttl(struct source *source, const struct rr_token *args, size
 }
 
 /* The path of an included file: beside the one that includes it. malloc'd; NULL: out of memory. */
-static char *include_path(const struct source *source, const struct rr_token *file)
+static char *include_path(const struct source *source, const struct text_token *file)
 {
 	const char *slash = strrchr(source->path, '/');
 	int dir = slash && file->text[0] != '/' ? (int)(slash + 1 - source->path) : 0;
@@ -123,7 +123,7 @@ static enum err read_included(struct source *parent, struct source *source, stru
 	return err;
 }
 
-static enum err include(struct source *parent, const struct rr_token *args, size_t count, struct why *why)
+static enum err include(struct source *parent, const struct text_token *args, size_t count, struct why *why)
 {
 	struct source *source;
 	enum err err = ERR_OK;
@@ -159,14 +159,14 @@ static enum err include(struct source *parent, const struct rr_token *args, size
 	return err;
 }
 
-static bool token_is(const struct rr_token *token, const char *word)
+static bool token_is(const struct text_token *token, const char *word)
 {
 	return token->length == strlen(word) && !strncasecmp(token->text, word, token->length);
 }
 
 static enum err directive(struct source *source, struct why *why)
 {
-	const struct rr_token *word = source->entry.tokens, *args = word + 1;
+	const struct text_token *word = source->entry.tokens, *args = word + 1;
 	size_t count = source->entry.count - 1;
 
 	if (token_is(word, "$ORIGIN"))
@@ -189,7 +189,7 @@ struct head {
 	size_t before_type;          /* tokens */
 };
 
-static enum err take_owner(struct source *source, const struct rr_token *token, struct why *why)
+static enum err take_owner(struct source *source, const struct text_token *token, struct why *why)
 {
 	enum err err;
 
@@ -208,14 +208,14 @@ static enum err take_owner(struct source *source, const struct rr_token *token, 
 }
 
 /* TTL and class, each or none, in either order, and the type. False: there is no type. */
-static bool take_head(const struct rr_token *tokens, size_t count, struct head *head)
+static bool take_head(const struct text_token *tokens, size_t count, struct head *head)
 {
 	bool has_class = false;
 	size_t i = 0;
 
 	*head = (struct head){.class = CLASS_IN};
 	while (i < count && i < 2 && !tokens[i].quoted) {
-		const struct rr_token *token = &tokens[i];
+		const struct text_token *token = &tokens[i];
 
 		if (!head->has_ttl && token->length && token->text[0] >= '0' && token->text[0] <= '9' &&
 		    text_period(token->text, token->length, &head->ttl))
@@ -248,7 +248,7 @@ static bool settle_ttl(struct source *source, const struct head *head, struct rr
 	return true;
 }
 
-static enum err take_rdata(struct source *source, const struct head *head, const struct rr_token *tokens, size_t count,
+static enum err take_rdata(struct source *source, const struct head *head, const struct text_token *tokens, size_t count,
 	struct rr *rr, struct why *why)
 {
 	struct wbuf out = wbuf_of(source->reader->rdata, RDATA_ROOM);
@@ -268,7 +268,7 @@ static enum err take_rdata(struct source *source, const struct head *head, const
 
 static enum err record(struct source *source, struct why *why)
 {
-	const struct rr_token *tokens = source->entry.tokens;
+	const struct text_token *tokens = source->entry.tokens;
 	size_t count = source->entry.count;
 	struct head head;
 	struct rr rr;
@@ -297,7 +297,7 @@ static enum err record(struct source *source, struct why *why)
 
 static enum err take_entry(struct source *source, struct why *why)
 {
-	const struct rr_token *first = source->entry.tokens;
+	const struct text_token *first = source->entry.tokens;
 
 	if (!source->entry.blank && !first->quoted && first->text[0] == '$')
 		return directive(source, why);
