@@ -61,6 +61,20 @@ bool msg_read_rr(struct rbuf *msg, struct msg_rr *rr)
 	return rr->rdata != NULL;
 }
 
+bool msg_read_soa(const struct rbuf *msg, const struct msg_rr *rr, struct rr_soa *soa)
+{
+	enum { RDATA_MAX = 2 * NAME_SIZE + 20 };
+	uint8_t rdata[RDATA_MAX];
+	struct wbuf out = wbuf_of(rdata, sizeof rdata);
+	struct rbuf at = *msg;
+
+	at.at = rr->rdata;
+	if (rr_read_rdata(&at, RR_SOA, rr->rdlength, &out, NULL) != ERR_OK)
+		return false;
+	*soa = rr_soa_of(rdata, wbuf_used(&out));
+	return true;
+}
+
 bool msg_edns_of(const struct msg_rr *rr, struct msg_edns *edns)
 {
 	struct rbuf options = rbuf_of(rr->rdata, rr->rdlength);

@@ -46,6 +46,8 @@ struct msg_rr {
 	const uint8_t *rdata;
 };
 bool msg_read_rr(struct rbuf *, struct msg_rr *);
+/* The numbers of a SOA record that msg_read_rr has given from this message. False: its RDATA is malformed. */
+bool msg_read_soa(const struct rbuf *, const struct msg_rr *, struct rr_soa *);
 
 /* EDNS, from an OPT record (RFC 6891 6.1.2-6.1.4). */
 struct msg_edns {

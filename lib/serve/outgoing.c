@@ -93,12 +93,9 @@ static bool next_rrset(struct outgoing *out)
 
 static bool put_soa(struct outgoing *out)
 {
-	struct zone_rrset set;
-	uint32_t at = 0;
-	struct rr rr;
+	struct rr soa = zone_soa(out->transfer.zone);
 
-	return zone_node_rrset(out->transfer.zone->apex_node, RR_SOA, &set, NULL) &&
-		zone_rrset_next(&set, &at, out->transfer.zone->apex, &rr) && msg_put_rr(&out->writer, MSG_ANSWER, &rr);
+	return msg_put_rr(&out->writer, MSG_ANSWER, &soa);
 }
 
 /* Records until the message is full (false) or the zone is through. */

@@ -49,15 +49,11 @@ static bool put_rrset(struct query *q, enum msg_section section, const struct zo
 
 bool query_put_soa(struct msg_writer *writer, enum msg_section section, const struct zone *zone, uint32_t ttl_max)
 {
-	struct zone_rrset set;
-	uint32_t at = 0;
-	struct rr rr;
+	struct rr soa = zone_soa(zone);
 
-	if (!zone_node_rrset(zone->apex_node, RR_SOA, &set, NULL) || !zone_rrset_next(&set, &at, zone->apex, &rr))
-		return false;
-	if (rr.ttl > ttl_max)
-		rr.ttl = ttl_max;
-	return msg_put_rr(writer, section, &rr);
+	if (soa.ttl > ttl_max)
+		soa.ttl = ttl_max;
+	return msg_put_rr(writer, section, &soa);
 }
 
 /* --- addresses of hosts that records name ------------------------------------------------ */

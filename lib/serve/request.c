@@ -66,16 +66,14 @@ enum request_soa request_soa(const struct request *rq, enum msg_section section,
 {
 	unsigned i = section == MSG_ANSWER ? 0 : 1;
 	struct rbuf msg = rq->records[i];
-	uint8_t rdata[2 * NAME_SIZE + 20];
-	struct wbuf out = wbuf_of(rdata, sizeof rdata);
 	struct msg_rr rr;
+	struct rr_soa soa;
 
 	if (rq->counts[i] == 0 || !msg_read_rr(&msg, &rr) || rr.type != RR_SOA || rr.class != rq->question.class ||
 	    !name_equal(rr.owner, rq->question.name))
 		return REQUEST_SOA_NONE;
-	msg.at = rr.rdata;
-	if (rr_read_rdata(&msg, RR_SOA, rr.rdlength, &out, NULL) != ERR_OK)
+	if (!msg_read_soa(&msg, &rr, &soa))
 		return REQUEST_SOA_BAD;
-	serial->v = rr_soa_of(rdata, wbuf_used(&out)).serial;
+	serial->v = soa.serial;
 	return REQUEST_SOA;
 }

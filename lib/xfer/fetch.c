@@ -29,6 +29,7 @@ struct fetch {
 	void *ctx;
 
 	uint16_t id;
+	struct msg_writer writer;
 	uint8_t query[2 + QUERY_SIZE];       /* with room for the length in front */
 	size_t query_length;
 	struct tsig tsig;
@@ -123,33 +124,25 @@ static void fail(struct fetch *f, enum fetch_outcome outcome, const char *text)
 
 /* --- the query ------------------------------------------------------------ */
 
-static bool put_soa(struct msg_writer *w, const struct fetch *f)
-{
-	struct zone_rrset set;
-	struct rr rr;
-	uint32_t at = 0;
-
-	return zone_node_rrset(f->base->apex_node, RR_SOA, &set, NULL) && zone_rrset_next(&set, &at, f->zone, &rr) &&
-		msg_put_rr(w, MSG_AUTHORITY, &rr);
-}
-
-/* A query with a new random ID, signed if there is a key. */
+/* A query with a new random ID, signed if there is a key; for IXFR with the SOA of our version (RFC 1995 3). */
 static bool make_query(struct fetch *f)
 {
 	static const uint16_t type[] = {RR_SOA, RR_IXFR, RR_AXFR};
-	static __thread struct msg_writer w;
-	struct wbuf message;
+	struct msg_writer *w = &f->writer;
+	struct wbuf message = wbuf_of(f->query + 2, QUERY_SIZE);
 	bool ok;
 
 	net_random(&f->id, sizeof f->id);
-	msg_start(&w, f->query + 2, QUERY_SIZE, QUERY_SIZE - TSIG_ROOM);
-	ok = msg_put_question(&w, f->zone, type[f->kind], CLASS_IN);
-	if (ok && f->kind == FETCH_IXFR)
-		ok = put_soa(&w, f);
+	msg_start(w, f->query + 2, QUERY_SIZE, QUERY_SIZE - TSIG_ROOM);
+	ok = msg_put_question(w, f->zone, type[f->kind], CLASS_IN);
+	if (ok && f->kind == FETCH_IXFR) {
+		struct rr soa = zone_soa(f->base);
+
+		ok = msg_put_rr(w, MSG_AUTHORITY, &soa);
+	}
 	if (!ok)
 		return false;
-	message = wbuf_of(f->query + 2, QUERY_SIZE);
-	message.at += msg_finish(&w, f->id, 0);
+	message.at += msg_finish(w, f->id, 0);
 	tsig_release(&f->tsig);
 	f->tsig = (struct tsig){0};
 	if (f->has_key && tsig_sign_request(&f->tsig, &f->key, &message, f->unix_time()))
@@ -178,12 +171,9 @@ static enum soa_answer soa_bad(struct fetch *f, const char *text)
 /* Reads the answer's SOA: exactly one serial, owned by the zone. The same record twice is passed over. */
 static enum soa_answer read_soa(struct fetch *f, struct rbuf *msg, unsigned count)
 {
-	uint8_t rdata[2 * NAME_SIZE + 20];
-
 	while (count--) {
-		struct wbuf out = wbuf_of(rdata, sizeof rdata);
-		struct rbuf at = *msg;
 		struct serial serial;
+		struct rr_soa soa;
 		struct msg_rr rr;
 
 		if (!msg_read_rr(msg, &rr))
@@ -192,16 +182,17 @@ static enum soa_answer read_soa(struct fetch *f, struct rbuf *msg, unsigned coun
 			continue;
 		if (rr.type != RR_SOA || rr.class != CLASS_IN || !name_equal(rr.owner, f->zone))
 			return soa_bad(f, "the answer to the SOA query holds something else than the zone's SOA");
-		at.at = rr.rdata;
-		if (rr_read_rdata(&at, RR_SOA, rr.rdlength, &out, NULL))
+		if (!msg_read_soa(msg, &rr, &soa))
 			return soa_bad(f, "the SOA in the answer is malformed");
-		serial.v = rr_soa_of(rdata, wbuf_used(&out)).serial;
+		serial.v = soa.serial;
 		if (f->result.has_serial && !serial_equal(serial, f->result.serial))
 			return soa_bad(f, "the answer to the SOA query holds two different SOA records");
 		f->result.serial = serial;
 		f->result.has_serial = true;
 	}
-	return f->result.has_serial ? SOA_GOOD : soa_bad(f, "the answer to the SOA query holds no SOA (a referral, or no such zone)");
+	if (!f->result.has_serial)
+		return soa_bad(f, "the answer to the SOA query holds no SOA (a referral, or no such zone)");
+	return SOA_GOOD;
 }
 
 static enum soa_answer check_soa_header(struct fetch *f, struct rbuf *msg, struct msg_header *h)
@@ -212,7 +203,9 @@ static enum soa_answer check_soa_header(struct fetch *f, struct rbuf *msg, struc
 		return SOA_IGNORE;
 	if (h->qdcount == 0 && msg_rcode_of(h->flags) != RCODE_NOERROR)
 		return SOA_GOOD;     /* some answer an error without the question */
-	if (h->qdcount != 1 || !msg_read_question(msg, &q) || !name_equal(q.name, f->zone) || q.type != RR_SOA || q.class != CLASS_IN)
+	if (h->qdcount != 1 || !msg_read_question(msg, &q))
+		return SOA_IGNORE;
+	if (!name_equal(q.name, f->zone) || q.type != RR_SOA || q.class != CLASS_IN)
 		return SOA_IGNORE;
 	return SOA_GOOD;
 }

@@ -14,7 +14,8 @@ enum {
 	TRIES = 5,                   /* RFC 1996 3.6 */
 	FIRST_MS = 1000,             /* then doubled: 31 s in all */
 	SOCKETS = 128,               /* at once; the others wait */
-	MESSAGE_SIZE = 2048,
+	READS_MAX = 16,              /* datagrams of one wake-up: whoever floods the port does not hold the loop */
+	MESSAGE_SIZE = 2048,         /* a question, a SOA and a TSIG, of names of 255 octets */
 };
 
 /* One call of notify_send: how many of its addresses are still open. */
@@ -49,6 +50,7 @@ struct notifier {
 	uint64_t (*unix_time)(void);
 	struct job *jobs, **last;
 	unsigned sockets;
+	struct msg_writer writer;    /* for one message at a time */
 };
 
 struct notifier *notifier_new(struct event_base *loop, uint64_t (*unix_time)(void))
@@ -120,15 +122,15 @@ static void log_job(const struct job *job, enum log_level level, const char *out
 /* RFC 1996 3.7, 3.11: the SOA as a hint in the answer section. */
 static bool make_message(struct job *job, uint8_t message[MESSAGE_SIZE], size_t *length)
 {
-	static __thread struct msg_writer w;
+	struct msg_writer *w = &job->notifier->writer;
 	struct rr soa = {job->errand->zone, RR_SOA, CLASS_IN, job->soa_length, job->soa_ttl, job->soa};
 	struct wbuf out = wbuf_of(message, MESSAGE_SIZE);
 
 	net_random(&job->id, sizeof job->id);
-	msg_start(&w, message, MESSAGE_SIZE, MESSAGE_SIZE - TSIG_ROOM);
-	if (!msg_put_question(&w, job->errand->zone, RR_SOA, CLASS_IN) || !msg_put_rr(&w, MSG_ANSWER, &soa))
+	msg_start(w, message, MESSAGE_SIZE, MESSAGE_SIZE - TSIG_ROOM);
+	if (!msg_put_question(w, job->errand->zone, RR_SOA, CLASS_IN) || !msg_put_rr(w, MSG_ANSWER, &soa))
 		return false;
-	out.at += msg_finish(&w, job->id, OPCODE_NOTIFY << 11 | MSG_AA);
+	out.at += msg_finish(w, job->id, OPCODE_NOTIFY << 11 | MSG_AA);
 	tsig_release(&job->tsig);
 	job->tsig = (struct tsig){0};
 	if (job->has_key && tsig_sign_request(&job->tsig, &job->key, &out, job->notifier->unix_time()))
@@ -150,24 +152,21 @@ static void job_send(struct job *job)
 		return;              /* the next try is armed */
 }
 
-/* True if it is the answer to what was sent. */
-static bool is_answer(struct job *job, const uint8_t *message, size_t length, const char **outcome)
+/* The name of the answer's RCODE, or of the error that its TSIG tells; NULL: it is no answer to what was sent. */
+static const char *read_answer(struct job *job, const uint8_t *message, size_t length, char text[16])
 {
 	struct rbuf at = rbuf_of(message, length);
-	static __thread char text[48];
-	char rcode[16];
 	struct msg_header h;
 	size_t without;
 
 	if (!msg_read_header(&at, &h) || h.id != job->id || !(h.flags & MSG_QR) || msg_opcode_of(h.flags) != OPCODE_NOTIFY)
-		return false;
+		return NULL;
 	if (job->has_key && tsig_verify_reply(&job->tsig, message, length, job->notifier->unix_time(), &without) != TSIG_OK &&
 	    job->tsig.peer_error == 0)
-		return false;
-	snprintf(text, sizeof text, "%s", job->has_key && job->tsig.peer_error ? tsig_error_text(job->tsig.peer_error, rcode) :
-		msg_rcode_text(msg_rcode_of(h.flags), rcode));
-	*outcome = text;
-	return true;
+		return NULL;
+	if (job->has_key && job->tsig.peer_error)
+		return tsig_error_text(job->tsig.peer_error, text);
+	return msg_rcode_text(msg_rcode_of(h.flags), text);
 }
 
 static void job_ready(evutil_socket_t fd, short what, void *ctx)
@@ -175,32 +174,29 @@ static void job_ready(evutil_socket_t fd, short what, void *ctx)
 	struct job *job = ctx;
 	struct notifier *n = job->notifier;
 	uint8_t message[MESSAGE_SIZE];
-	const char *outcome;
+	const char *outcome = NULL;
+	char text[16];
+	bool good;
 
-	if (what & EV_TIMEOUT) {
-		if (job->tries < TRIES) {
-			job_send(job);
-			return;
-		}
-		log_job(job, LOG_LEVEL_WARNING, "no answer");
-		job_end(job, false);
-		start_waiting(n);
+	if (what & EV_TIMEOUT && job->tries < TRIES) {
+		job_send(job);
 		return;
 	}
-	for (unsigned i = 0; i < 16; i++) {
+	if (what & EV_TIMEOUT)
+		outcome = "no answer";
+	for (unsigned i = 0; i < READS_MAX && !outcome; i++) {
 		ssize_t got = recv(fd, message, sizeof message, 0);
-		bool good;
 
 		if (got < 0)
 			return;      /* nobody there yet, or nothing more: the timer goes on */
-		if (!is_answer(job, message, (size_t)got, &outcome))
-			continue;
-		good = strcmp(outcome, "NOERROR") == 0;
-		log_job(job, good ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, outcome);
-		job_end(job, good);
-		start_waiting(n);
-		return;
+		outcome = read_answer(job, message, (size_t)got, text);
 	}
+	if (!outcome)
+		return;
+	good = strcmp(outcome, "NOERROR") == 0;
+	log_job(job, good ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, outcome);
+	job_end(job, good);
+	start_waiting(n);
 }
 
 static bool job_start(struct job *job)
@@ -254,13 +250,11 @@ static void add_job(struct notifier *n, struct errand *errand, const struct zone
 	n->last = &job->next;
 }
 
-void notify_send(struct notifier *n, const struct zone *version, const struct notify_target *targets, size_t count, notify_done *done,
-	void *ctx)
+void notify_send(struct notifier *n, const struct zone *version, const struct notify_target *targets, size_t count,
+	notify_done *done, void *ctx)
 {
 	struct errand *errand = calloc(1, sizeof *errand);
-	struct zone_rrset set;
-	struct rr soa;
-	uint32_t at = 0;
+	struct rr soa = zone_soa(version);
 
 	notify_cancel(n, version->apex);
 	if (!errand) {
@@ -271,12 +265,11 @@ void notify_send(struct notifier *n, const struct zone *version, const struct no
 	name_copy(version->apex, errand->zone);
 	errand->done = done;
 	errand->ctx = ctx;
-	errand->open = 1;            /* until all are entered */
-	errand->answered = (unsigned)-1;
-	if (zone_node_rrset(version->apex_node, RR_SOA, &set, NULL) && zone_rrset_next(&set, &at, version->apex, &soa))
-		for (size_t i = 0; i < count; i++)
-			for (size_t a = 0; a < targets[i].address_count; a++)
-				add_job(n, errand, version, &soa, &targets[i], &targets[i].addresses[a]);
+	errand->open = 1;            /* until all are entered; closing this one counts as an answer, */
+	errand->answered = (unsigned)-1;     /* which is taken off beforehand */
+	for (size_t i = 0; i < count; i++)
+		for (size_t a = 0; a < targets[i].address_count; a++)
+			add_job(n, errand, version, &soa, &targets[i], &targets[i].addresses[a]);
 	start_waiting(n);
 	errand_close(errand, true);
 }

@@ -23,7 +23,8 @@ void notifier_free(struct notifier *);
 /* Tells all targets of the version's serial. Everything is copied. `done` (may be NULL) is called once from the loop,
  * with how many addresses answered and how many did not. */
 typedef void notify_done(void *ctx, const uint8_t *zone, unsigned answered, unsigned failed);
-void notify_send(struct notifier *, const struct zone *version, const struct notify_target *, size_t count, notify_done *done, void *ctx);
+void notify_send(struct notifier *, const struct zone *version, const struct notify_target *, size_t count,
+	notify_done *done, void *ctx);
 /* Forgets what is being told of the zone; its `done` is called. */
 void notify_cancel(struct notifier *, const uint8_t *zone);
 

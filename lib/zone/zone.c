@@ -191,6 +191,17 @@ bool zone_rrset_next(const struct zone_rrset *set, uint32_t *at, const uint8_t *
 	return true;
 }
 
+struct rr zone_soa(const struct zone *zone)
+{
+	struct zone_rrset set;
+	struct rr soa = {0};
+	uint32_t at = 0;
+
+	if (zone_node_rrset(zone->apex_node, RR_SOA, &set, NULL))
+		zone_rrset_next(&set, &at, zone->apex, &soa);
+	return soa;
+}
+
 size_t zone_node_size(const struct zone_node *node)
 {
 	struct zone_rrsets iter = zone_rrsets(node);

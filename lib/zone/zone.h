@@ -75,6 +75,8 @@ bool zone_rrsets_next(struct zone_rrsets *, struct zone_rrset *);
 bool zone_node_rrset(const struct zone_node *, uint16_t type, struct zone_rrset *, struct zone_rrset *sigs);
 /* One record after the other: a view with `owner` as given. Start with *at = 0; false at the end. */
 bool zone_rrset_next(const struct zone_rrset *, uint32_t *at, const uint8_t *owner, struct rr *);
+/* The zone's SOA record: a view into the version, which has exactly one. */
+struct rr zone_soa(const struct zone *);
 /* The absolute owner name; returns its length. */
 size_t zone_node_name(const struct zone *, const struct zone_node *, uint8_t out[NAME_SIZE]);
 
