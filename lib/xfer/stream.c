@@ -9,10 +9,10 @@
 
 /* What a record is to the stream. */
 enum event {
-	EV_LEADING,          /* a SOA equal to the leading one, octet for octet */
-	EV_BASE,             /* a SOA with the serial that the next sequence must begin with */
-	EV_SOA,              /* any other SOA */
-	EV_OTHER,            /* not a SOA */
+	SEEN_LEADING,          /* a SOA equal to the leading one, octet for octet */
+	SEEN_BASE,             /* a SOA with the serial that the next sequence must begin with */
+	SEEN_SOA,              /* any other SOA */
+	SEEN_OTHER,            /* not a SOA */
 	EVENTS
 };
 
@@ -41,30 +41,30 @@ struct step {
  * step forward. In ADD it is the one that the sequence leads to. */
 static const struct step table[STREAM_STATES][EVENTS] = {
 	[STREAM_START] = {
-		[EV_LEADING] = {ACT_LEAD, STREAM_FIRST_SOA}, [EV_BASE] = {ACT_LEAD, STREAM_FIRST_SOA},
-		[EV_SOA] = {ACT_LEAD, STREAM_FIRST_SOA}, [EV_OTHER] = REJECT(NO_SOA)},
+		[SEEN_LEADING] = {ACT_LEAD, STREAM_FIRST_SOA}, [SEEN_BASE] = {ACT_LEAD, STREAM_FIRST_SOA},
+		[SEEN_SOA] = {ACT_LEAD, STREAM_FIRST_SOA}, [SEEN_OTHER] = REJECT(NO_SOA)},
 	[STREAM_FIRST_SOA] = {
-		[EV_LEADING] = {ACT_EMPTY_AXFR, STREAM_END}, [EV_BASE] = {ACT_BEGIN_IXFR, STREAM_DEL},
-		[EV_SOA] = REJECT(SEQUENCE_START), [EV_OTHER] = {ACT_BEGIN_AXFR, STREAM_AXFR}},
+		[SEEN_LEADING] = {ACT_EMPTY_AXFR, STREAM_END}, [SEEN_BASE] = {ACT_BEGIN_IXFR, STREAM_DEL},
+		[SEEN_SOA] = REJECT(SEQUENCE_START), [SEEN_OTHER] = {ACT_BEGIN_AXFR, STREAM_AXFR}},
 	[STREAM_AXFR] = {
-		[EV_LEADING] = {ACT_FINISH, STREAM_END}, [EV_BASE] = REJECT(SOA_MIDDLE),
-		[EV_SOA] = REJECT(SOA_MIDDLE), [EV_OTHER] = {ACT_ADD, STREAM_AXFR}},
+		[SEEN_LEADING] = {ACT_FINISH, STREAM_END}, [SEEN_BASE] = REJECT(SOA_MIDDLE),
+		[SEEN_SOA] = REJECT(SOA_MIDDLE), [SEEN_OTHER] = {ACT_ADD, STREAM_AXFR}},
 	[STREAM_DEL] = {
-		[EV_LEADING] = {ACT_TO, STREAM_ADD}, [EV_BASE] = REJECT(SEQUENCE_ORDER),
-		[EV_SOA] = {ACT_TO, STREAM_ADD}, [EV_OTHER] = {ACT_REMOVE, STREAM_DEL}},
+		[SEEN_LEADING] = {ACT_TO, STREAM_ADD}, [SEEN_BASE] = REJECT(SEQUENCE_ORDER),
+		[SEEN_SOA] = {ACT_TO, STREAM_ADD}, [SEEN_OTHER] = {ACT_REMOVE, STREAM_DEL}},
 	[STREAM_ADD] = {
-		[EV_LEADING] = {ACT_FINISH, STREAM_END}, [EV_BASE] = {ACT_FROM, STREAM_DEL},
-		[EV_SOA] = REJECT(SEQUENCE_START), [EV_OTHER] = {ACT_ADD, STREAM_ADD}},
+		[SEEN_LEADING] = {ACT_FINISH, STREAM_END}, [SEEN_BASE] = {ACT_FROM, STREAM_DEL},
+		[SEEN_SOA] = REJECT(SEQUENCE_START), [SEEN_OTHER] = {ACT_ADD, STREAM_ADD}},
 	[STREAM_END] = {
-		[EV_LEADING] = REJECT(AFTER_END), [EV_BASE] = REJECT(AFTER_END),
-		[EV_SOA] = REJECT(AFTER_END), [EV_OTHER] = REJECT(AFTER_END)},
+		[SEEN_LEADING] = REJECT(AFTER_END), [SEEN_BASE] = REJECT(AFTER_END),
+		[SEEN_SOA] = REJECT(AFTER_END), [SEEN_OTHER] = REJECT(AFTER_END)},
 	/* An older or equal leading SOA: whatever follows it is not looked at. */
 	[STREAM_CURRENT] = {
-		[EV_LEADING] = {ACT_FINISH, STREAM_CURRENT}, [EV_BASE] = {ACT_FINISH, STREAM_CURRENT},
-		[EV_SOA] = {ACT_FINISH, STREAM_CURRENT}, [EV_OTHER] = {ACT_FINISH, STREAM_CURRENT}},
+		[SEEN_LEADING] = {ACT_FINISH, STREAM_CURRENT}, [SEEN_BASE] = {ACT_FINISH, STREAM_CURRENT},
+		[SEEN_SOA] = {ACT_FINISH, STREAM_CURRENT}, [SEEN_OTHER] = {ACT_FINISH, STREAM_CURRENT}},
 	[STREAM_REJECTED] = {
-		[EV_LEADING] = REJECT(AFTER_END), [EV_BASE] = REJECT(AFTER_END),
-		[EV_SOA] = REJECT(AFTER_END), [EV_OTHER] = REJECT(AFTER_END)},
+		[SEEN_LEADING] = REJECT(AFTER_END), [SEEN_BASE] = REJECT(AFTER_END),
+		[SEEN_SOA] = REJECT(AFTER_END), [SEEN_OTHER] = REJECT(AFTER_END)},
 };
 
 enum { EMPTY_MAX = 100 };    /* messages in a row that bring no record */
@@ -87,22 +87,16 @@ struct stream {
 };
 
 static const struct {
-	const char *name, *text;
+	const char *word, *text;
 } reasons[] = {
-#define REASON_ROW(name, text) {#name, text},
+#define REASON_ROW(name, word, text) {word, text},
 	STREAM_REASONS(REASON_ROW)
 #undef REASON_ROW
 };
 
 const char *stream_reason_name(enum stream_reason reason)
 {
-	static __thread char out[24];
-	size_t i;
-
-	for (i = 0; reasons[reason].name[i]; i++)
-		out[i] = reasons[reason].name[i] == '_' ? '-' : (char)(reasons[reason].name[i] | 0x20);
-	out[i] = 0;
-	return out;
+	return reasons[reason].word;
 }
 
 const char *stream_reason_text(enum stream_reason reason)
@@ -113,10 +107,10 @@ const char *stream_reason_text(enum stream_reason reason)
 bool stream_reason_wants_axfr(enum stream_reason reason)
 {
 	switch (reason) {
-	case STREAM_RCODE: case STREAM_TRUNCATED: case STREAM_QUESTION: case STREAM_MALFORMED: case STREAM_TRAILING: case STREAM_NO_SOA:
-	case STREAM_SOA_OWNER: case STREAM_SOA_DIFFERS: case STREAM_SOA_MIDDLE: case STREAM_AFTER_END: case STREAM_SEQUENCE_START:
-	case STREAM_SEQUENCE_ORDER: case STREAM_RDATA: case STREAM_RECORD: case STREAM_MISMATCH: case STREAM_CONTENT: case STREAM_NOT_RESPONSE:
-	case STREAM_INCOMPLETE:
+	case STREAM_NOT_RESPONSE: case STREAM_RCODE: case STREAM_TRUNCATED: case STREAM_QUESTION: case STREAM_MALFORMED:
+	case STREAM_TRAILING: case STREAM_NO_SOA: case STREAM_SOA_OWNER: case STREAM_SOA_DIFFERS: case STREAM_SOA_MIDDLE:
+	case STREAM_AFTER_END: case STREAM_SEQUENCE_START: case STREAM_SEQUENCE_ORDER: case STREAM_RDATA: case STREAM_RECORD:
+	case STREAM_MISMATCH: case STREAM_CONTENT: case STREAM_INCOMPLETE:
 		return true;
 	case STREAM_NONE: case STREAM_SERIAL_BACK: case STREAM_LIMIT: case STREAM_MEMORY:
 		return false;
@@ -325,13 +319,13 @@ static enum event event_of(const struct stream *s, const struct rr *rr)
 	struct serial serial;
 
 	if (rr->type != RR_SOA)
-		return EV_OTHER;
+		return SEEN_OTHER;
 	serial = (struct serial){rr_soa_of(rr->rdata, rr->rdlength).serial};
 	if (is_leading(s, rr) && !(s->sum.state == STREAM_ADD && !serial_equal(s->at, s->sum.serial)))
-		return EV_LEADING;
+		return SEEN_LEADING;
 	if (s->base && serial_equal(serial, s->at) && !(s->sum.state == STREAM_ADD && serial_equal(serial, s->sum.serial)))
-		return EV_BASE;
-	return EV_SOA;
+		return SEEN_BASE;
+	return SEEN_SOA;
 }
 
 /* A SOA in place of the last one, with its serial but not its content, has a name of its own. */

@@ -13,36 +13,36 @@
 
 #include "zone/build.h"
 
-/* Why a stream is refused. X(name, text) */
+/* Why a stream is refused. X(name, word for the log, sentence) */
 #define STREAM_REASONS(X) \
-	X(NONE, "accepted") \
-	X(NOT_RESPONSE, "not a response to our query (QR, opcode or ID)") \
-	X(RCODE, "the primary answered with an error") \
-	X(TRUNCATED, "the message says that it is truncated") \
-	X(QUESTION, "the question is not the one that was asked") \
-	X(MALFORMED, "the message cannot be parsed") \
-	X(TRAILING, "octets follow the last record") \
-	X(NO_SOA, "the first record is not the zone's SOA") \
-	X(SOA_OWNER, "a SOA record's owner is not the zone") \
-	X(SOA_DIFFERS, "the last SOA differs from the first") \
-	X(SOA_MIDDLE, "a SOA record stands in the middle of the zone") \
-	X(AFTER_END, "records follow the end of the transfer") \
-	X(SEQUENCE_START, "a difference sequence does not begin with the serial before it") \
-	X(SEQUENCE_ORDER, "a difference sequence does not lead forward to the primary's serial") \
-	X(SERIAL_BACK, "the primary's serial is older than ours") \
-	X(RDATA, "malformed RDATA") \
-	X(RECORD, "the record cannot be in the zone") \
-	X(MISMATCH, "the difference does not fit our version") \
-	X(LIMIT, "a limit was reached") \
-	X(CONTENT, "the zone as a whole is not acceptable") \
-	X(MEMORY, "out of memory") \
-	X(INCOMPLETE, "the transfer ended before its last SOA")
+	X(NONE, "none", "accepted") \
+	X(NOT_RESPONSE, "not-response", "not a response to our query (QR, opcode or ID)") \
+	X(RCODE, "rcode", "the primary answered with an error") \
+	X(TRUNCATED, "truncated", "the message says that it is truncated") \
+	X(QUESTION, "question", "the question is not the one that was asked") \
+	X(MALFORMED, "malformed", "the message cannot be parsed") \
+	X(TRAILING, "trailing", "octets follow the last record") \
+	X(NO_SOA, "no-soa", "the first record is not the zone's SOA") \
+	X(SOA_OWNER, "soa-owner", "a SOA record's owner is not the zone") \
+	X(SOA_DIFFERS, "soa-differs", "the last SOA differs from the first") \
+	X(SOA_MIDDLE, "soa-middle", "a SOA record stands in the middle of the zone") \
+	X(AFTER_END, "after-end", "records follow the end of the transfer") \
+	X(SEQUENCE_START, "sequence-start", "a difference sequence does not begin with the serial before it") \
+	X(SEQUENCE_ORDER, "sequence-order", "a difference sequence does not lead forward to the primary's serial") \
+	X(SERIAL_BACK, "serial-back", "the primary's serial is older than ours") \
+	X(RDATA, "rdata", "malformed RDATA") \
+	X(RECORD, "record", "the record cannot be in the zone") \
+	X(MISMATCH, "mismatch", "the difference does not fit our version") \
+	X(LIMIT, "limit", "a limit was reached") \
+	X(CONTENT, "content", "the zone as a whole is not acceptable") \
+	X(MEMORY, "memory", "out of memory") \
+	X(INCOMPLETE, "incomplete", "the transfer ended before its last SOA")
 enum stream_reason {
-#define STREAM_ENUM(name, text) STREAM_##name,
+#define STREAM_ENUM(name, word, text) STREAM_##name,
 	STREAM_REASONS(STREAM_ENUM)
 #undef STREAM_ENUM
 };
-/* "sequence-start" (valid until the thread's next call); and the sentence. */
+/* "sequence-start"; and the sentence. */
 const char *stream_reason_name(enum stream_reason);
 const char *stream_reason_text(enum stream_reason);
 /* Whether an AXFR from the same primary may help where an IXFR was refused for this. */
