@@ -222,7 +222,7 @@ static const struct hostile {
 	{RR_TXT, LITERAL(""), "TXT text: has no string"},
 	{RR_TXT, LITERAL("\2a"), "TXT text: a string is longer than the data"},
 	{RR_TXT, LITERAL("\1a\377"), "TXT text: a string is longer than the data"},
-	{RR_HINFO, LITERAL("\1a"), "HINFO system: ends too early"},
+	{13 /* HINFO */, LITERAL("\1a"), "HINFO system: ends too early"},
 	{19, LITERAL("\5" "3110x"), "X25 address: is not all digits"},
 	{19, LITERAL("\3" "311"), "X25 address: has less than four digits"},
 	{20, LITERAL("\1a\2b"), "ISDN subaddress: ends too early"},

@@ -279,10 +279,11 @@ static bool read_provider(struct reading *r, const config_setting_t *group, void
 static bool check_clamp(struct reading *r, const config_setting_t *group, const char *low, uint32_t min, const char *high,
 	uint32_t max)
 {
+	const config_setting_t *where = config_setting_get_member(group, low);
+
 	if (min <= max)
 		return true;
-	return key_fail(&r->reader, config_setting_get_member(group, low) ? config_setting_get_member(group, low)
-		: member_or(group, high), "%s (%u s) is more than %s (%u s)", low, min, high, max);
+	return key_fail(&r->reader, where ? where : member_or(group, high), "%s (%u s) is more than %s (%u s)", low, min, high, max);
 }
 
 static bool check_settings(struct reading *r, const config_setting_t *group, const struct conf_settings *set)
@@ -792,7 +793,8 @@ struct conf *conf_read(const char *path, struct why *why)
 	conf->path = arena_strdup(&conf->arena, path);
 	r.reader.dir = directory_of(&conf->arena, path);
 	fine = (conf->path && r.reader.dir) || key_no_memory(&r.reader);
-	fine = fine && key_reader_init(&r.reader) && (r.defaults.file = key_keep_text(&r.reader, r.defaults.file)) && parse_file(&r, path) && read_sections(&r) && keep_notes(&r);
+	fine = fine && key_reader_init(&r.reader) && (r.defaults.file = key_keep_text(&r.reader, r.defaults.file))
+		&& parse_file(&r, path) && read_sections(&r) && keep_notes(&r);
 	release_reading(&r);
 	if (fine)
 		return conf;
@@ -860,24 +862,6 @@ const struct conf_zone *conf_find_zone(const struct conf *conf, const uint8_t *n
 			low = middle + 1;
 	}
 	return NULL;
-}
-
-const struct conf_remote *conf_find_remote(const struct conf *conf, const char *name)
-{
-	for (size_t i = 0; i < conf->remote_count; i++)
-		if (strcmp(conf->remotes[i].name, name) == 0)
-			return &conf->remotes[i];
-	return NULL;
-}
-
-bool conf_time(const char *text, int64_t *ms)
-{
-	return kind_parse_time(text, ms);
-}
-
-bool conf_size(const char *text, uint64_t *bytes)
-{
-	return kind_parse_size(text, bytes);
 }
 
 char *conf_text(const struct conf *conf)

@@ -1,12 +1,14 @@
-/* run/conf: reads the configuration file (libconfig syntax) into plain structs: the only module that knows the file.
- * Lower rooms get their own small structs from run/wire. A configuration is one object, never changed, freed as a whole.
+/* run/conf: reads the configuration file (libconfig syntax) into the plain structs of run/settings, with the help of
+ * run/source (includes), run/key and run/kind (values), run/keys (the table of all keys) and run/ref (names). Lower rooms get
+ * their own small structs from run/wire. A configuration is one object, never changed, freed as a whole.
+ * Any thread: nothing is shared.
  */
 #ifndef RUN_CONF_H
 #define RUN_CONF_H
 
 #include "run/settings.h"
 
-/* Reads and checks everything. On an error NULL and `why` "FILE:LINE: key: what". */
+/* Reads and checks everything. On an error, or without memory, NULL and `why` "FILE:LINE: key: what". */
 struct conf *conf_read(const char *path, struct why *);
 void conf_free(struct conf *);       /* NULL is allowed */
 /* Only server.control of the file, which may have any other error: the operator must be able to ask a running daemon while a
@@ -16,17 +18,11 @@ char *conf_control(const char *path, struct why *);
 const char *conf_default_path(void);
 /* The zone file's path by the pattern (see run/path), under zone-dir unless the pattern is absolute. False: longer than `size`. */
 bool conf_zone_path(const struct conf *, const struct conf_settings *, const uint8_t *zone, char *out, size_t size);
+/* NULL: it is not in the configuration. */
 const struct conf_zone *conf_find_zone(const struct conf *, const uint8_t *name);
 /* The configuration as understood, defaults and templates filled in, in its own syntax; or JSON. Inline secrets are shown as
  * "(secret)", which conf_read does not accept: a configuration whose secrets are in files can be read back. malloc'd. */
 char *conf_text(const struct conf *);
 char *conf_json(const struct conf *);
-
-/* NULL: there is none. */
-const struct conf_remote *conf_find_remote(const struct conf *, const char *name);
-
-/* "90s", "15m", "4h", "2d", "1w" or seconds, to milliseconds; "64K", "1G" or bytes. */
-bool conf_time(const char *text, int64_t *ms);
-bool conf_size(const char *text, uint64_t *bytes);
 
 #endif

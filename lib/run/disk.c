@@ -40,7 +40,6 @@ struct disk {
 	struct queue todo, done;
 	struct job *current;
 	bool stopping;
-	size_t waiting;
 	struct journal *journal;
 	struct event *event;
 	int wake;
@@ -150,8 +149,6 @@ static struct job *next_done(struct disk *d)
 
 	pthread_mutex_lock(&d->lock);
 	job = take(&d->done);
-	if (job)
-		d->waiting--;
 	pthread_mutex_unlock(&d->lock);
 	return job;
 }
@@ -235,7 +232,6 @@ static void enqueue(struct disk *d, struct job *job)
 {
 	pthread_mutex_lock(&d->lock);
 	put(&d->todo, job);
-	d->waiting++;
 	pthread_cond_signal(&d->more);
 	pthread_mutex_unlock(&d->lock);
 }
@@ -301,9 +297,4 @@ void disk_disown(struct disk *d, void *ctx)
 	if (d->current && d->current->ctx == ctx)
 		d->current->done = NULL;
 	pthread_mutex_unlock(&d->lock);
-}
-
-size_t disk_waiting(const struct disk *d)
-{
-	return d->waiting;
 }

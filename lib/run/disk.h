@@ -1,5 +1,5 @@
 /* run/disk: the one thread that reads and writes files and the database, so that the event loop never waits for a disk. Jobs
- * are done in the order given; each result comes back on the event loop.
+ * are done in the order given; each result comes back on the event loop. All calls are made from the loop's thread.
  */
 #ifndef RUN_DISK_H
 #define RUN_DISK_H
@@ -12,7 +12,7 @@
 struct event_base;
 struct disk;
 
-/* One thing to do. Made with disk_load and so on; the callback gets it back, still owned by run/disk. */
+/* How a job went; shown to its callback, owned by run/disk. */
 struct disk_result {
 	enum err err;
 	struct why why;
@@ -26,15 +26,15 @@ typedef void disk_done(void *ctx, struct disk_result *);
 struct disk *disk_new(struct event_base *, struct journal *);
 /* Finishes every job in the queue, calling back no more, and ends the thread. The journal is the caller's. */
 void disk_free(struct disk *);
+/* Each returns at once; without memory for the job, `done` is called before it does, with ERR_NOMEM. */
 void disk_load(struct disk *, const char *path, const uint8_t *apex, struct build_limits, disk_done *, void *ctx);
 /* Holds the version until written. */
 void disk_write(struct disk *, const char *path, struct zone *version, disk_done *, void *ctx);
-/* Takes over `rows` (malloc'd). `done` may be NULL: an error is logged in any case. */
+/* Takes over `rows` (malloc'd), and writes them as one transaction. `done` may be NULL: an error is logged in any case. */
 void disk_rows(struct disk *, struct journal_zone *rows, size_t count, disk_done *, void *ctx);
+/* The zone's row goes. */
 void disk_forget(struct disk *, const uint8_t *name);
 /* Results for this context are dropped from now on (the jobs are done all the same). */
 void disk_disown(struct disk *, void *ctx);
-/* Jobs not yet done. */
-size_t disk_waiting(const struct disk *);
 
 #endif

@@ -25,7 +25,6 @@ struct inbox {
 	struct letter *place;        /* PLACES, by hash of zone and sender */
 	uint16_t *order;             /* places in use, as they came */
 	size_t count;
-	uint64_t dropped;
 };
 
 static uint32_t hash(const uint8_t *zone, const struct net_addr *from)
@@ -62,10 +61,8 @@ static bool put(struct inbox *in, const uint8_t *zone, const struct net_addr *fr
 		l->has_serial = l->has_serial && has_serial;
 		return false;
 	}
-	if (in->count >= PLACES / 4 * 3) {
-		in->dropped++;
+	if (in->count >= PLACES / 4 * 3)
 		return false;
-	}
 	l->used = true;
 	l->has_serial = has_serial;
 	l->serial = serial;
@@ -151,9 +148,4 @@ void inbox_free(struct inbox *in)
 	free(in->order);
 	pthread_mutex_destroy(&in->lock);
 	free(in);
-}
-
-uint64_t inbox_dropped(const struct inbox *in)
-{
-	return __atomic_load_n(&in->dropped, __ATOMIC_RELAXED);
 }

@@ -4,7 +4,8 @@
 #include <string.h>
 #include <time.h>
 
-json_t *status_time(int64_t unix_time)
+/* "2026-11-21T19:00:00Z" */
+static json_t *status_time(int64_t unix_time)
 {
 	time_t t = (time_t)unix_time;
 	char text[32];

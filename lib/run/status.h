@@ -13,7 +13,5 @@ json_t *status_zone(const struct keeper *, const struct keep *, int64_t now, int
 /* How many zones are in which state: {"zones":3,"ok":2,...}. */
 json_t *status_summary(const struct keeper *);
 json_t *status_counters(const struct keeper *, const struct serve_counters *);
-/* "2026-11-21T19:00:00Z" */
-json_t *status_time(int64_t unix_time);
 
 #endif

@@ -128,11 +128,6 @@ void build_free(struct build *b)
 	release(b);
 }
 
-uint64_t build_records(const struct build *b)
-{
-	return b->totals.records + b->entry_count;
-}
-
 uint64_t build_redundant(const struct build *b)
 {
 	return b->redundant;

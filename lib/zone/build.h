@@ -32,7 +32,6 @@ enum err build_remove(struct build *, const struct rr *, struct why *);
  * held once. Either way the build is over and freed. */
 enum err build_finish(struct build *, struct zone **out, struct why *);
 void build_free(struct build *);             /* NULL is allowed */
-uint64_t build_records(const struct build *);
 /* Merges what has come so far: what does not fit shows now. */
 enum err build_flush(struct build *, struct why *);
 /* Records that were added though they were there already; exact after build_flush. */
