@@ -9,15 +9,26 @@
 #include "dns/name.h"
 #include "dns/rr.h"
 
-enum { MSG_HEADER = 12, MSG_MAX = 65535, MSG_UDP_MIN = 512, MSG_UDP_MAX = 1232 };
+enum {
+	MSG_HEADER = 12,
+	MSG_MAX = 65535,             /* what two octets of length can say (RFC 1035 4.2.2) */
+	MSG_UDP_MIN = 512,           /* without EDNS (RFC 1035 4.2.1) */
+	MSG_UDP_MAX = 1232,          /* what the EDNS of our own messages offers: no fragments at an IPv6 MTU of 1280 */
+};
 
 /* The header's flag bits, as in its second 16-bit word. */
-enum { MSG_QR = 0x8000, MSG_AA = 0x0400, MSG_TC = 0x0200, MSG_RD = 0x0100, MSG_RA = 0x0080, MSG_Z = 0x0040, MSG_AD = 0x0020, MSG_CD = 0x0010 };
+enum {
+	MSG_QR = 0x8000, MSG_AA = 0x0400, MSG_TC = 0x0200, MSG_RD = 0x0100,
+	MSG_RA = 0x0080, MSG_Z = 0x0040, MSG_AD = 0x0020, MSG_CD = 0x0010,
+};
 enum msg_opcode { OPCODE_QUERY = 0, OPCODE_STATUS = 2, OPCODE_NOTIFY = 4, OPCODE_UPDATE = 5 };
-enum msg_rcode { RCODE_NOERROR = 0, RCODE_FORMERR = 1, RCODE_SERVFAIL = 2, RCODE_NXDOMAIN = 3, RCODE_NOTIMP = 4, RCODE_REFUSED = 5,
-	RCODE_YXDOMAIN = 6, RCODE_NOTAUTH = 9, RCODE_NOTZONE = 10, RCODE_BADVERS = 16, RCODE_BADSIG = 16, RCODE_BADKEY = 17, RCODE_BADTIME = 18,
-	RCODE_BADTRUNC = 22, RCODE_BADCOOKIE = 23 };
-const char *msg_rcode_text(unsigned rcode, char out[16]);   /* "SERVFAIL", "RCODE77" */
+/* Those from 16 on are extended RCODEs (RFC 6891 6.1.3) or errors in a TSIG (RFC 8945 3): 16 means one in EDNS, another there. */
+enum msg_rcode {
+	RCODE_NOERROR = 0, RCODE_FORMERR = 1, RCODE_SERVFAIL = 2, RCODE_NXDOMAIN = 3, RCODE_NOTIMP = 4, RCODE_REFUSED = 5,
+	RCODE_YXDOMAIN = 6, RCODE_NOTAUTH = 9, RCODE_NOTZONE = 10,
+	RCODE_BADVERS = 16, RCODE_BADSIG = 16, RCODE_BADKEY = 17, RCODE_BADTIME = 18, RCODE_BADTRUNC = 22, RCODE_BADCOOKIE = 23,
+};
+const char *msg_rcode_text(unsigned rcode, char out[16]);   /* "SERVFAIL", "RCODE77"; returns out */
 
 struct msg_header {
 	uint16_t id, flags;

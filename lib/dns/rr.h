@@ -37,8 +37,8 @@ bool rr_is_meta(uint16_t type);
 /* Takes `rdlength` octets of RDATA at the message's cursor (base = header), checks that they are what
  * the type wants (every field, exact end), expands compressed names in the types where RFC 3597 4 lets
  * a receiver meet them, and writes the result to `out`. An expanded RDATA over 65,535 octets is refused.
- * ERR_FORMAT with `why` naming the field ("MX exchange: ..."), ERR_NOSPACE if `out` is too small: then cursor and `out` are as they
- * were. The cursor is behind the RDATA on success. */
+ * ERR_FORMAT with `why` naming the field ("MX exchange: ..."), ERR_NOSPACE if `out` is too small: then cursor and `out`
+ * are as they were. The cursor is behind the RDATA on success. */
 enum err rr_read_rdata(struct rbuf *msg, uint16_t type, uint16_t rdlength, struct wbuf *out, struct why *);
 /* The same check on RDATA that is uncompressed already. */
 enum err rr_check_rdata(uint16_t type, const uint8_t *rdata, size_t rdlength, struct why *);

@@ -1,7 +1,8 @@
 /* dns/rrtext: records to and from master file text (RFC 1035 5.1, RFC 3597, each type's own).
  * What is written is read to the same octets by BIND, NSD, Knot and ldns: a type or a value that
  * one of them does not take in its own text is written in the generic form (TYPEnnn \# LENGTH HEX), which they
- * all read. More than that is read: every type that ldns knows, and some newer ones, by name. Pure.
+ * all read. More than that is read: every type that ldns knows, and some newer ones, by name. The functions are dns/rr's
+ * other half and are named like it. Pure.
  */
 #ifndef DNS_RRTEXT_H
 #define DNS_RRTEXT_H

@@ -16,7 +16,8 @@ void conf_free(struct conf *);       /* NULL is allowed */
 char *conf_control(const char *path, struct why *);
 /* SYSCONFDIR/lockstep/lockstep.conf */
 const char *conf_default_path(void);
-/* The zone file's path by the pattern (see run/path), under zone-dir unless the pattern is absolute. False: longer than `size`. */
+/* The zone file's path by the pattern (see run/path), under zone-dir unless the pattern is absolute. False: longer than
+ * `size`. */
 bool conf_zone_path(const struct conf *, const struct conf_settings *, const uint8_t *zone, char *out, size_t size);
 /* NULL: it is not in the configuration. */
 const struct conf_zone *conf_find_zone(const struct conf *, const uint8_t *name);

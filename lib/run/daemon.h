@@ -7,8 +7,8 @@
 #ifndef RUN_DAEMON_H
 #define RUN_DAEMON_H
 
-/* Runs until SIGTERM, SIGINT or the verb `stop`. Logs; returns the exit status: 0, or 1 if it could not start. `verbosity`: added to
- * the configured log level. */
+/* Runs until SIGTERM, SIGINT or the verb `stop`. Logs; returns the exit status: 0, or 1 if it could not start.
+ * `verbosity`: added to the configured log level. */
 int daemon_run(const char *conf_path, int verbosity);
 
 #endif

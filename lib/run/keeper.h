@@ -48,7 +48,7 @@ const char *keep_path(const struct keep *);                  /* NULL: none could
 struct zone *keep_served(const struct keep *);
 /* For status. */
 struct keep_state {
-	const char *state;           /* INTERFACE.md's word */
+	const char *state;           /* "ok", "lagging", ...: see run/status */
 	bool written_known;
 	struct serial written;       /* in the zone file */
 	int64_t changed;             /* seconds since 1970 when the served version was taken; 0: not known */

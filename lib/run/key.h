@@ -31,7 +31,8 @@ struct key {
 	const char *name;            /* NULL: the end of the table; "": a table in the same group (key_group) */
 	const struct key_kind *kind;
 	size_t at, count_at;         /* offsets in the struct; the second for lists */
-	int64_t min, max;            /* numbers, times in seconds, sizes; lists: min is the fewest; addresses: max is the default port */
+	int64_t min, max;            /* numbers, times in seconds, sizes; lists: min is the fewest; addresses: max is the port
+	                              * where none is given */
 	const char *const *words;    /* what is allowed, NULL at the end */
 	const struct key *table;     /* of a group */
 	size_t from;                 /* run/ref: which index */

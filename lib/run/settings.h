@@ -42,9 +42,10 @@ enum conf_rollback { CONF_REFUSE, CONF_AFTER_EXPIRE, CONF_ACCEPT };
 enum conf_zonemd { CONF_ZONEMD_OFF, CONF_ZONEMD_CHECK, CONF_ZONEMD_REQUIRE };
 enum conf_ns_mode { CONF_NS_OFF, CONF_NS_WARN, CONF_NS_REQUIRE, CONF_NS_REWRITE };
 enum conf_catalog { CONF_CATALOG_NONE, CONF_CATALOG_CONSUME, CONF_CATALOG_PRODUCE };
-enum { CONF_FINDINGS = 35 };     /* the names in INTERFACE, "Findings" */
+enum { CONF_FINDINGS = 35 };     /* the names of findings in run/keys */
 
-/* A new version is served only if `command` (NULL: none) exits with 0 within `timeout`, and at most this share of the records changes. */
+/* A new version is served only if `command` (NULL: none) exits with 0 within `timeout`, and at most this share of the
+ * records changes. */
 struct conf_approve { const char *command; uint32_t timeout; unsigned max_change; /* percent; 100: no limit */ };
 /* The apex NS set that the zone must show. */
 struct conf_ns_set {
@@ -58,10 +59,11 @@ struct conf_check {
 	uint32_t every, lag_warn, lag_crit, ttl_min, expire_warn, expire_crit;
 	unsigned sample;
 	const struct net_addr *resolver;       /* NULL: the system's */
-	uint8_t severity[CONF_FINDINGS];       /* 0: the finding's own; else 1 + index in "off", "warning", "critical", "unknown" */
+	uint8_t severity[CONF_FINDINGS];       /* 0: the finding's own; else 1 + index in off, warning, critical, unknown */
 };
 
-/* A zone's settings, defaults and template filled in. Remotes over TLS are left out of its lists: there are no transfers over TLS yet. Shared by all zones that say the same. Times in seconds. */
+/* A zone's settings, defaults and template filled in; shared by all zones that say the same. Times in seconds. Remotes over
+ * TLS are left out of its lists: in this version there are no transfers over TLS, and never plain ones instead. */
 struct conf_settings {
 	const struct conf_remote *const *primaries; size_t primary_count;
 	const struct conf_remote *const *notify; size_t notify_count;
@@ -122,8 +124,10 @@ struct conf {
 	const struct conf_zone *zones; size_t zone_count;   /* in canonical order */
 	const struct conf_provider *providers; size_t provider_count;
 	const struct conf_template *templates; size_t template_count;
-	const char *const *unused_keys; size_t unused_key_count;   /* set in the file, without effect in this version: "server.metrics" */
-	const char *const *warnings; size_t warning_count;         /* "FILE:LINE: KEY: what": not wrong, but worth a line in the log */
+	/* Keys of the file that have no effect in this version: "server.metrics". */
+	const char *const *unused_keys; size_t unused_key_count;
+	/* "FILE:LINE: KEY: what": not wrong, but worth a line in the log. */
+	const char *const *warnings; size_t warning_count;
 };
 
 #endif

@@ -33,7 +33,8 @@ void generation_drop(struct generation *);
 
 /* The policy for a store_zone, with a hold of its own. */
 struct store_policy *wired_policy(const struct wired *);
-/* The settings for the workers; `notify` as in serve/answer. Freed by generation_free_settings. Holds the generation. NULL: out of memory. */
+/* The settings for the workers; `notify` as in serve/answer. Holds the generation; freed by generation_free_settings.
+ * NULL: out of memory. */
 struct serve_settings *generation_settings(struct generation *, void (*notify)(void *, const uint8_t *, const struct net_addr *,
 	const struct tsig_key *, bool, struct serial), void *ctx);
 void generation_free_settings(struct generation *, struct serve_settings *);

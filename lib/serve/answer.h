@@ -1,5 +1,5 @@
-/* serve/answer: one request to one response, from one pinned version. No lock and no allocation; no system call but for the log lines
- * of refused transfers and bad signatures, a few in a second at most. The question is answered by serve/query.
+/* serve/answer: one request to one response, from one pinned version. No lock and no allocation; no system call but for
+ * the log lines of refused transfers and bad signatures, a few in a second at most. The question is answered by serve/query.
  * RFC 1034 4.3.2, 2308, 4592, 6672, 5001, 6891, 8482, 8914; NOTIFY: RFC 1996 4.7; TSIG: RFC 8945 5.
  * One `struct answer` for each thread.
  */
@@ -15,7 +15,8 @@
 /* Counted by each thread for itself, summed by whoever asks; never reset.  X(name) */
 #define SERVE_COUNTERS(X) \
 	X(queries_udp) X(queries_tcp) X(answers_udp) X(answers_tcp) X(dropped) X(truncated) X(edns) X(tsig_ok) X(tsig_bad) \
-	X(rcode_noerror) X(rcode_formerr) X(rcode_servfail) X(rcode_nxdomain) X(rcode_notimp) X(rcode_refused) X(rcode_notauth) X(rcode_other) \
+	X(rcode_noerror) X(rcode_formerr) X(rcode_servfail) X(rcode_nxdomain) X(rcode_notimp) X(rcode_refused) \
+	X(rcode_notauth) X(rcode_other) \
 	X(notify_received) X(notify_refused) X(axfr_out) X(ixfr_out) X(transfers_out_refused) X(transfers_out_failed) \
 	X(tcp_accepted) X(tcp_rejected) X(tcp_timeouts)
 struct serve_counters {

@@ -1,5 +1,5 @@
-/* serve/udp: one UDP socket of one answering thread: requests are read and answered in batches (recvmmsg, sendmmsg); an answer leaves from
- * the address that was asked. Runs on the thread's event loop.
+/* serve/udp: one UDP socket of one answering thread: requests are read and answered in batches (recvmmsg, sendmmsg); an
+ * answer leaves from the address that was asked. Runs on the thread's event loop.
  */
 #ifndef SERVE_UDP_H
 #define SERVE_UDP_H

@@ -1,7 +1,8 @@
 /* zone/build: makes a version of a zone, from nothing (AXFR, a zone file) or from a base
  * (IXFR). Records may come in any order; they are gathered in batches, sorted by owner,
  * type and RDATA, and merged into the tree. A duplicate record counts once. The TTL of an RRset whose records
- * differ in it is the lowest (RFC 2181 5.2). On any error the build is dead and only build_free may follow;
+ * differ in it is the lowest (RFC 2181 5.2). On any error of build_add, build_remove or build_flush the build is dead and
+ * only build_free may follow;
  * the base is never touched. One thread.
  */
 #ifndef ZONE_BUILD_H
@@ -22,11 +23,11 @@ struct build_limits {
 struct build *build_new(const uint8_t *apex, struct zone *base, struct build_limits);
 /* One record more. Refused (ERR_ZONE, `why` names the record): an owner not at or below the apex, a class other than IN, a meta
  * type, a TTL over 2^31-1 counts as 0 (RFC 2181 8). RDATA must have been checked (rr_read_rdata). ERR_LIMIT at a limit.
- * Copies what it needs. A record that is there already is left as it is, with a base too: real primaries (NSD 4.6) send records in
- * an IXFR that did not change. */
+ * Copies what it needs. A record that is there already is left as it is, with a base too: real primaries (NSD 4.6) send
+ * records in an IXFR that did not change. */
 enum err build_add(struct build *, const struct rr *, struct why *);
-/* One record less: ERR_MISMATCH, at this call or a later one, if it is not there. TTLs are not compared (RFC 1995 names the record, RFC 2136 2.5.4
- * does the same). */
+/* One record less: ERR_MISMATCH, at this call or a later one, if it is not there. TTLs are not compared (RFC 1995 names
+ * the record, RFC 2136 2.5.4 does the same). */
 enum err build_remove(struct build *, const struct rr *, struct why *);
 /* Checks the whole (one SOA, at the apex; NS at the apex; no CNAME beside other data; no SOA elsewhere) and returns the version,
  * held once. Either way the build is over and freed. */

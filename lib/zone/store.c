@@ -264,6 +264,7 @@ enum err store_publish(struct store *store)
 		free(tree);
 		tree_edit_abort(&store->edit, no_size);
 		store->editing = false;
+		store->removed = NULL;       /* they are still in the tree that is served */
 		return ERR_NOMEM;
 	}
 	*tree = tree_edit_end(&store->edit, &retired);

@@ -49,7 +49,7 @@ static inline struct tree_item *tree_item(const struct tree_node *leaf) { return
 struct tree_hit {
 	const struct tree_node *leaf;                        /* the name itself, or NULL */
 	bool exists;                                         /* it, or something below it (an empty non-terminal) */
-	unsigned common;                                     /* labels of the key that lead to existing names: the closest encloser's depth */
+	unsigned common;                                     /* labels that lead to existing names: the closest encloser's depth */
 	unsigned ancestors;                                  /* existing proper ancestors with items, highest first */
 	const struct tree_node *ancestor[TREE_ANCESTORS];
 	uint8_t ancestor_labels[TREE_ANCESTORS];             /* how many labels below the origin each is */

@@ -15,8 +15,9 @@
 typedef enum err zonefile_sink(void *ctx, const struct rr *, struct why *);
 
 /* Reads `path` with the origin `apex`. $ORIGIN, $TTL, $INCLUDE (relative to the including file, at most 8 deep, no
- * loops; $ORIGIN, $TTL and owner in it end with it), parentheses, comments, quoted strings, omitted owner, TTL or class; TTLs as numbers or "1h30m". A record without a TTL
- * before any $TTL takes the last one stated, else the SOA's minimum (RFC 1035 5.1, 2308 4), else it is an error.
+ * loops; $ORIGIN, $TTL and owner in it end with it), parentheses, comments, quoted strings, omitted owner, TTL or class;
+ * TTLs as numbers or "1h30m". A record without a TTL before any $TTL takes the last one stated, else the SOA's minimum
+ * (RFC 1035 5.1, 2308 4), else it is an error.
  * ERR_SYNTAX "FILE:LINE: what"; ERR_NOTFOUND, ERR_IO of the file. */
 enum err zonefile_read(const char *path, const uint8_t *apex, zonefile_sink *, void *ctx, struct why *);
 /* The same from memory; `name` stands for the path in messages, and $INCLUDE is refused where `path_for_include` is NULL. */
