@@ -206,11 +206,56 @@ static void an_owner_comes_and_goes_across_batches(void **state)
 	zone_put(base);
 }
 
+/* A version that was finished, then not wanted (its last signature was wrong, its file could not be written): what it took comes back. */
+static void a_version_that_is_given_up_leaves_nothing(void **state)
+{
+	static struct model model, other;
+	struct zone *first = first_version(), *base;
+	size_t memory = 0;
+
+	(void)state;
+	srandom(8);
+	base = next_version(first, &model, 1, 500);
+	for (uint32_t i = 1; i <= 100; i++) {
+		struct zone *unwanted;
+
+		other = model;
+		unwanted = next_version(base, &other, 2, i % 10 ? 2000 : 3);
+		assert_same(unwanted, &other);
+		if (i % 7 == 0) {
+			struct model further = other;
+			struct zone *pinned = base, *last = next_version(unwanted, &further, 3, 700);
+
+			zone_put(unwanted);
+			assert_same(last, &further);
+			zone_put(last);      /* and with it the one before, which nobody holds any more */
+			assert_same(pinned, &model);
+		} else {
+			zone_put(unwanted);
+		}
+		assert_same(base, &model);
+		assert_walk(base);
+		if (i == 10)
+			memory = zone_memory(base);
+	}
+	assert_in_range(zone_memory(base), 1, 2 * memory);
+	zone_put(first);
+	for (uint32_t serial = 2; serial < 10; serial++) {
+		struct zone *next = next_version(base, &model, serial, 300);
+
+		zone_put(base);
+		base = next;
+		assert_same(base, &model);
+	}
+	zone_put(base);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(versions_of_many_changes_hold_what_the_model_holds),
 		cmocka_unit_test(an_owner_comes_and_goes_across_batches),
+		cmocka_unit_test(a_version_that_is_given_up_leaves_nothing),
 	};
 
 	rr_init();

@@ -287,26 +287,27 @@ static bool owned(const struct tree_edit *edit, const struct tree_node *node)
 	return edit->all_owned || node->word & OWNED;
 }
 
-void tree_edit_discard(struct tree_edit *edit, void *block, size_t size, bool is_owned)
+static bool retire(struct tree_retired_list *retired, void *block, size_t size)
 {
-	struct tree_retired_list *retired = &edit->retired;
-
-	if (is_owned) {
-		pool_put(edit->pool, block, size);
-		return;
-	}
 	if (retired->count == retired->room) {
 		size_t room = retired->room ? retired->room * 2 : 64;
 		struct tree_retired *list = realloc(retired->list, room * sizeof *list);
 
-		if (!list) {
-			edit->failed = true;
-			return;
-		}
+		if (!list)
+			return false;
 		retired->list = list;
 		retired->room = room;
 	}
-	retired->list[retired->count++] = (struct tree_retired){block, (uint32_t)size};
+	retired->list[retired->count++] = (struct tree_retired){block, size};
+	return true;
+}
+
+void tree_edit_discard(struct tree_edit *edit, void *block, size_t size, bool is_owned)
+{
+	if (is_owned)
+		pool_put(edit->pool, block, size);
+	else if (!retire(&edit->retired, block, size))
+		edit->failed = true;
 }
 
 /* Makes the branch's twig array this edit's own. */
@@ -509,6 +510,49 @@ struct tree tree_edit_end(struct tree_edit *edit, struct tree_retired_list *reti
 	*retired = edit->retired;
 	edit->retired = (struct tree_retired_list){0};
 	return edit->tree;
+}
+
+struct leaving {
+	size_t (*item_size)(const struct tree_item *);
+	struct tree_retired_list *list;
+	uint8_t key[TREE_KEY_SIZE];
+};
+
+/* The node of the older version, at `old` or below, that stands where `node` does; one that branches later, or NULL, if none does. */
+static const struct tree_node *same_place(struct leaving *l, const struct tree_node *old, const struct tree_node *node)
+{
+	size_t length = item_key(tree_item(leftmost(node)), l->key);
+
+	while (old && is_branch(old) && (!is_branch(node) || offset_of(old) < offset_of(node))) {
+		unsigned at = offset_of(old);
+
+		old = at <= length && has_twig(old, l->key[at]) ? twigs_of(old) + twig_place(old, l->key[at]) : NULL;
+	}
+	return old;
+}
+
+static void leave(struct leaving *l, const struct tree_node *old, const struct tree_node *node)
+{
+	if (old)
+		old = same_place(l, old, node);
+	if (old && old->to == node->to)
+		return;
+	if (!is_branch(node)) {
+		retire(l->list, node->to, l->item_size(node->to));
+		return;
+	}
+	for (unsigned i = 0; i < twig_count(node); i++)
+		leave(l, old, twigs_of(node) + i);
+	retire(l->list, node->to, twig_count(node) * sizeof *node);
+}
+
+void tree_leave(const struct tree *older, const struct tree *newer, size_t (*item_size)(const struct tree_item *),
+	struct tree_retired_list *list)
+{
+	struct leaving l = {.item_size = item_size, .list = list};
+
+	if (newer->root.to)
+		leave(&l, older->root.to ? &older->root : NULL, &newer->root);
 }
 
 static void abandon(struct tree_edit *edit, struct tree_node *node, size_t (*item_size)(const struct tree_item *))

@@ -72,7 +72,7 @@ const struct tree_node *tree_before(const struct tree *, const uint8_t *key, siz
 /* A block that a version no longer uses. */
 struct tree_retired {
 	void *block;
-	uint32_t size;
+	size_t size;
 };
 struct tree_retired_list {
 	struct tree_retired *list;
@@ -103,6 +103,10 @@ void tree_edit_remove(struct tree_edit *, const uint8_t *key, size_t length);
 void tree_edit_discard(struct tree_edit *, void *block, size_t size, bool owned);
 /* Ends the edit: the tree is immutable from here on. The retired list is the caller's (free(list.list)). */
 struct tree tree_edit_end(struct tree_edit *, struct tree_retired_list *retired);
+/* What a finished version leaves that is given up: adds to the list the blocks of `newer` that `older`, which it was made from, does not
+ * have. Out of memory: some are left out. */
+void tree_leave(const struct tree *older, const struct tree *newer, size_t (*item_size)(const struct tree_item *),
+	struct tree_retired_list *);
 /* Or gives up: the blocks that the edit made go back to the pool (unless all_owned: then the pool goes as a whole); the
  * base is as it was. `item_size` tells an item's octets. */
 void tree_edit_abort(struct tree_edit *, size_t (*item_size)(const struct tree_item *));

@@ -7,7 +7,7 @@
 struct zone_lineage {
 	pthread_mutex_t lock;
 	struct pool *pool;
-	struct zone *oldest;
+	struct zone *oldest, *newest;
 	struct tree_retired_list reclaim;    /* left by all versions; the writer gives them to the pool */
 };
 
@@ -60,6 +60,7 @@ void zone_lineage_add(struct zone_lineage *lineage, struct zone *version, struct
 	version->lineage = lineage;
 	atomic_init(&version->holders, 1);
 	version->older = base;
+	lineage->newest = version;
 	if (base) {
 		base->newer = version;
 		base->retired = *retired;
@@ -108,7 +109,30 @@ static struct zone *drop_dead(struct zone_lineage *lineage)
 		append(&lineage->reclaim, &zone->retired);
 		free(zone);
 	}
+	if (!lineage->oldest)
+		lineage->newest = NULL;
 	return lineage->oldest;
+}
+
+static size_t item_size(const struct tree_item *item)
+{
+	return zone_node_size((const struct zone_node *)item);
+}
+
+/* A version that nobody wanted after all, or that outlived no reader of the one before: what it made becomes free, and what it
+ * replaced is in use again. */
+static void drop_newest(struct zone_lineage *lineage)
+{
+	while (lineage->newest && lineage->newest->dead) {
+		struct zone *zone = lineage->newest, *older = zone->older;
+
+		tree_leave(&older->tree, &zone->tree, item_size, &lineage->reclaim);
+		free(older->retired.list);
+		older->retired = (struct tree_retired_list){0};
+		older->newer = NULL;
+		lineage->newest = older;
+		free(zone);
+	}
 }
 
 void zone_put(struct zone *zone)
@@ -122,6 +146,7 @@ void zone_put(struct zone *zone)
 	pthread_mutex_lock(&lineage->lock);
 	zone->dead = true;
 	left = drop_dead(lineage);
+	drop_newest(lineage);
 	pthread_mutex_unlock(&lineage->lock);
 	if (!left)
 		zone_lineage_free(lineage);
