@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { NAMES = 60, TYPES = 4, VALUES = 3 };
 
@@ -250,12 +251,110 @@ static void a_version_that_is_given_up_leaves_nothing(void **state)
 	zone_put(base);
 }
 
+static void add(struct build *build, const char *owner, uint16_t type, const void *rdata, uint16_t length)
+{
+	uint8_t name[NAME_SIZE];
+	struct rr rr = {.owner = name, .type = type, .class = CLASS_IN, .ttl = 60, .rdata = rdata, .rdlength = length};
+	struct why why;
+
+	assert_int_equal(name_parse(owner, strlen(owner), apex, name, &why), ERR_OK);
+	assert_int_equal(build_add(build, &rr, &why), ERR_OK);
+}
+
+static struct build *begin_zone(void)
+{
+	struct build *build = build_new(apex, NULL, (struct build_limits){0});
+	struct rr soa = soa_rr(1);
+	struct why why;
+
+	assert_int_equal(build_add(build, &soa, &why), ERR_OK);
+	add(build, "@", RR_NS, "", 1);
+	return build;
+}
+
+static void owners_that_grow_in_turn_take_no_more_memory_than_they_need(void **state)
+{
+	enum { OWNERS = 2000, ROUNDS = 60, SIZE = 300 };
+	struct build *build = begin_zone();
+	uint8_t rdata[SIZE] = {0}, again[SIZE] = {0};
+	struct zone_rrset set;
+	struct zone *zone;
+	struct why why;
+
+	(void)state;
+	for (uint32_t round = 0; round < ROUNDS; round++) {
+		memcpy(rdata, &round, sizeof round);
+		for (unsigned i = 0; i < OWNERS; i++) {
+			char owner[16];
+
+			snprintf(owner, sizeof owner, "%u", i);
+			add(build, owner, 65280, rdata, sizeof rdata);
+		}
+		assert_int_equal(build_flush(build, &why), ERR_OK);
+	}
+	assert_int_equal(build_finish(build, &zone, &why), ERR_OK);
+	assert_int_equal(zone->records, 2 + OWNERS * ROUNDS);
+	assert_in_range(zone_memory(zone), zone->wire_bytes, 3 * zone->wire_bytes);
+	for (unsigned i = 0; i < OWNERS; i++) {
+		uint8_t name[NAME_SIZE];
+		char owner[16];
+		uint32_t at = 0, round = 0;
+		struct rr rr;
+
+		snprintf(owner, sizeof owner, "%u", i);
+		assert_int_equal(name_parse(owner, strlen(owner), apex, name, &why), ERR_OK);
+		assert_true(zone_node_rrset(zone_find_node(zone, name), 65280, &set, NULL));
+		for (; zone_rrset_next(&set, &at, name, &rr); round++) {
+			memcpy(again, &round, sizeof round);
+			assert_int_equal(rr.rdlength, SIZE);
+			assert_memory_equal(rr.rdata, again, SIZE);
+		}
+		assert_int_equal(round, ROUNDS);
+	}
+	zone_put(zone);
+}
+
+/* A great owner that comes up in every batch of 256, as the last of the names, so that each batch is in order. */
+static clock_t time_with_owner(unsigned great)
+{
+	struct build *build = begin_zone();
+	uint8_t rdata[200] = {0};
+	clock_t began;
+	struct zone *zone;
+	struct why why;
+	uint32_t i;
+
+	for (i = 0; i < great; i++) {
+		memcpy(rdata, &i, sizeof i);
+		add(build, "z", 65280, rdata, sizeof rdata);
+	}
+	began = clock();
+	for (i = 0; i < 100000; i++) {
+		char owner[16];
+
+		snprintf(owner, sizeof owner, i % 256 == 255 ? "z" : "n%07u", i);
+		add(build, owner, i % 256 == 255 ? 65281 : RR_A, &i, sizeof i);
+	}
+	assert_int_equal(build_finish(build, &zone, &why), ERR_OK);
+	began = clock() - began;
+	zone_put(zone);
+	return began;
+}
+
+static void an_owner_of_many_records_is_not_written_anew_for_each_that_comes(void **state)
+{
+	(void)state;
+	assert_in_range(time_with_owner(79 * 256 - 2), 0, 5 * time_with_owner(254) + CLOCKS_PER_SEC / 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(versions_of_many_changes_hold_what_the_model_holds),
 		cmocka_unit_test(an_owner_comes_and_goes_across_batches),
 		cmocka_unit_test(a_version_that_is_given_up_leaves_nothing),
+		cmocka_unit_test(owners_that_grow_in_turn_take_no_more_memory_than_they_need),
+		cmocka_unit_test(an_owner_of_many_records_is_not_written_anew_for_each_that_comes),
 	};
 
 	rr_init();

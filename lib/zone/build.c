@@ -9,7 +9,9 @@
 /* Records wait in a batch: their octets in `bytes`, a `struct entry` for each, a `struct group` for each run of one
  * owner. A batch begins small, so that records that come in order are still in the cache when they are merged, and grows
  * whenever it was found out of order, so that sorting brings neighbours together. */
-enum { BATCH_MIN = 256, BATCH_MAX = 1 << 18, BATCH_BYTES = 64 << 20, PREFIX_SYMBOLS = 10, MAX_SET = 65535 };
+enum { BATCH_MIN = 256, BATCH_MAX = 1 << 18, BATCH_BYTES = 64 << 20, PREFIX_SYMBOLS = 10, MAX_SET = 65535,
+	REWRITTEN_MAX = 1 << 20,     /* octets of owners written anew by one batch; more, and batches grow, to do it less often */
+	IDLE_MAX = 32 << 20 };       /* octets of outgrown blocks that are put up with, or as many as are in use */
 
 enum op { OP_ADD, OP_REMOVE };
 
@@ -50,6 +52,7 @@ struct build {
 	size_t group_count, group_room;
 	bool in_order;
 	size_t batch;
+	size_t rewritten;            /* octets of owners that this batch found there */
 
 	uint8_t *scratch;            /* an owner's block under construction */
 	size_t scratch_used, scratch_room;
@@ -649,6 +652,8 @@ static enum err apply_owner(struct build *b, const uint8_t *name, struct entry *
 	if (err)
 		return no_memory(why);
 	memcpy(b->scratch + sets_at, &sets, 2);
+	if (existing)
+		b->rewritten += b->scratch_used;
 	if (sets) {
 		leaf = tree_edit_leaf(&b->edit, key, key_length);
 		return leaf && set_node(b, leaf) == ERR_OK ? ERR_OK : no_memory(why);
@@ -739,16 +744,36 @@ static enum err apply_groups(struct build *b, size_t first, size_t count, struct
 	return apply_owner(b, b->bytes + g->name, b->merged, n, why);
 }
 
+/* Owners that grow by a little again and again leave blocks that nobody needs any more. What is built from nothing then moves to a new
+ * pool; a version under which older ones lie cannot, and must come as a whole. */
+static enum err tidy(struct build *b, struct why *why)
+{
+	size_t idle = pool_idle(b->edit.pool), used = pool_bytes(b->edit.pool) - idle;
+	struct pool *pool;
+
+	if (idle <= IDLE_MAX || idle <= used)
+		return ERR_OK;
+	if (b->base)
+		return idle > 8 * (size_t)IDLE_MAX && idle / 8 > used ?
+			err_why(why, ERR_MISMATCH, "the changes have scattered the zone's memory: it is wanted as a whole") : ERR_OK;
+	pool = pool_new();
+	if (!pool || !tree_edit_move(&b->edit, pool, item_size)) {
+		pool_free(pool);
+		return no_memory(why);
+	}
+	zone_lineage_set_pool(b->lineage, pool);
+	return ERR_OK;
+}
+
 static enum err flush(struct build *b, struct why *why)
 {
 	enum err err = ERR_OK;
 	bool sorted = !b->in_order;  /* only then may one owner have several groups */
 	size_t run;
 
-	if (sorted) {
+	if (sorted)
 		sort_groups(b);
-		b->batch = b->batch * 16 < BATCH_MAX ? b->batch * 16 : BATCH_MAX;
-	}
+	b->rewritten = 0;
 	for (size_t i = 0; !err && i < b->group_count; i += run) {
 		const struct group *g = &b->groups[i];
 
@@ -756,9 +781,13 @@ static enum err flush(struct build *b, struct why *why)
 			;
 		err = apply_groups(b, i, run, why);
 	}
+	if (sorted || b->rewritten > REWRITTEN_MAX)
+		b->batch = b->batch * 16 < BATCH_MAX ? b->batch * 16 : BATCH_MAX;
 	b->used = b->entry_count = b->group_count = 0;
 	b->in_order = true;
-	return err ? err : over_limit(b, why);
+	if (!err)
+		err = over_limit(b, why);
+	return err ? err : tidy(b, why);
 }
 
 /* --- the whole ------------------------------------------------------------ */

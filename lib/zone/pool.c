@@ -30,7 +30,7 @@ struct pool {
 	char *at, *end;
 	struct chunk *chunk;
 	struct large large;
-	size_t bytes;
+	size_t bytes, idle;
 	size_t next_chunk;
 	struct free_block **freed;   /* CLASSES lists; NULL until something is freed */
 };
@@ -160,6 +160,7 @@ void *pool_alloc(struct pool *pool, size_t size)
 		struct free_block *first = pool->freed[class];
 
 		pool->freed[class] = first->next;
+		pool->idle -= rounded;
 		return first;
 	}
 	if ((size_t)(pool->end - pool->at) < rounded && grow(pool, rounded) < 0)
@@ -180,6 +181,7 @@ static void keep(struct pool *pool, void *block, size_t size)
 		return;              /* lost until the pool goes */
 	first->next = pool->freed[class];
 	pool->freed[class] = first;
+	pool->idle += rounded;
 }
 
 void pool_put(struct pool *pool, void *block, size_t size)
@@ -204,4 +206,9 @@ void pool_put(struct pool *pool, void *block, size_t size)
 size_t pool_bytes(const struct pool *pool)
 {
 	return pool->bytes + (pool->freed ? CLASSES * sizeof *pool->freed : 0) + sizeof *pool;
+}
+
+size_t pool_idle(const struct pool *pool)
+{
+	return pool->idle;
 }

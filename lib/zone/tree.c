@@ -492,6 +492,35 @@ void tree_edit_remove(struct tree_edit *edit, const uint8_t *key, size_t length)
 	}
 }
 
+static bool copy_to(struct tree_node *node, struct pool *to, size_t (*item_size)(const struct tree_item *))
+{
+	size_t size = is_branch(node) ? twig_count(node) * sizeof *node : item_size(node->to);
+	void *copy = pool_alloc(to, size);
+
+	if (!copy)
+		return false;
+	memcpy(copy, node->to, size);
+	node->to = copy;
+	if (!is_branch(node))
+		return true;
+	for (unsigned i = 0; i < twig_count(node); i++)
+		if (!copy_to(twigs_of(node) + i, to, item_size))
+			return false;
+	return true;
+}
+
+bool tree_edit_move(struct tree_edit *edit, struct pool *to, size_t (*item_size)(const struct tree_item *))
+{
+	struct tree_node root = edit->tree.root;
+
+	if (root.to && !copy_to(&root, to, item_size))
+		return false;
+	edit->tree.root = root;
+	edit->pool = to;
+	edit->appending = false;     /* its path leads through the old blocks */
+	return true;
+}
+
 /* Clears the marks of an edit; they stand on a connected part of the tree that begins at the root. */
 static void settle(struct tree_node *node)
 {

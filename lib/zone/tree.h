@@ -101,6 +101,9 @@ bool tree_leaf_owned(const struct tree_edit *, const struct tree_node *leaf);
 void tree_edit_remove(struct tree_edit *, const uint8_t *key, size_t length);
 /* A block of `size` that the edit has replaced: frees it now if `owned`, else retires it. */
 void tree_edit_discard(struct tree_edit *, void *block, size_t size, bool owned);
+/* Copies everything to another pool, which is the edit's from then on; only with `all_owned`. False: out of memory, nothing but the
+ * new pool has changed. */
+bool tree_edit_move(struct tree_edit *, struct pool *to, size_t (*item_size)(const struct tree_item *));
 /* Ends the edit: the tree is immutable from here on. The retired list is the caller's (free(list.list)). */
 struct tree tree_edit_end(struct tree_edit *, struct tree_retired_list *retired);
 /* What a finished version leaves that is given up: adds to the list the blocks of `newer` that `older`, which it was made from, does not

@@ -31,6 +31,12 @@ struct pool *zone_lineage_pool(struct zone_lineage *lineage)
 	return lineage->pool;
 }
 
+void zone_lineage_set_pool(struct zone_lineage *lineage, struct pool *pool)
+{
+	pool_free(lineage->pool);
+	lineage->pool = pool;
+}
+
 void zone_lineage_free(struct zone_lineage *lineage)
 {
 	if (!lineage)

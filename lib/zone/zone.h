@@ -111,6 +111,7 @@ const struct zone_node *zone_walk_next(struct zone_walk *, uint8_t name[NAME_SIZ
 /* For zone/build: */
 struct zone_lineage *zone_lineage_new(void);
 struct pool *zone_lineage_pool(struct zone_lineage *);
+void zone_lineage_set_pool(struct zone_lineage *, struct pool *);      /* of one without versions; the old pool goes */
 /* Blocks that old versions have left are given back to the pool (by the writer, between edits). */
 void zone_lineage_reclaim(struct zone_lineage *);
 /* Enters a finished version, held once by the caller; `retired` goes to `base` (NULL: the first version). */
