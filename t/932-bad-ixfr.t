@@ -94,10 +94,13 @@ is(scalar(grep { $_->{asked} eq 'AXFR' } $pair->attempts), 0, 'AXFR was not trie
 $pair->{offered} += 4999;
 $pair->taken('five thousand steps', records => 24, ixfr => sub {
     my ($talk) = @_;
-    my $ours = $talk->serial;
-    my @steps = map { ($talk->soa($_), $_ > $ours ? "step$_.example. 300 IN A 192.0.2.1" : (), $talk->soa($_ + 1), 'step' . ($_ + 1) . '.example. 300 IN A 192.0.2.1') } $ours .. $talk->{fake}{serial} - 1;
-    my @all = ($talk->soa, @steps, $talk->soa);
-    $talk->send(answer => [ splice @all, 0, 300 ]) while @all;
+    my ($ours, $new) = ($talk->serial, $talk->{fake}{serial});
+    my @wait = ($talk->soa);
+    for my $at ($ours .. $new - 1) {
+        push @wait, $talk->soa($at), $at > $ours ? "step$at.example. 300 IN A 192.0.2.1" : (), $talk->soa($at + 1), 'step' . ($at + 1) . '.example. 300 IN A 192.0.2.1';
+        $talk->send(answer => [ splice @wait ]) if @wait > 200;
+    }
+    $talk->send(answer => [ @wait, $talk->soa ]);
 }, @no_axfr);
 $pair->finish;
 done_testing;

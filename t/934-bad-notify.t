@@ -45,8 +45,8 @@ my $answer = $fake->notify($at, serial => $fake->{serial});
 is(code($answer), 0, 'a signed NOTIFY from the primary: NOERROR');
 is("@$answer{qw(qr opcode aa)}", '1 4 1', 'the answer is one to NOTIFY, with authority');
 is($answer->{questions}[0]{name}, 'example.', 'with the question');
-ok($fake->wait_count('SOA', 1, 5), 'and the primary is asked');
-ok($lockstep->wait_serial('example', $fake->{serial}, 5), 'and what it has is taken');
+ok($fake->wait_count('SOA', 1, 15), 'and the primary is asked');
+ok($lockstep->wait_serial('example', $fake->{serial}, 15), 'and what it has is taken');
 not_heeded('unsigned where a key is configured', '5|9', $fake, key => undef, serial => 5);
 not_heeded('signed with another secret', 9, $fake, key => Tsig::key(name => $key->{name}), serial => 5);
 not_heeded('signed with another key', 9, $fake, key => Tsig::key(name => 'other'), serial => 5);
@@ -70,7 +70,7 @@ sub heeded {
     $plain->serve(serial => $serial);
     my $answer = $plain->notify($at, serial => $serial, %of);
     is(code($answer), 0, "$what: NOERROR");
-    ok($lockstep->wait_serial('plain', $serial, 5), "$what: heeded");
+    ok($lockstep->wait_serial('plain', $serial, 15), "$what: heeded");
 }
 heeded('without a serial', serial => undef);
 heeded('with a SOA of another owner', answer => [ raw_rr(owner => 'other.', type => 'SOA', rdata => soa_rdata('other.', 9)) ]);
@@ -95,10 +95,10 @@ subtest 'NOTIFY during a transfer: one more look, no more' => sub {
     });
     my ($probes, $transfers) = map { $fake->count($_) } 'SOA', 'IXFR';
     $fake->notify($at);
-    ok($fake->wait_count('IXFR', $transfers + 1, 5), 'the transfer is under way');
+    ok($fake->wait_count('IXFR', $transfers + 1, 15), 'the transfer is under way');
     is(code($fake->notify($at, serial => $slow + 1)), 0, 'NOTIFY is answered') for 1 .. 20;
-    ok($lockstep->wait_serial('example', $slow, 5), 'the transfer ends');
-    ok($fake->wait_count('SOA', $probes + 2, 5), 'one more look');
+    ok($lockstep->wait_serial('example', $slow, 15), 'the transfer ends');
+    ok($fake->wait_count('SOA', $probes + 2, 15), 'one more look');
     is(($lockstep->verb('refresh', 'example'))[0], 0, 'refresh');
     cmp_ok($fake->count('SOA') - $probes, '<=', 5, 'and not twenty');
 };
@@ -134,10 +134,10 @@ bad_probe('silence', sub { $_[0]{peer} or $_[0]->close });
 $plain->serve(serial => $plain->{serial} + 1, soa => sub { my ($talk) = @_; $talk->{peer} ? $talk->send(tc => 1) : $talk->send(answer => [ $talk->soa ]) });
 my ($status, $out, $said) = $lockstep->verb('refresh', 'plain');
 is($status, 0, 'the TC bit: TCP brings the answer') or diag($said);
-ok($lockstep->wait_serial('plain', $plain->{serial}, 5), 'and the new version');
+ok($lockstep->wait_serial('plain', $plain->{serial}, 15), 'and the new version');
 $plain->serve(serial => $plain->{serial} + 1, soa => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa ]) unless $talk->{peer} });
 is(($lockstep->verb('refresh', 'plain'))[0], 0, 'silence over UDP: TCP is tried');
-ok($lockstep->wait_serial('plain', $plain->{serial}, 5), 'and brings the new version');
+ok($lockstep->wait_serial('plain', $plain->{serial}, 15), 'and brings the new version');
 $plain->serve(serial => $plain->{serial}, soa => sub {
     my ($talk) = @_;
     $talk->send(answer => [ $talk->soa(4000) ], id => $talk->query->{id} ^ 3);
