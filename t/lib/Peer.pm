@@ -88,10 +88,7 @@ sub answers {
 # The serial that it answers with, or undef.
 sub serial {
     my ($self, $zone) = @_;
-    my $bytes = Wire::ask_udp($self->at, Wire::message(question => Wire::question($zone, 'SOA')), 1) // return undef;
-    my $message = Wire::parse($bytes);
-    my ($soa) = grep { $_->{type} == 6 } @{ $message->{answer} };
-    return $soa && $message->{aa} ? Wire::soa_serial($message, $soa) : undef;
+    return Wire::served_serial($self->at, $zone);
 }
 
 sub wait_serial {

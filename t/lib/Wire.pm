@@ -174,7 +174,16 @@ sub ask_udp {
     return defined $socket->recv($answer, 65535) ? $answer : undef;
 }
 
-# The same on a new TCP connection, which is ended after $count messages (1) or when the server closes: a list.
+# The serial with which the server answers for the zone with authority, or undef.
+sub served_serial {
+    my ($address, $zone) = @_;
+    my $bytes = ask_udp($address, message(question => question($zone, 'SOA')), 1) // return undef;
+    my $message = parse($bytes);
+    my ($soa) = grep { $_->{type} == 6 } @{ $message->{answer} };
+    return $soa && $message->{aa} ? soa_serial($message, $soa) : undef;
+}
+
+# ask_udp on a new TCP connection, which is ended after $count messages (1) or when the server closes: a list.
 sub ask_tcp {
     my ($address, $bytes, $count, $seconds) = @_;
     my $socket = socket_to($address, SOCK_STREAM) or return;
