@@ -61,7 +61,8 @@ static int ask_daemon(const struct command *command)
 
 static int run_pull(const struct command *command)
 {
-	struct pull_options options = {command->zones[0], command->from, command->key, command->output, command->json, command->quiet};
+	struct pull_options options = {.zone = command->zones[0], .from = command->from, .key = command->key,
+		.output = command->output, .json = command->json, .quiet = command->quiet};
 	struct why why = {""};
 	int status = pull_run(&options, &why);
 

@@ -93,7 +93,8 @@ bool text_time(const char *text, size_t length, uint32_t *seconds)
 	if (length != 14)
 		return text_number(text, length, UINT32_MAX, seconds);
 	if (!text_number(text, 4, 9999, &year) || !text_number(text + 4, 2, 12, &month) || !text_number(text + 6, 2, 31, &day) ||
-	    !text_number(text + 8, 2, 23, &hour) || !text_number(text + 10, 2, 59, &minute) || !text_number(text + 12, 2, 60, &second))
+	    !text_number(text + 8, 2, 23, &hour) || !text_number(text + 10, 2, 59, &minute) ||
+	    !text_number(text + 12, 2, 60, &second))
 		return false;
 	if (year < 1970 || month < 1 || day < 1 || day > days_in(year, month))
 		return false;

@@ -14,7 +14,8 @@
 
 /* --- verbs and options ----------------------------------------------------------- */
 
-enum { ALL = 1, FULL = 2, FROM = 4, KEY = 8, OUTPUT = 16, QUIET = 32 };
+enum { ALL = 1, FULL = 2, FROM = 4, KEY = 8, OUTPUT = 16, QUIET = 32 };   /* bits of options */
+enum { ANY_NUMBER = 100000 };        /* of zones: more than a command line holds */
 
 static const struct option {
 	const char *name;            /* without dashes */
@@ -47,14 +48,16 @@ static const struct verb {
 	{"status", COMMAND_STATUS, "[ZONE...]", "the state of the zones",
 		"Prints a table: zone, serial, state, the primary that it came from, age, time to the next refresh and to expiry,\n"
 		"and the reason where something is wrong. For one zone: all that is known of it.\n"
-		"On a terminal the columns are aligned; otherwise they are separated by tabs, and times are in seconds.", 0, 0, 100000},
+		"On a terminal the columns are aligned; otherwise they are separated by tabs, and times are in seconds.", 0, 0, ANY_NUMBER},
 	{"transfer", COMMAND_TRANSFER, "[--full] [--from REMOTE] ZONE...", "pull zones now, and wait for it",
 		"Exits with 0 only if all of the zones are current afterwards. With --full the whole zone is transferred, even if\n"
 		"the primary's serial is not newer. --from names one of the zone's primaries by its name in the configuration.",
-		FULL | FROM, 1, 100000},
-	{"refresh", COMMAND_REFRESH, "ZONE... | --all", "ask the primaries for their serial now, transfer if newer", "", ALL, 1, 100000},
-	{"notify", COMMAND_NOTIFY, "ZONE... | --all", "send NOTIFY to the servers downstream", "", ALL, 1, 100000},
-	{"write", COMMAND_WRITE, "ZONE... | --all", "bring zone files up to date; they are durable when it returns", "", ALL, 1, 100000},
+		FULL | FROM, 1, ANY_NUMBER},
+	{"refresh", COMMAND_REFRESH, "ZONE... | --all", "ask the primaries for their serial now, transfer if newer", "",
+		ALL, 1, ANY_NUMBER},
+	{"notify", COMMAND_NOTIFY, "ZONE... | --all", "send NOTIFY to the servers downstream", "", ALL, 1, ANY_NUMBER},
+	{"write", COMMAND_WRITE, "ZONE... | --all", "bring zone files up to date; they are durable when it returns", "",
+		ALL, 1, ANY_NUMBER},
 	{"reload", COMMAND_RELOAD, "", "re-read the configuration",
 		"Nothing changes if the configuration has an error, which is printed.", 0, 0, 0},
 	{"dump", COMMAND_DUMP, "ZONE [NAME [TYPE]]", "print what is served, as zone file lines in canonical order",

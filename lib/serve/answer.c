@@ -372,7 +372,8 @@ static struct zone *transfer_zone(struct exchange *x)
 	return zone;
 }
 
-static enum answer_action begin_transfer(struct exchange *x, struct zone *zone, struct serial from, struct answer_transfer *transfer)
+static enum answer_action begin_transfer(struct exchange *x, struct zone *zone, struct serial from,
+	struct answer_transfer *transfer)
 {
 	*transfer = (struct answer_transfer){
 		.zone = zone_hold(zone), .id = x->rq.id, .flags = x->rq.flags & REPLY_FLAGS, .type = x->rq.question.type,

@@ -11,7 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { UDP_TRIES = 3, UDP_FIRST_MS = 1000, QUERY_SIZE = 1024 };
+enum {
+	UDP_TRIES = 3,
+	UDP_FIRST_MS = 1000,         /* until the second try; each later one waits half a second more */
+	READS_MAX = 64,              /* datagrams of one wake-up: whoever floods the port does not hold the loop */
+	QUERY_SIZE = 2048,           /* a question, a SOA and a TSIG, of names of 255 octets */
+};
 
 struct fetch {
 	struct event_base *loop;
@@ -304,7 +309,7 @@ static void udp_ready(evutil_socket_t fd, short what, void *ctx)
 			start_tcp(f);        /* a firewall may let only that through */
 		return;
 	}
-	for (unsigned i = 0; i < 64; i++) {
+	for (unsigned i = 0; i < READS_MAX; i++) {
 		n = recv(fd, message, sizeof message, 0);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
@@ -371,7 +376,8 @@ static void refused(struct fetch *f)
 	f->result.why = sum->why;
 	f->result.reason = stream_reason_name(sum->reason);
 	f->result.axfr_may_help = f->kind == FETCH_IXFR && stream_reason_wants_axfr(sum->reason);
-	finish(f, sum->reason == STREAM_SERIAL_BACK ? FETCH_BACK : sum->reason == STREAM_MEMORY ? FETCH_NO_MEMORY : FETCH_PROTOCOL);
+	finish(f, sum->reason == STREAM_SERIAL_BACK ? FETCH_BACK :
+		sum->reason == STREAM_MEMORY ? FETCH_NO_MEMORY : FETCH_PROTOCOL);
 }
 
 /* The stream is complete and every signature that must be there is right: only now the version may leave. */
@@ -440,14 +446,17 @@ static void tcp_ended(struct conn *conn, enum err err, const struct why *why, vo
 {
 	struct fetch *f = ctx;
 	const struct stream_sum *sum = f->stream ? stream_sum(f->stream) : NULL;
+	const char *reason = err_say(why, err);
 
 	(void)conn;
-	if (sum && sum->records)
-		err_why(&f->result.why, ERR_NETWORK, "broken off after message %llu, record %llu: %.200s", (unsigned long long)sum->messages,
-			(unsigned long long)sum->records, err_say(why, err));
-	else
-		err_why(&f->result.why, ERR_NETWORK, "TCP: %.300s", err == ERR_CLOSED ? "the primary closed the connection without an answer" :
-			err_say(why, err));
+	if (sum && sum->records) {
+		err_why(&f->result.why, ERR_NETWORK, "broken off after message %llu, record %llu: %.200s",
+			(unsigned long long)sum->messages, (unsigned long long)sum->records, reason);
+	} else {
+		if (err == ERR_CLOSED)
+			reason = "the primary closed the connection without an answer";
+		err_why(&f->result.why, ERR_NETWORK, "TCP: %.300s", reason);
+	}
 	finish(f, FETCH_NETWORK);
 }
 
@@ -485,14 +494,21 @@ static void begin(evutil_socket_t fd, short what, void *ctx)
 		start_tcp(f);
 }
 
+/* A SOA query: all its tries over UDP, then connecting, and silence on the connection. */
+static struct timeval total_time(const struct fetch_ask *ask)
+{
+	if (ask->kind == FETCH_SOA)
+		return ms_to_tv((UDP_TRIES + 1) * ask->times.connect_ms + ask->times.idle_ms);
+	return ms_to_tv(ask->times.total_ms);
+}
+
 struct fetch *fetch_start(struct event_base *loop, const struct fetch_ask *ask, fetch_done *done, void *ctx)
 {
+	struct timeval total = total_time(ask), now = {0, 0};
 	struct fetch *f = calloc(1, sizeof *f);
-	struct timeval total, now = {0, 0};
 
 	if (!f)
 		return NULL;
-	total = ms_to_tv(ask->kind == FETCH_SOA ? (UDP_TRIES + 1) * ask->times.connect_ms + ask->times.idle_ms : ask->times.total_ms);
 	f->loop = loop;
 	f->kind = ask->kind;
 	name_copy(ask->zone, f->zone);
