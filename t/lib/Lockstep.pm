@@ -26,7 +26,7 @@ sub new {
     delete $self->{conf}{port};
     $self->{log} = "$self->{dir}/log";
     mkdir "$self->{dir}/$_" for qw(state zones);
-    $self->{conf}{server} = { listen => [ $self->at ], 'state-dir' => "$self->{dir}/state", 'zone-dir' => "$self->{dir}/zones",
+    $self->{conf}{server} = { listen => ["127.0.0.1\@$self->{port}"], 'state-dir' => "$self->{dir}/state", 'zone-dir' => "$self->{dir}/zones",
         control => "$self->{dir}/control.sock", workers => 1, %{ $of{server} // {} } };
     return $self;
 }
@@ -38,7 +38,7 @@ sub remote {
     return { name => $name, address => \@at, $key ? (key => $key->{name}) : () };
 }
 
-sub at { my ($self) = @_; return "127.0.0.1\@$self->{port}" }
+sub at { my ($self) = @_; return $self->{conf}{server}{listen}[0] =~ s/^0\.0\.0\.0\@/127.0.0.1\@/r }
 sub conf_file { my ($self) = @_; return "$self->{dir}/lockstep.conf" }
 sub zone_file { my ($self, $name) = @_; return sprintf '%s/zones/%s.zone', $self->{dir}, $name eq '.' ? 'root' : $name }
 
