@@ -9,8 +9,8 @@
  *     {"error":"one line"}                                                            it failed (exit status 1)
  *     {"done":{...}}                                                                  last: the verb's result
  *
- * The results are described where they are made: status and stats in run/status, the others in run/verbs. The operator's command that
- * speaks this is run/client; t/620-client.t and t/630-control.t hold both sides to it.
+ * The results are described where they are made: status and stats in run/status, the others in run/verbs. The operator's
+ * command that speaks this is run/client; t/620-client.t holds both sides to it. On the event loop's thread.
  */
 #ifndef RUN_CONTROL_H
 #define RUN_CONTROL_H

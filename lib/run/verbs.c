@@ -133,9 +133,8 @@ static void request_finish(struct request *r)
 {
 	json_t *zones = json_array();
 
-	for (size_t i = 0; i < r->count; i++) {
+	for (size_t i = 0; i < r->count; i++)
 		json_array_append(zones, r->parts[i].result);
-	}
 	if (r->session) {
 		control_set_data(r->session, NULL);
 		send_done(r->session, json_pack("{s:o}", "zones", zones));
@@ -161,8 +160,10 @@ static void part_done(struct part *part, json_t *result, const char *error)
 		request_finish(r);
 }
 
-/* Starts all parts; `start` may finish its part at once. */
-static void request_run(struct request *r, void (*start)(struct part *))
+/* Begins what the request asks for, for one zone; may finish its part at once. `ask` lives only as long as the call. */
+typedef void start_part(struct part *, json_t *ask);
+
+static void request_run(struct request *r, json_t *ask, start_part *start)
 {
 	control_set_data(r->session, r);
 	r->open = r->count + 1;      /* one more, so that it does not end before all are started */
@@ -171,7 +172,7 @@ static void request_run(struct request *r, void (*start)(struct part *))
 		r->parts[i].open = true;
 	}
 	for (size_t i = 0; i < r->count; i++)
-		start(&r->parts[i]);
+		start(&r->parts[i], ask);
 	if (--r->open == 0)
 		request_finish(r);
 }
@@ -204,23 +205,33 @@ static void refreshed(void *ctx, struct secondary *s, const struct secondary_out
 		o->result == SECONDARY_FAILED ? o->error : NULL);
 }
 
-static void start_refresh(struct part *part)
+static void start_refresh(struct part *part, json_t *ask)
 {
+	(void)ask;
 	if (keep_secondary(part->keep))
 		secondary_refresh(keep_secondary(part->keep), refreshed, part);
 	else
 		keep_reread(part->keep, simple_done, part);
 }
 
-static void start_notify(struct part *part) { keep_notify(part->keep, simple_done, part); }
-static void start_write(struct part *part) { keep_write(part->keep, simple_done, part); }
+static void start_notify(struct part *part, json_t *ask)
+{
+	(void)ask;
+	keep_notify(part->keep, simple_done, part);
+}
 
-static void run_simple(struct verbs *v, struct control_session *session, json_t *ask, void (*start)(struct part *))
+static void start_write(struct part *part, json_t *ask)
+{
+	(void)ask;
+	keep_write(part->keep, simple_done, part);
+}
+
+static void run_simple(struct verbs *v, struct control_session *session, json_t *ask, start_part *start)
 {
 	struct request *r = request_new(v, session, ask);
 
 	if (r)
-		request_run(r, start);
+		request_run(r, ask, start);
 	else
 		control_finish(session);
 }
@@ -294,23 +305,19 @@ static void send_progress(evutil_socket_t fd, short what, void *ctx)
 	}
 }
 
-struct transfer_options {
-	bool full;
-	const char *from;
-};
-static struct transfer_options options;   /* of the request that is being started; the loop is one thread */
-
-static void start_transfer(struct part *part)
+static void start_transfer(struct part *part, json_t *ask)
 {
+	const char *from = json_string_value(json_object_get(ask, "from"));
+	bool full = json_is_true(json_object_get(ask, "full"));
 	char text[200];
 
 	if (!keep_secondary(part->keep)) {
 		keep_reread(part->keep, reread, part);
-	} else if (options.from && !has_remote(part->keep, options.from)) {
-		snprintf(text, sizeof text, "\"%.100s\" is not one of its primaries", options.from);
+	} else if (from && !has_remote(part->keep, from)) {
+		snprintf(text, sizeof text, "\"%.100s\" is not one of its primaries", from);
 		part_done(part, json_pack("{s:s}", "result", "failed"), text);
 	} else {
-		secondary_transfer(keep_secondary(part->keep), options.full, options.from, transferred, part);
+		secondary_transfer(keep_secondary(part->keep), full, from, transferred, part);
 	}
 }
 
@@ -323,12 +330,10 @@ static void run_transfer(struct verbs *v, struct control_session *session, json_
 		control_finish(session);
 		return;
 	}
-	options.full = json_is_true(json_object_get(ask, "full"));
-	options.from = json_string_value(json_object_get(ask, "from"));
 	r->progress = event_new(v->env.loop, -1, EV_PERSIST, send_progress, r);
 	if (r->progress)
 		event_add(r->progress, &tv);
-	request_run(r, start_transfer);
+	request_run(r, ask, start_transfer);
 }
 
 /* --- status, stats -------------------------------------------------------- */
@@ -424,7 +429,8 @@ static void *dump_run(void *arg)
 	bool ok = d->one ? !node || zonefile_print_node(d->zone, node, d->type, dump_put, d) : zonefile_print(d->zone, dump_put, d);
 
 	if (ok && !d->sent && d->one)
-		write_line(d->fd, json_pack("{s:s}", "error", node ? "the name has no records of that type" : "the zone has no records at that name"));
+		write_line(d->fd, json_pack("{s:s}", "error",
+			node ? "the name has no records of that type" : "the zone has no records at that name"));
 	if (ok)
 		write_line(d->fd, json_pack("{s:{s:s, s:I, s:I}}", "done", "zone", name_text(d->zone->apex, name), "serial",
 			(json_int_t)d->zone->serial.v, "records", (json_int_t)d->zone->records));
@@ -455,7 +461,8 @@ static bool dump_start(struct dump *d)
 static const char *dump_target(struct verbs *v, json_t *ask, struct dump *d)
 {
 	const char *zone = json_string_value(json_array_get(json_object_get(ask, "zones"), 0));
-	const char *name = json_string_value(json_object_get(ask, "name")), *type = json_string_value(json_object_get(ask, "type"));
+	const char *name = json_string_value(json_object_get(ask, "name"));
+	const char *type = json_string_value(json_object_get(ask, "type"));
 	struct keep *k = zone ? find_zone(v, zone) : NULL;
 
 	if (!k)
