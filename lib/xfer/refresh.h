@@ -1,12 +1,14 @@
-/* xfer/refresh: when to ask, when to pull, when to give up: the timers of one zone (RFC 1034 4.3.5, 1035 3.3.13, 1996) as a pure
- * table. No I/O, no clock: time is a parameter, in milliseconds of a clock that never goes back.
+/* xfer/refresh: when to ask, when to pull, when to give up: the timers of one zone (RFC 1034 4.3.5, RFC 1035 3.3.13, RFC 1996)
+ * as a pure table. No I/O, no clock: time is a parameter, in milliseconds of a clock that never goes back.
  *
- *            TIMER, NOTIFY              NEWER                 DONE
- *     IDLE ───────────────► PROBE ───────────────► TRANSFER ───────► IDLE
- *       ▲                    │ │ SAME                 │ FAILED
- *       └────────────────────┼─┘                      ▼
- *                FAILED      └────────────────► BACKOFF, EXPIRED ──TIMER, NOTIFY──► PROBE
+ *                  TIMER, NOTIFY            NEWER                DONE
+ *           IDLE ───────────────► PROBE ──────────► TRANSFER ──────────► IDLE
+ *            ▲                    │   │                 │
+ *            └─────── SAME ───────┘   │ FAILED          │ FAILED
+ *                                     ▼                 ▼
+ *      PROBE ◄── TIMER, NOTIFY ──  BACKOFF, or EXPIRED if it was served too long
  *
+ * FORCED leads from every state to TRANSFER, and so does what would lead to PROBE while there is no version to compare.
  * In every state the timer is armed: nothing can wedge.
  */
 #ifndef XFER_REFRESH_H
@@ -78,8 +80,8 @@ void refresh_init(struct refresh *, int64_t first, uint32_t watchdog, uint32_t r
 void refresh_loaded(struct refresh *, struct serial, struct refresh_times, int64_t refreshed);
 /* When TIMER must be given next. */
 int64_t refresh_due(const struct refresh *);
-/* DONE: set `loaded`, `serial` and `times` of the new version before. `random`: 32 random bits, for the jitter: the refresh and retry timers
- * are shortened by up to a tenth. */
+/* DONE: set `loaded`, `serial` and `times` of the new version before. `random`: 32 random bits, for the jitter: the refresh
+ * and retry timers are shortened by up to a tenth. */
 enum refresh_act refresh_event(struct refresh *, enum refresh_event, int64_t now, uint32_t random);
 /* A NOTIFY, with the serial it names, if any. One that names a serial we have is ignored (but counted by the caller).
  * NOTIFYs that lead to nothing are answered by fewer and fewer probes: a flood causes a handful. */
