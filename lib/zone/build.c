@@ -9,7 +9,7 @@
 /* Records wait in a batch: their octets in `bytes`, a `struct entry` for each, a `struct group` for each run of one
  * owner. A batch begins small, so that records that come in order are still in the cache when they are merged, and grows
  * whenever it was found out of order, so that sorting brings neighbours together. */
-enum { BATCH_MIN = 256, BATCH_MAX = 1 << 18, BATCH_BYTES = 64 << 20, PREFIX_SYMBOLS = 10, MAX_SET = 65535,
+enum { BATCH_MIN = 256, BATCH_MAX = 1 << 18, BATCH_BYTES = 64 << 20, PREFIX_SYMBOLS = 10, MAX_SET = 65535, AHEAD = 8,
 	REWRITTEN_MAX = 1 << 20,     /* octets of owners written anew by one batch; more, and batches grow, to do it less often */
 	IDLE_MAX = 32 << 20 };       /* octets of outgrown blocks that are put up with, or as many as are in use */
 
@@ -777,6 +777,11 @@ static enum err flush(struct build *b, struct why *why)
 	for (size_t i = 0; !err && i < b->group_count; i += run) {
 		const struct group *g = &b->groups[i];
 
+		if (sorted && i + AHEAD < b->group_count) {   /* sorting has scattered them */
+			__builtin_prefetch(b->bytes + g[AHEAD].name);
+			__builtin_prefetch(b->bytes + g[AHEAD].name + 64);
+			__builtin_prefetch(&b->entries[g[AHEAD].first]);
+		}
 		for (run = 1; sorted && i + run < b->group_count && g[run].prefix == g->prefix && key_order(b, g, g + run) == 0; run++)
 			;
 		err = apply_groups(b, i, run, why);
