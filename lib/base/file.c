@@ -147,23 +147,6 @@ void file_replace_advance(struct file_replace *file, size_t n)
 	file->used += n;
 }
 
-void file_replace_write(struct file_replace *file, const void *bytes, size_t n)
-{
-	const char *from = bytes;
-
-	while (n && !file->err) {
-		size_t part = n < FILE_ROOM_MAX ? n : FILE_ROOM_MAX;
-		char *room = file_replace_room(file, part);
-
-		if (!room)
-			return;
-		memcpy(room, from, part);
-		file_replace_advance(file, part);
-		from += part;
-		n -= part;
-	}
-}
-
 static char *parent_of(const char *path)
 {
 	const char *slash = strrchr(path, '/');

@@ -42,7 +42,6 @@ enum err file_replace_begin(struct file_replace *, const char *path, struct why 
 #define FILE_ROOM_MAX (1u << 19)
 char *file_replace_room(struct file_replace *, size_t n);
 void file_replace_advance(struct file_replace *, size_t n);
-void file_replace_write(struct file_replace *, const void *bytes, size_t n);
 /* Either of these ends the object. */
 enum err file_replace_commit(struct file_replace *, struct why *);
 void file_replace_rollback(struct file_replace *);

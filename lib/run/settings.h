@@ -77,9 +77,9 @@ struct conf_settings {
 	int64_t zonefile_sync;       /* -1: only on `write` */
 	enum conf_choice primary_choice;
 	enum conf_rollback rollback;
+	/* Read, checked and printed, but without effect in this version: */
 	enum conf_zonemd zonemd;
 	bool dnssec_check;
-	/* Read, checked and printed, but without effect in this version: */
 	struct conf_approve approve;
 	struct conf_ns_set ns_set;
 	struct conf_check check;

@@ -1,5 +1,16 @@
 /* run/status: what `lockstep status` and `stats` show, as JSON: computed from what is known at the moment of asking.
- * The members are described in lib/run/control.h.
+ * On the event loop's thread. Of each zone; serials and what is not known or does not apply may be null:
+ *
+ *     zone, source ("transfer", "file"), serial (served)
+ *     state         ok, refreshing, lagging, stale, rejected, expired, empty
+ *     reason        why it is not "ok"
+ *     primary       the remote that the served version came from
+ *     age           s since a primary, or the file, last confirmed it
+ *     refresh, expiry   s until the next refresh, and until it is served no more
+ *     best          the newest serial that anybody has shown or announced
+ *     written       the serial in the zone file; file, file_error: its path, and why it could not be written or read
+ *     changed       s since the served version was taken; records, memory (octets)
+ *     activity, primaries, last_failure   of one zone asked for by name
  */
 #ifndef RUN_STATUS_H
 #define RUN_STATUS_H
