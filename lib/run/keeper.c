@@ -27,6 +27,7 @@ struct keep {
 	struct zone *file_version;           /* source = "file": what is served */
 	struct event *sync;
 	struct waiter *write_waiters, *load_waiters;
+	struct notify_wait *notify_waits;
 	struct journal_zone row;
 	bool row_dirty, writing, write_again, loading, mark;
 	struct serial writing_serial;
@@ -50,7 +51,6 @@ struct keeper {
 	size_t row_count;
 	struct event *rows_timer;
 	bool stopping;
-	struct notify_wait *notify_waits;
 };
 
 /* A `notify` that somebody waits for. */
@@ -144,15 +144,13 @@ static void forget(struct waiter **list, const void *ctx)
 	}
 }
 
-void keeper_forget(struct keeper *all, void *ctx)
+void keep_forget(struct keep *k, void *ctx)
 {
-	for (size_t i = 0; i < all->count; i++) {
-		forget(&all->keeps[i]->write_waiters, ctx);
-		forget(&all->keeps[i]->load_waiters, ctx);
-		if (all->keeps[i]->secondary)
-			secondary_forget_waiter(all->keeps[i]->secondary, ctx);
-	}
-	for (struct notify_wait *w = all->notify_waits; w; w = w->next)
+	forget(&k->write_waiters, ctx);
+	forget(&k->load_waiters, ctx);
+	if (k->secondary)
+		secondary_forget_waiter(k->secondary, ctx);
+	for (struct notify_wait *w = k->notify_waits; w; w = w->next)
 		if (w->ctx == ctx)
 			w->done = NULL;
 }
@@ -558,7 +556,7 @@ static void notify_waited(void *ctx, const uint8_t *zone, unsigned answered, uns
 	struct why why = {{0}};
 
 	notify_finished(w->keeper, zone, answered, failed);
-	for (struct notify_wait **at = &w->keeper->notify_waits; *at; at = &(*at)->next)
+	for (struct notify_wait **at = &w->keep->notify_waits; *at; at = &(*at)->next)
 		if (*at == w) {
 			*at = w->next;
 			break;
@@ -577,8 +575,8 @@ void keep_notify(struct keep *k, keep_done *done, void *ctx)
 	struct why why = {{0}};
 
 	if (w) {
-		*w = (struct notify_wait){k->keeper->notify_waits, k, done, ctx, k->keeper};
-		k->keeper->notify_waits = w;
+		*w = (struct notify_wait){k->notify_waits, k, done, ctx, k->keeper};
+		k->notify_waits = w;
 		notify_send(k->keeper->notifier, version, k->wired->targets, k->wired->target_count, notify_waited, w);
 	} else {
 		err_why(&why, ERR_NOTFOUND, !version ? "the zone is not served" : !k->wired->target_count ?
@@ -901,11 +899,11 @@ void keeper_free(struct keeper *all)
 	if (!all)
 		return;
 	all->disk = NULL;
+	notifier_free(all->notifier);        /* whose waiters know their keeps */
 	for (size_t i = 0; i < all->count; i++)
 		keep_free(all->keeps[i]);
 	free(all->keeps);
 	free(all->rows);
-	notifier_free(all->notifier);
 	if (all->rows_timer)
 		event_free(all->rows_timer);
 	if (all->generation)

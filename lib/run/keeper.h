@@ -65,7 +65,7 @@ void keep_write(struct keep *, keep_done *, void *ctx);
 void keep_reread(struct keep *, keep_done *, void *ctx);
 /* Tells all servers downstream; `done` when each has answered or been given up. */
 void keep_notify(struct keep *, keep_done *, void *ctx);
-/* Waiters with this context are forgotten. */
-void keeper_forget(struct keeper *, void *ctx);
+/* The zone's waiters with this context are forgotten. */
+void keep_forget(struct keep *, void *ctx);
 
 #endif

@@ -186,7 +186,7 @@ void verbs_closed(void *ctx, struct control_session *session)
 		return;
 	for (size_t i = 0; i < r->count; i++)
 		if (r->parts[i].open)
-			keeper_forget(r->verbs->env.keeper, &r->parts[i]);
+			keep_forget(r->parts[i].keep, &r->parts[i]);
 	request_free(r);
 }
 
