@@ -16,12 +16,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #ifdef HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>
 #endif
 
-enum { SIGNALS = 3 };
+enum { SIGNALS = 3, PROBES_MAX = 512 };
 
 struct daemon {
 	const char *conf_path;
@@ -117,6 +118,24 @@ static enum err put_settings(struct daemon *d, struct generation *g)
 	return ERR_OK;
 }
 
+/* As many descriptors as we are allowed; a quarter of them, at most, for questions to primaries. */
+static void set_places(struct daemon *d, const struct conf *conf)
+{
+	struct rlimit files = {.rlim_cur = 1024};
+	unsigned probes = PROBES_MAX;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+		getrlimit(RLIMIT_NOFILE, &files);
+	}
+	if (files.rlim_cur / 4 < probes)
+		probes = files.rlim_cur / 4 > 1 ? (unsigned)(files.rlim_cur / 4) : 2;
+	primaries_set_limits(d->primaries, LANE_TRANSFERS, (struct primary_limits){conf->server.limits.transfers,
+		conf->server.limits.transfers_per_primary});
+	primaries_set_limits(d->primaries, LANE_PROBES, (struct primary_limits){probes, probes / 2});
+}
+
 /* --- reload and stop ------------------------------------------------------ */
 
 static bool same_text(const char *a, const char *b)
@@ -173,7 +192,7 @@ static enum err reload(void *ctx, struct keeper_change *change, struct why *why)
 		return err;
 	setup_log(d, conf);
 	log_conf(conf);
-	primaries_set_limits(d->primaries, (struct primary_limits){conf->server.limits.transfers, conf->server.limits.transfers_per_primary});
+	set_places(d, conf);
 	for (size_t i = 0; i < keeper_count(d->keeper); i++)
 		if (!keep_secondary(keeper_at(d->keeper, i)))
 			keep_reread(keeper_at(d->keeper, i), NULL, NULL);
@@ -331,7 +350,9 @@ static enum err start(struct daemon *d, struct conf *conf, struct why *why)
 
 	d->loop = event_base_new();
 	d->store = store_new();
-	d->primaries = primaries_new((struct primary_limits){conf->server.limits.transfers, conf->server.limits.transfers_per_primary});
+	d->primaries = primaries_new();
+	if (d->primaries)
+		set_places(d, conf);
 	g = d->primaries ? generation_new(conf, d->primaries) : NULL;
 	if (!g)
 		return ERR_NOMEM;

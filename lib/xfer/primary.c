@@ -6,25 +6,25 @@
 struct primary {
 	struct primary *next;
 	struct primaries *table;
-	struct primary_ticket *first, **last;   /* who waits */
-	unsigned running;
+	struct {
+		struct primary_ticket *first, **last;   /* who waits */
+		unsigned running;
+	} lane[PRIMARY_LANES];
 	char name[];
 };
 
 struct primaries {
-	struct primary_limits limits;
 	struct primary *all;
-	struct primary *turn;        /* whose queue is looked at first: fair among primaries */
-	unsigned running;
+	struct {
+		struct primary_limits limits;
+		struct primary *turn;    /* whose queue is looked at first: fair among primaries */
+		unsigned running;
+	} lane[PRIMARY_LANES];
 };
 
-struct primaries *primaries_new(struct primary_limits limits)
+struct primaries *primaries_new(void)
 {
-	struct primaries *table = calloc(1, sizeof *table);
-
-	if (table)
-		table->limits = limits;
-	return table;
+	return calloc(1, sizeof(struct primaries));
 }
 
 void primaries_free(struct primaries *table)
@@ -52,7 +52,8 @@ struct primary *primary_get(struct primaries *table, const char *name)
 		return NULL;
 	strcpy(p->name, name);
 	p->table = table;
-	p->last = &p->first;
+	for (unsigned i = 0; i < PRIMARY_LANES; i++)
+		p->lane[i].last = &p->lane[i].first;
 	p->next = table->all;
 	table->all = p;
 	return p;
@@ -63,28 +64,30 @@ const char *primary_name(const struct primary *p)
 	return p->name;
 }
 
-static bool has_place(const struct primary *p)
+static bool has_place(const struct primary *p, enum primary_lane lane)
 {
-	return p->table->running < p->table->limits.total && p->running < p->table->limits.each;
+	const struct primary_limits *limits = &p->table->lane[lane].limits;
+
+	return p->table->lane[lane].running < limits->total && p->lane[lane].running < limits->each;
 }
 
 static void take_place(struct primary_ticket *ticket)
 {
 	ticket->state = TICKET_HELD;
-	ticket->primary->running++;
-	ticket->primary->table->running++;
+	ticket->primary->lane[ticket->lane].running++;
+	ticket->primary->table->lane[ticket->lane].running++;
 }
 
-bool primary_enter(struct primary *p, struct primary_ticket *ticket, void (*granted)(void *ctx), void *ctx)
+bool primary_enter(struct primary *p, enum primary_lane lane, struct primary_ticket *ticket, void (*granted)(void *ctx), void *ctx)
 {
-	*ticket = (struct primary_ticket){.primary = p, .granted = granted, .ctx = ctx};
-	if (has_place(p) && !p->first) {
+	*ticket = (struct primary_ticket){.primary = p, .lane = lane, .granted = granted, .ctx = ctx};
+	if (has_place(p, lane) && !p->lane[lane].first) {
 		take_place(ticket);
 		return true;
 	}
 	ticket->state = TICKET_WAITS;
-	*p->last = ticket;
-	p->last = &ticket->next;
+	*p->lane[lane].last = ticket;
+	p->lane[lane].last = &ticket->next;
 	return false;
 }
 
@@ -92,30 +95,30 @@ static void unqueue(struct primary_ticket *ticket)
 {
 	struct primary *p = ticket->primary;
 
-	for (struct primary_ticket **at = &p->first; *at; at = &(*at)->next) {
+	for (struct primary_ticket **at = &p->lane[ticket->lane].first; *at; at = &(*at)->next) {
 		if (*at != ticket)
 			continue;
 		*at = ticket->next;
 		if (!*at)
-			p->last = at;
+			p->lane[ticket->lane].last = at;
 		return;
 	}
 }
 
 /* Whoever may go now goes, one primary after the other. */
-static void grant(struct primaries *table)
+static void grant(struct primaries *table, enum primary_lane lane)
 {
-	struct primary *p = table->turn ? table->turn : table->all, *begin = p;
+	struct primary *p = table->lane[lane].turn ? table->lane[lane].turn : table->all, *begin = p;
 
-	while (p && table->running < table->limits.total) {
-		if (p->first && has_place(p)) {
-			struct primary_ticket *ticket = p->first;
+	while (p && table->lane[lane].running < table->lane[lane].limits.total) {
+		if (p->lane[lane].first && has_place(p, lane)) {
+			struct primary_ticket *ticket = p->lane[lane].first;
 
 			unqueue(ticket);
 			take_place(ticket);
-			table->turn = p->next;
+			table->lane[lane].turn = p->next;
 			ticket->granted(ticket->ctx);
-			return grant(table);
+			return grant(table, lane);
 		}
 		p = p->next ? p->next : table->all;
 		if (p == begin)
@@ -136,15 +139,15 @@ void primary_leave(struct primary_ticket *ticket)
 		return;
 	case TICKET_HELD:
 		ticket->state = TICKET_NONE;
-		p->running--;
-		p->table->running--;
-		grant(p->table);
+		p->lane[ticket->lane].running--;
+		p->table->lane[ticket->lane].running--;
+		grant(p->table, ticket->lane);
 		return;
 	}
 }
 
-void primaries_set_limits(struct primaries *table, struct primary_limits limits)
+void primaries_set_limits(struct primaries *table, enum primary_lane lane, struct primary_limits limits)
 {
-	table->limits = limits;
-	grant(table);
+	table->lane[lane].limits = limits;
+	grant(table, lane);
 }

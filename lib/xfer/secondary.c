@@ -287,10 +287,22 @@ static void found_newer(struct secondary *s)
 	arm(s);
 }
 
+static void ask_start(void *ctx)
+{
+	struct secondary *s = ctx;
+	struct fetch_ask ask;
+
+	fill_ask(s, FETCH_SOA, &ask);
+	s->fetch = fetch_start(s->env->loop, &ask, ask_done, s);
+	if (!s->fetch) {
+		note_error(s, NULL, "out of memory");
+		round_failed(s);
+	}
+}
+
 static void ask_next(struct secondary *s)
 {
 	struct round *r = &s->round;
-	struct fetch_ask ask;
 
 	if (r->turn >= r->conf->remote_count) {
 		if (r->has_best)
@@ -301,12 +313,8 @@ static void ask_next(struct secondary *s)
 			round_failed(s);
 		return;
 	}
-	fill_ask(s, FETCH_SOA, &ask);
-	s->fetch = fetch_start(s->env->loop, &ask, ask_done, s);
-	if (!s->fetch) {
-		note_error(s, NULL, "out of memory");
-		round_failed(s);
-	}
+	if (primary_enter(remote_at(s, r->turn)->primary, LANE_PROBES, &s->ticket, ask_start, s))
+		ask_start(s);
 }
 
 enum offer { OFFER_TAKE, OFFER_SAME, OFFER_OLDER };
@@ -368,6 +376,7 @@ static void ask_done(void *ctx, struct fetch_result *result)
 	struct log log;
 
 	s->fetch = NULL;
+	primary_leave(&s->ticket);
 	note_view(s, s->round.order[s->round.turn], result);
 	log_head(&log, s, result->outcome == FETCH_OK ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "probe", result->transport);
 	if (result->has_serial)
@@ -419,7 +428,7 @@ static void pull_next(struct secondary *s)
 			round_failed(s);
 		return;
 	}
-	if (primary_enter(remote_at(s, r->turn)->primary, &s->ticket, pull_start, s))
+	if (primary_enter(remote_at(s, r->turn)->primary, LANE_TRANSFERS, &s->ticket, pull_start, s))
 		pull_start(s);
 }
 
