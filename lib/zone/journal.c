@@ -152,6 +152,14 @@ void journal_close(struct journal *j)
 	free(j);
 }
 
+/* A time before 1970 or thousands of years away is none that we wrote. */
+static int64_t moment(sqlite3_stmt *row, int column)
+{
+	int64_t at = sqlite3_column_int64(row, column);
+
+	return at < 0 || at >> 40 ? 0 : at;
+}
+
 static bool read_row(sqlite3_stmt *row, struct journal_zone *z)
 {
 	const void *name = sqlite3_column_blob(row, 0);
@@ -165,9 +173,9 @@ static bool read_row(sqlite3_stmt *row, struct journal_zone *z)
 	memcpy(z->name, name, (size_t)length);
 	z->has_serial = sqlite3_column_type(row, 1) != SQLITE_NULL;
 	z->serial.v = (uint32_t)sqlite3_column_int64(row, 1);
-	z->changed = sqlite3_column_int64(row, 2);
-	z->refreshed = sqlite3_column_int64(row, 3);
-	z->expires = sqlite3_column_int64(row, 4);
+	z->changed = moment(row, 2);
+	z->refreshed = moment(row, 3);
+	z->expires = moment(row, 4);
 	z->expired = sqlite3_column_int(row, 5) != 0;
 	z->file_known = sqlite3_column_type(row, 6) != SQLITE_NULL;
 	z->written.v = (uint32_t)sqlite3_column_int64(row, 6);
