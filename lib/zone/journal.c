@@ -2,11 +2,15 @@
 
 #include "base/file.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
+#include <unistd.h>
 
 /* WAL, and an fsync at each commit: what a call has written survives a power cut. No memory map: a damaged page or a full disk is
  * an error that we can report. */
@@ -30,6 +34,7 @@ static const char setup[] =
 enum { SCHEMA = 1 };
 
 struct journal {
+	int lock;
 	sqlite3 *db;
 	sqlite3_stmt *put, *drop;
 };
@@ -56,6 +61,14 @@ static int read_pragma(struct journal *j, const char *sql, char *out, size_t siz
 	return code;
 }
 
+/* What our SQL does not fit was not made by it: as good as damaged. */
+static enum err not_ours(struct journal *j, struct why *why, const char *doing)
+{
+	if (sqlite3_errcode(j->db) != SQLITE_ERROR)
+		return db_fail(j, why, doing);
+	return err_why(why, ERR_DAMAGED, "database: not one of Lockstep: %s", sqlite3_errmsg(j->db));
+}
+
 static enum err prepare(struct journal *j, struct why *why)
 {
 	char text[64] = "";
@@ -69,10 +82,10 @@ static enum err prepare(struct journal *j, struct why *why)
 	if (strcmp(text, "ok") != 0)
 		return err_why(why, ERR_DAMAGED, "database: damaged: %s", text);
 	if (sqlite3_exec(j->db, setup, NULL, NULL, NULL) != SQLITE_OK)
-		return db_fail(j, why, "set up");
+		return not_ours(j, why, "set up");
 	if (sqlite3_prepare_v2(j->db, "INSERT OR REPLACE INTO zone VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)", -1, &j->put, NULL) != SQLITE_OK ||
 	    sqlite3_prepare_v2(j->db, "DELETE FROM zone WHERE name = ?1", -1, &j->drop, NULL) != SQLITE_OK)
-		return db_fail(j, why, "prepare");
+		return not_ours(j, why, "prepare");
 	return ERR_OK;
 }
 
@@ -88,7 +101,33 @@ static void close_file(struct journal *j)
 	sqlite3_finalize(j->put);
 	sqlite3_finalize(j->drop);
 	sqlite3_close(j->db);
-	*j = (struct journal){0};
+	j->put = j->drop = NULL;
+	j->db = NULL;
+}
+
+/* Held until the process ends or closes it, however that comes about. */
+static enum err take_lock(struct journal *j, const char *dir, struct why *why)
+{
+	char path[4096];
+
+	if ((size_t)snprintf(path, sizeof path, "%s/lockstep.lock", dir) >= sizeof path)
+		return err_why(why, ERR_CONF, "state-dir is too long a path");
+	j->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (j->lock < 0)
+		return err_why(why, ERR_IO, "%s: %s", path, strerror(errno));
+	if (flock(j->lock, LOCK_EX | LOCK_NB) == 0)
+		return ERR_OK;
+	if (errno == EWOULDBLOCK)
+		return err_why(why, ERR_EXISTS, "%s: another lockstepd uses this state-dir", dir);
+	return err_why(why, ERR_IO, "%s: lock: %s", path, strerror(errno));
+}
+
+static void journal_free(struct journal *j)
+{
+	close_file(j);
+	if (j->lock >= 0)
+		close(j->lock);
+	free(j);
 }
 
 /* The damaged files are kept, under another name, for whoever wants to look. */
@@ -107,49 +146,47 @@ static enum err set_aside(const char *path, struct why *why)
 	return ERR_OK;
 }
 
+static enum err open_or_begin_anew(struct journal *j, const char *path, struct why *why)
+{
+	enum err err = open_file(j, path, why);
+
+	if (err != ERR_DAMAGED)
+		return err;
+	close_file(j);
+	err = set_aside(path, why);
+	if (!err)
+		err = open_file(j, path, why);
+	if (!err)
+		err_why(why, ERR_OK, "%s was damaged: it was set aside and begun anew", path);
+	return err;
+}
+
 enum err journal_open(struct journal **out, const char *dir, struct why *why)
 {
 	struct journal *j = calloc(1, sizeof *j);
-	struct why damage = {{0}};
 	char path[4096];
 	enum err err;
 
 	if (!j)
 		return err_why(why, ERR_NOMEM, "out of memory");
-	if ((err = file_mkdirs(dir, why))) {
-		free(j);
-		return err;
-	}
-	if ((size_t)snprintf(path, sizeof path, "%s/lockstep.db", dir) >= sizeof path) {
-		free(j);
-		return err_why(why, ERR_CONF, "state-dir is too long a path");
-	}
-	err = open_file(j, path, &damage);
-	if (err == ERR_DAMAGED) {
-		close_file(j);
-		err = set_aside(path, &damage);
-		if (!err)
-			err = open_file(j, path, &damage);
-		if (!err)
-			err_why(why, ERR_OK, "%s was damaged: it was set aside and begun anew", path);
-	}
-	if (err) {
-		if (why)
-			*why = damage;
-		close_file(j);
-		free(j);
-		return err;
-	}
-	*out = j;
-	return ERR_OK;
+	j->lock = -1;
+	snprintf(path, sizeof path, "%s/lockstep.db", dir);
+	err = file_mkdirs(dir, why);
+	if (!err)
+		err = take_lock(j, dir, why);
+	if (!err)
+		err = open_or_begin_anew(j, path, why);
+	if (err)
+		journal_free(j);
+	else
+		*out = j;
+	return err;
 }
 
 void journal_close(struct journal *j)
 {
-	if (!j)
-		return;
-	close_file(j);
-	free(j);
+	if (j)
+		journal_free(j);
 }
 
 /* A time before 1970 or thousands of years away is none that we wrote. */

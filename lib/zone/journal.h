@@ -27,7 +27,8 @@ struct journal_zone {
 	char primary[64];            /* the remote it came from */
 };
 
-/* Opens or creates DIR/lockstep.db. A damaged database is set aside (".damaged-TIME") and begun anew, said in `why` with ERR_OK. */
+/* Opens or creates DIR/lockstep.db, for this process alone (ERR_EXISTS if another one has it open with this call). A damaged database is
+ * set aside (".damaged-TIME") and begun anew, said in `why` with ERR_OK; one of a newer schema is ERR_CONF, and left as it is. */
 enum err journal_open(struct journal **, const char *dir, struct why *);
 void journal_close(struct journal *);
 enum err journal_read(struct journal *, bool (*each)(void *ctx, const struct journal_zone *), void *ctx, struct why *);
