@@ -1,5 +1,8 @@
 #include "run/worker.h"
 
+#include "base/log.h"
+
+#include <errno.h>
 #include <event2/event.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -16,8 +19,8 @@ struct worker {
 	struct answer answer;
 	struct serve_counters counters;      /* written by the thread alone; readers may see a count that is a moment old */
 	struct udp **udp;
-	struct tcp **tcp;
 	size_t sockets;
+	struct tcp *tcp;
 } __attribute__((aligned(64)));
 
 struct workers {
@@ -34,6 +37,14 @@ static void stop_worker(evutil_socket_t fd, short what, void *ctx)
 	event_base_loopbreak(w->loop);
 }
 
+static enum err listen_tcp(struct worker *w, int fd, const struct serve_settings_box *box, struct tcp_limits limits)
+{
+	if (w->tcp)
+		return tcp_listen(w->tcp, fd);
+	w->tcp = tcp_new(w->loop, fd, &w->answer, box, limits);
+	return w->tcp ? ERR_OK : ERR_NOMEM;
+}
+
 static enum err listen_at(struct worker *w, const struct net_addr *addr, const struct serve_settings_box *box, struct tcp_limits limits,
 	struct why *why)
 {
@@ -47,11 +58,12 @@ static enum err listen_at(struct worker *w, const struct net_addr *addr, const s
 		return ERR_NETWORK;
 	}
 	w->udp[w->sockets] = udp_new(w->loop, udp, &w->answer, box);
-	w->tcp[w->sockets] = tcp_new(w->loop, tcp, &w->answer, box, limits);
-	w->sockets++;
-	if (!w->udp[w->sockets - 1] || !w->tcp[w->sockets - 1])
+	if (!w->udp[w->sockets]) {
+		close(tcp);
 		return err_why(why, ERR_NOMEM, "out of memory");
-	return ERR_OK;
+	}
+	w->sockets++;
+	return listen_tcp(w, tcp, box, limits) ? err_why(why, ERR_NOMEM, "out of memory") : ERR_OK;
 }
 
 static enum err worker_init(struct worker *w, const struct net_addr *listen, size_t count, const struct store *store,
@@ -62,36 +74,65 @@ static enum err worker_init(struct worker *w, const struct net_addr *listen, siz
 	w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	w->loop = event_base_new();
 	w->udp = calloc(count, sizeof *w->udp);
-	w->tcp = calloc(count, sizeof *w->tcp);
 	answer_init(&w->answer, store, &w->counters);
 	if (w->loop)
 		w->stop = event_new(w->loop, w->stop_fd, EV_READ, stop_worker, w);
-	if (w->stop_fd < 0 || !w->loop || !w->udp || !w->tcp || !w->stop || event_add(w->stop, NULL) < 0)
+	if (w->stop_fd < 0 || !w->loop || !w->udp || !w->stop || event_add(w->stop, NULL) < 0)
 		return err_why(why, ERR_NOMEM, "out of memory or file descriptors");
 	for (size_t i = 0; i < count && !err; i++)
 		err = listen_at(w, &listen[i], box, limits, why);
 	return err;
 }
 
-struct workers *workers_new(unsigned count, const struct net_addr *listen, size_t listen_count, const struct store *store,
-	const struct serve_settings_box *box, struct tcp_limits limits, struct why *why)
+static struct workers *alloc(unsigned count, struct why *why)
 {
-	struct workers *all = aligned_alloc(64, (sizeof *all + count * sizeof *all->worker + 63) / 64 * 64);
+	size_t size = (sizeof(struct workers) + count * sizeof(struct worker) + 63) / 64 * 64;
+	struct workers *all = aligned_alloc(64, size);
 
-	if (!all) {
+	if (all)
+		memset(all, 0, size);
+	else
 		err_why(why, ERR_NOMEM, "out of memory");
-		return NULL;
-	}
-	memset(all, 0, sizeof *all + count * sizeof *all->worker);
-	limits.clients = limits.clients / count ? limits.clients / count : 1;
-	for (all->count = 1; all->count <= count; all->count++) {
-		if (worker_init(&all->worker[all->count - 1], listen, listen_count, store, box, limits, why) == ERR_OK)
-			continue;
-		workers_free(all);
-		return NULL;
-	}
-	all->count = count;
 	return all;
+}
+
+/* Of the addresses those that can be bound: SIZE_MAX and `why` if one that must be cannot, or none can. */
+static size_t usable(struct worker_listen listen, struct net_addr *out, struct why *why)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < listen.count; i++) {
+		bool free_here = net_port_free(&listen.addresses[i], why) == ERR_OK;
+		bool lacking = errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL || errno == EPROTONOSUPPORT;
+
+		if (free_here)
+			out[count++] = listen.addresses[i];
+		else if (!listen.any || !lacking)
+			return SIZE_MAX;
+		else
+			log_say(LOG_LEVEL_NOTICE, "listen-left-out", "%s", why->text);
+	}
+	return count ? count : SIZE_MAX;
+}
+
+struct workers *workers_new(unsigned count, struct worker_listen listen, const struct store *store, const struct serve_settings_box *box,
+	struct tcp_limits limits, struct why *why)
+{
+	struct net_addr *addresses = calloc(listen.count + 1, sizeof *addresses);
+	struct workers *all = addresses ? alloc(count, why) : NULL;
+	size_t addresses_count = all ? usable(listen, addresses, why) : SIZE_MAX;
+	enum err err = addresses_count == SIZE_MAX ? ERR_NETWORK : ERR_OK;
+
+	limits.clients = limits.clients / count ? limits.clients / count : 1;
+	for (unsigned i = 0; i < count && !err; i++) {
+		all->count = i + 1;
+		err = worker_init(&all->worker[i], addresses, addresses_count, store, box, limits, why);
+	}
+	free(addresses);
+	if (!err)
+		return all;
+	workers_free(all);
+	return NULL;
 }
 
 static void *run(void *arg)
@@ -123,12 +164,10 @@ static void worker_free(struct worker *w)
 			event_base_loopbreak(w->loop);
 		pthread_join(w->thread, NULL);
 	}
-	for (size_t i = 0; i < w->sockets; i++) {
+	for (size_t i = 0; i < w->sockets; i++)
 		udp_free(w->udp[i]);
-		tcp_free(w->tcp[i]);
-	}
 	free(w->udp);
-	free(w->tcp);
+	tcp_free(w->tcp);
 	answer_release(&w->answer);
 	if (w->stop)
 		event_free(w->stop);

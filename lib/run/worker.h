@@ -9,9 +9,16 @@
 
 struct workers;
 
-/* Binds all addresses for `count` workers; no thread runs yet. NULL and `why` on failure. The box and store are borrowed. */
-struct workers *workers_new(unsigned count, const struct net_addr *listen, size_t listen_count, const struct store *,
-	const struct serve_settings_box *, struct tcp_limits, struct why *);
+/* The configured addresses. `any`: nobody has chosen them, and one of a family that this machine lacks is left out with a line in the log. */
+struct worker_listen {
+	const struct net_addr *addresses;
+	size_t count;
+	bool any;
+};
+/* Binds all addresses for `count` workers; no thread runs yet. NULL and `why` on failure, also if another process has a port. The box
+ * and store are borrowed. The limit on clients is for all workers together. */
+struct workers *workers_new(unsigned count, struct worker_listen, const struct store *, const struct serve_settings_box *,
+	struct tcp_limits, struct why *);
 enum err workers_start(struct workers *, struct why *);
 /* Ends all threads, closes all sockets. */
 void workers_free(struct workers *);

@@ -35,10 +35,17 @@ struct client {
 };
 TAILQ_HEAD(client_list, client);
 
+struct listener {
+	struct listener *next;
+	struct tcp *tcp;
+	int fd;
+	struct event acceptable;
+};
+
 struct tcp {
 	struct event_base *base;
-	int fd;
-	struct event acceptable, resume;
+	struct listener *listeners;
+	struct event resume;
 	struct answer *answer;
 	const struct serve_settings_box *settings;
 	struct tcp_limits limits;
@@ -305,7 +312,8 @@ static void pause_accepting(struct tcp *tcp)
 {
 	static const struct timeval pause = {0, ACCEPT_PAUSE_MS * 1000};
 
-	event_del(&tcp->acceptable);
+	for (struct listener *l = tcp->listeners; l; l = l->next)
+		event_del(&l->acceptable);
 	event_add(&tcp->resume, &pause);
 }
 
@@ -314,12 +322,14 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
 	struct tcp *tcp = arg;
 
 	(void)fd, (void)what;
-	event_add(&tcp->acceptable, NULL);
+	for (struct listener *l = tcp->listeners; l; l = l->next)
+		event_add(&l->acceptable, NULL);
 }
 
 static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
-	struct tcp *tcp = arg;
+	struct listener *listener = arg;
+	struct tcp *tcp = listener->tcp;
 
 	(void)what;
 	for (int i = 0; i < ACCEPTS_MAX; i++) {
@@ -340,6 +350,21 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+enum err tcp_listen(struct tcp *tcp, int fd)
+{
+	struct listener *listener = malloc(sizeof *listener);
+
+	if (!listener) {
+		close(fd);
+		return ERR_NOMEM;
+	}
+	*listener = (struct listener){.next = tcp->listeners, .tcp = tcp, .fd = fd};
+	tcp->listeners = listener;
+	event_assign(&listener->acceptable, tcp->base, fd, EV_READ | EV_PERSIST, on_acceptable, listener);
+	event_add(&listener->acceptable, NULL);
+	return ERR_OK;
+}
+
 struct tcp *tcp_new(struct event_base *base, int fd, struct answer *answer, const struct serve_settings_box *settings, struct tcp_limits limits)
 {
 	struct tcp *tcp = calloc(1, sizeof *tcp);
@@ -349,14 +374,15 @@ struct tcp *tcp_new(struct event_base *base, int fd, struct answer *answer, cons
 		return NULL;
 	}
 	tcp->base = base;
-	tcp->fd = fd;
 	tcp->answer = answer;
 	tcp->settings = settings;
 	tcp->limits = limits;
 	TAILQ_INIT(&tcp->clients);
-	event_assign(&tcp->acceptable, base, fd, EV_READ | EV_PERSIST, on_acceptable, tcp);
 	event_assign(&tcp->resume, base, -1, 0, on_resume, tcp);
-	event_add(&tcp->acceptable, NULL);
+	if (tcp_listen(tcp, fd)) {
+		free(tcp);
+		return NULL;
+	}
 	return tcp;
 }
 
@@ -383,8 +409,14 @@ void tcp_free(struct tcp *tcp)
 		return;
 	while (!TAILQ_EMPTY(&tcp->clients))
 		drop(TAILQ_FIRST(&tcp->clients), "the server stops");
-	event_del(&tcp->acceptable);
+	while (tcp->listeners) {
+		struct listener *listener = tcp->listeners;
+
+		tcp->listeners = listener->next;
+		event_del(&listener->acceptable);
+		close(listener->fd);
+		free(listener);
+	}
 	event_del(&tcp->resume);
-	close(tcp->fd);
 	free(tcp);
 }

@@ -1,4 +1,4 @@
-/* serve/tcp: a TCP listener of one answering thread and its connections (RFC 7766): several requests on one
+/* serve/tcp: the TCP listeners of one answering thread and their connections (RFC 7766): several requests on one
  * connection, answered in order; transfers out are written as fast as the client reads, no faster. Bounded: connections,
  * idle time, octets that a slow reader makes us keep.
  */
@@ -10,11 +10,13 @@
 struct tcp;
 
 struct tcp_limits {
-	unsigned clients;            /* connections of this listener; beyond it the longest idle one gives way */
+	unsigned clients;            /* connections at all listeners together; beyond it the longest idle one gives way */
 	uint32_t idle_ms;
 };
 /* Takes `fd` (from net_listen_tcp). */
 struct tcp *tcp_new(struct event_base *, int fd, struct answer *, const struct serve_settings_box *, struct tcp_limits);
+/* One more listener: takes `fd`, also when it fails (ERR_NOMEM). */
+enum err tcp_listen(struct tcp *, int fd);
 void tcp_set_limits(struct tcp *, struct tcp_limits);   /* from its own thread */
 void tcp_free(struct tcp *);
 unsigned tcp_connections(const struct tcp *);
