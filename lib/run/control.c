@@ -26,7 +26,7 @@ struct control_session {
 	size_t in_used, in_room;
 	char *out;
 	size_t out_at, out_used, out_room;
-	bool asked, finishing, dead;
+	bool asked, finishing;
 	void *data;
 };
 
@@ -155,7 +155,7 @@ static void on_read(evutil_socket_t fd, short what, void *ctx)
 		event_del(s->read);
 		return;
 	}
-	if (n <= 0 || s->in_used + (size_t)n > LINE_MAX_) {
+	if (n <= 0) {
 		session_free(s);
 		return;
 	}
@@ -163,12 +163,61 @@ static void on_read(evutil_socket_t fd, short what, void *ctx)
 		return;              /* one request a connection: what follows is not looked at */
 	s->in_used += (size_t)n;
 	end = memchr(s->in + s->in_used - n, '\n', (size_t)n);
-	if (!end)
+	if (!end && s->in_used <= LINE_MAX_)
 		return;
 	s->asked = true;
+	if (!end) {
+		s->in_used = 0;
+		control_send(s, "{\"error\":\"the request is longer than 8 MiB\"}");
+		control_send(s, "{\"done\":{}}");
+		control_finish(s);
+		return;
+	}
 	*end = 0;
 	s->control->handler(s->control->ctx, s, s->in, (size_t)(end - s->in));
 	s->in_used = 0;
+}
+
+/* False: everybody has asked something, and waits for the answer. */
+static bool evict(struct control *c)
+{
+	struct control_session *oldest = NULL;
+
+	for (struct control_session *s = c->sessions; s; s = s->next)
+		if (!s->asked)
+			oldest = s;
+	if (oldest)
+		session_free(oldest);
+	return oldest != NULL;
+}
+
+static void turn_away(int client)
+{
+	static const char line[] = "{\"error\":\"too many requests are under way\"}\n{\"done\":{}}\n";
+
+	if (send(client, line, sizeof line - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		shutdown(client, SHUT_RDWR);
+	close(client);
+}
+
+static struct control_session *session_new(struct control *c, int client)
+{
+	struct control_session *s = calloc(1, sizeof *s);
+
+	if (!s)
+		return NULL;
+	s->control = c;
+	s->fd = client;
+	s->read = event_new(c->loop, client, EV_READ | EV_PERSIST, on_read, s);
+	s->write = event_new(c->loop, client, EV_WRITE, on_write, s);
+	if (s->read && s->write && event_add(s->read, NULL) == 0)
+		return s;
+	if (s->read)
+		event_free(s->read);
+	if (s->write)
+		event_free(s->write);
+	free(s);
+	return NULL;
 }
 
 static void on_accept(evutil_socket_t fd, short what, void *ctx)
@@ -178,24 +227,18 @@ static void on_accept(evutil_socket_t fd, short what, void *ctx)
 	int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)what;
-	if (client < 0)
-		return;
-	s = c->count < SESSIONS ? calloc(1, sizeof *s) : NULL;
-	if (!s) {
-		close(client);
+	if (client < 0) {
+		if (errno == EMFILE || errno == ENFILE)
+			evict(c);
 		return;
 	}
-	s->control = c;
-	s->fd = client;
-	s->read = event_new(c->loop, client, EV_READ | EV_PERSIST, on_read, s);
-	s->write = event_new(c->loop, client, EV_WRITE, on_write, s);
-	if (!s->read || !s->write || event_add(s->read, NULL) < 0) {
-		if (s->read)
-			event_free(s->read);
-		if (s->write)
-			event_free(s->write);
+	if (c->count >= SESSIONS && !evict(c)) {
+		turn_away(client);
+		return;
+	}
+	s = session_new(c, client);
+	if (!s) {
 		close(client);
-		free(s);
 		return;
 	}
 	s->next = c->sessions;

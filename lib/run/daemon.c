@@ -160,6 +160,8 @@ static void warn_of_restart(const struct conf *a, const struct conf *b)
 		{same_text(a->server.user, b->server.user), "server.user"},
 		{same_text(a->server.state_dir, b->server.state_dir), "server.state-dir"},
 		{same_text(a->server.control, b->server.control), "server.control"},
+		{a->server.limits.tcp_clients == b->server.limits.tcp_clients, "server.limits.tcp-clients"},
+		{a->server.limits.tcp_idle == b->server.limits.tcp_idle, "server.limits.tcp-idle"},
 	};
 
 	for (size_t i = 0; i < sizeof part / sizeof *part; i++)
@@ -286,7 +288,8 @@ static enum err bind_and_drop(struct daemon *d, const struct conf *conf, struct 
 
 	if (conf->server.user && !(user = getpwnam(conf->server.user)))
 		return err_why(why, ERR_CONF, "server.user: there is no user \"%s\"", conf->server.user);
-	d->workers = workers_new(conf->server.workers, conf->server.listen, conf->server.listen_count, d->store, &d->box, limits, why);
+	d->workers = workers_new(conf->server.workers, (struct worker_listen){conf->server.listen, conf->server.listen_count,
+		conf->server.listen_all}, d->store, &d->box, limits, why);
 	if (!d->workers)
 		return ERR_NETWORK;
 	err = make_dirs(conf, user, why);
@@ -342,12 +345,24 @@ static enum err watch_signals(struct daemon *d)
 	return ERR_OK;
 }
 
+/* Clients, transfers and files want more descriptors than a shell gives. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 static enum err start(struct daemon *d, struct conf *conf, struct why *why)
 {
 	struct keeper_change change;
 	struct generation *g;
 	enum err err;
 
+	raise_file_limit();
 	d->loop = event_base_new();
 	d->store = store_new();
 	d->primaries = primaries_new();
@@ -380,7 +395,6 @@ static enum err start(struct daemon *d, struct conf *conf, struct why *why)
 static void finish(struct daemon *d)
 {
 	control_free(d->control);
-	verbs_free(d->verbs);
 	workers_free(d->workers);
 	if (d->keeper && d->disk)
 		keeper_flush(d->keeper);
@@ -398,6 +412,7 @@ static void finish(struct daemon *d)
 			event_free(d->signal[i]);
 	if (d->loop)
 		event_base_free(d->loop);
+	verbs_free(d->verbs);
 }
 
 static void log_start(const struct conf *conf)

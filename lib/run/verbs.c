@@ -16,6 +16,7 @@ enum { PROGRESS_MS = 200, DUMPS = 8 };
 
 struct verbs {
 	struct verbs_env env;
+	int stop_fd;                 /* of who waits until the daemon has stopped; -1: nobody */
 };
 
 static atomic_uint dumps;            /* threads that write to a client; they may outlive the daemon's loop */
@@ -35,6 +36,7 @@ struct request {
 	struct control_session *session;     /* NULL: the client has gone */
 	struct part *parts;
 	size_t count, open;
+	bool all;                    /* zones: one for which there is nothing to do is no failure */
 	struct event *progress;
 	int64_t began;
 };
@@ -111,6 +113,7 @@ static struct request *request_new(struct verbs *v, struct control_session *sess
 	}
 	r->verbs = v;
 	r->session = session;
+	r->all = all;
 	r->began = v->env.now();
 	if (all) {
 		for (; r->count < most; r->count++)
@@ -194,8 +197,12 @@ void verbs_closed(void *ctx, struct control_session *session)
 
 static void simple_done(void *ctx, struct keep *k, enum err err, const struct why *why)
 {
+	struct part *part = ctx;
+
 	(void)k;
-	part_done(ctx, json_pack("{s:s}", "result", err ? "failed" : "ok"), err ? err_say(why, err) : NULL);
+	if (err == ERR_NOTFOUND && part->request->all)
+		err = ERR_OK;
+	part_done(part, json_pack("{s:s}", "result", err ? "failed" : "ok"), err ? err_say(why, err) : NULL);
 }
 
 static void refreshed(void *ctx, struct secondary *s, const struct secondary_outcome *o)
@@ -294,10 +301,10 @@ static void send_progress(evutil_socket_t fd, short what, void *ctx)
 	(void)what;
 	for (size_t i = 0; i < r->count && r->session; i++) {
 		struct part *part = &r->parts[i];
-		struct secondary *s = keep_secondary(part->keep);
+		struct secondary *s = part->open ? keep_secondary(part->keep) : NULL;   /* once done, the zone may be gone */
 		char name[NAME_TEXT_SIZE];
 
-		if (!part->open || !s || !secondary_progress(s, &records, &bytes))
+		if (!s || !secondary_progress(s, &records, &bytes))
 			continue;
 		send_json(r->session, json_pack("{s:{s:s, s:I, s:I, s:f}}", "progress", "zone", name_text(keep_name(part->keep), name),
 			"records", (json_int_t)records, "bytes", (json_int_t)bytes,
@@ -502,9 +509,13 @@ static void run_dump(struct verbs *v, struct control_session *session, json_t *a
 
 /* --- all ------------------------------------------------------------------ */
 
+/* The answer comes when everything is on disk and the ports are free: see verbs_free. */
 static void run_stop(struct verbs *v, struct control_session *session)
 {
-	send_done(session, json_object());
+	if (v->stop_fd < 0)
+		v->stop_fd = control_take_socket(session);
+	else
+		send_done(session, json_object());
 	v->env.stop(v->env.ctx);
 }
 
@@ -546,12 +557,18 @@ struct verbs *verbs_new(const struct verbs_env *env)
 {
 	struct verbs *v = calloc(1, sizeof *v);
 
-	if (v)
-		v->env = *env;
+	if (!v)
+		return NULL;
+	v->env = *env;
+	v->stop_fd = -1;
 	return v;
 }
 
 void verbs_free(struct verbs *v)
 {
+	if (v && v->stop_fd >= 0) {
+		write_line(v->stop_fd, json_pack("{s:{}}", "done"));
+		close(v->stop_fd);
+	}
 	free(v);
 }

@@ -7,7 +7,7 @@
  *     reload    {"added":1,"removed":0,"changed":2,"zones":100}
  *     dump      {"zone","serial","records"}, behind the text
  *     stats     counters by group
- *     stop      {}
+ *     stop      {}, from verbs_free
  */
 #ifndef RUN_VERBS_H
 #define RUN_VERBS_H
@@ -30,7 +30,7 @@ struct verbs_env {
 };
 
 struct verbs *verbs_new(const struct verbs_env *);
-void verbs_free(struct verbs *);             /* after control_free */
+void verbs_free(struct verbs *);             /* after control_free; tells who asked for the stop that all is done */
 control_handler verbs_handle;                /* ctx: struct verbs */
 control_closed verbs_closed;
 
