@@ -60,7 +60,7 @@ sub request_is {
 
 my %ok = (zone => 'example.com.', serial => 7, state => 'ok', reason => undef, primary => 'hidden', age => 12, refresh => 3588,
     expiry => 604788, written => 7, best => 7, source => 'transfer', file => '/z/example.com.zone', records => 123,
-    memory => 4567, primaries => [ { name => 'hidden', address => '192.0.2.1@53', serial => 7, age => 3, healthy => JSON::PP::true,
+    memory => 4567, changed => 86400, written_age => 60, best_age => 60, primaries => [ { name => 'hidden', address => '192.0.2.1@53', serial => 7, age => 3, healthy => JSON::PP::true,
         error => undef } ], last_failure => undef);
 my %stale = (%ok, zone => 'b.example.', state => 'stale', reason => "no answer\e[31m\x{9b}", serial => 4294967295, age => 90061, refresh => -5,
     last_failure => { time => '2026-11-21T19:00:00Z', primary => 'hidden', reason => "timed\nout" });
@@ -102,14 +102,15 @@ my $status = { done => { zones => [ \%ok, \%stale, \%empty ], summary => { zones
         'zone          b.example.',
         'state         stale',
         'reason        no answer\027[31m\155',
-        'served        4294967295, since 1d1h',
-        'durable       7',
-        'best known    7',
+        'served        4294967295, since 1d',
+        'durable       7, since 1m',
+        'best known    7, since 1m',
         'source        transfer',
         'came from     hidden',
         'file          /z/example.com.zone',
         'records       123',
         'memory        4567',
+        'confirmed     1d1h ago',
         'refresh in    -5s',
         'expires in    6d23h',
         'primary       hidden 192.0.2.1@53: serial 7, asked 3s ago, healthy',

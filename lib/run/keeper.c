@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { ROWS_MS = 50, SPREAD_US = 200 };
+enum { ROWS_MS = 50, SPREAD_US = 200, RETRY_S = 60 };
 
 struct waiter {
 	struct waiter *next;
@@ -29,10 +29,10 @@ struct keep {
 	struct waiter *write_waiters, *load_waiters;
 	struct notify_wait *notify_waits;
 	struct journal_zone row;
-	bool row_dirty, writing, write_again, loading, mark;
+	bool row_dirty, writing, write_again, loading, load_again, mark;
 	struct serial writing_serial;
-	struct timespec file_time;           /* of the file as it was read */
-	int64_t loaded;
+	struct file_mark { ino_t inode; off_t size; struct timespec time; } file;   /* the file as we read or wrote it; zeros: it is not there */
+	int64_t loaded, written_at;          /* seconds since 1970; 0: not known */
 	char error[WHY_MAX];
 	uint8_t name[];
 };
@@ -217,6 +217,24 @@ static void touch_row(struct keep *k)
 
 /* --- the zone file -------------------------------------------------------- */
 
+static struct file_mark file_mark_of(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return (struct file_mark){0};
+	return (struct file_mark){st.st_ino, st.st_size, st.st_mtim};
+}
+
+/* Somebody else has changed, replaced or removed it. */
+static bool file_changed(const struct keep *k)
+{
+	struct file_mark now = file_mark_of(k->path);
+
+	return now.inode != k->file.inode || now.size != k->file.size || now.time.tv_sec != k->file.time.tv_sec ||
+		now.time.tv_nsec != k->file.time.tv_nsec;
+}
+
 static void write_done(void *ctx, struct disk_result *result);
 
 static struct zone *version_of(const struct keep *k)
@@ -253,12 +271,17 @@ static void log_write(const struct keep *k, const struct disk_result *result)
 	log_end(&log);
 }
 
-static void sync_later(struct keep *k)
+static void sync_in(struct keep *k, int64_t seconds)
 {
-	struct timeval tv = {k->wired->set->zonefile_sync > 0 ? k->wired->set->zonefile_sync : 60, 0};
+	struct timeval tv = {seconds, 0};
 
 	if (k->secondary && k->wired->set->zonefile_sync >= 0 && !evtimer_pending(k->sync, NULL))
 		evtimer_add(k->sync, &tv);
+}
+
+static void sync_later(struct keep *k)
+{
+	sync_in(k, k->wired->set->zonefile_sync > 0 ? k->wired->set->zonefile_sync : RETRY_S);
 }
 
 static void write_done(void *ctx, struct disk_result *result)
@@ -274,6 +297,8 @@ static void write_done(void *ctx, struct disk_result *result)
 		k->keeper->counters.files_written++;
 		k->row.file_known = true;
 		k->row.written = k->writing_serial;
+		k->written_at = (int64_t)k->keeper->env.unix_time();
+		k->file = file_mark_of(k->path);
 		touch_row(k);
 	}
 	if (pending && serial_equal(pending->serial, k->writing_serial)) {
@@ -315,7 +340,6 @@ static void sync_due(evutil_socket_t fd, short what, void *ctx)
 
 void keep_write(struct keep *k, keep_done *done, void *ctx)
 {
-	struct stat st;
 	struct why why;
 
 	if (!k->path || !version_of(k)) {
@@ -323,7 +347,7 @@ void keep_write(struct keep *k, keep_done *done, void *ctx)
 		done(ctx, k, ERR_NOTFOUND, &why);
 		return;
 	}
-	if (!k->secondary || (is_written(k) && !k->writing && stat(k->path, &st) == 0)) {
+	if (!k->secondary || (is_written(k) && !k->writing && !file_changed(k))) {
 		done(ctx, k, ERR_OK, NULL);
 		return;
 	}
@@ -433,29 +457,54 @@ static void log_load(const struct keep *k, const struct disk_result *result)
 	log_end(&log);
 }
 
-/* The version on disk is as fresh as the database says, or, without a row, as the file. */
+/* When a primary last confirmed the version on disk, in seconds since 1970: as the database says, if it speaks of that version; an
+ * older one was known to be outdated from when its successor came; without a word on it the file's time must do. */
+static int64_t confirmed_at(const struct keep *k, const struct disk_result *result)
+{
+	const struct journal_zone *row = &k->row;
+	bool same = row->has_serial && serial_equal(row->serial, result->version->serial);
+	bool older = row->has_serial && serial_newer(row->serial, result->version->serial);
+
+	if (same && row->refreshed)
+		return row->refreshed;
+	return older && row->changed ? row->changed : result->modified;
+}
+
 static void loaded_secondary(struct keep *k, struct disk_result *result)
 {
 	struct keeper *all = k->keeper;
-	int64_t refreshed = k->row.refreshed ? k->row.refreshed : result->modified;
-	int64_t age = (int64_t)all->env.unix_time() - refreshed;
 	struct zone *version = result->version;
+	struct refresh_times times = refresh_times_of(&version->soa, &k->wired->secondary.clamps);
+	int64_t age = (int64_t)all->env.unix_time() - confirmed_at(k, result);
 	struct secondary_status status;
 
-	if (age < 0)
-		age = 0;             /* the clock went back: not older than now */
+	if (age < 0)                 /* the clock went back: not older than now, unless it had expired even so */
+		age = k->row.expired ? times.expire : 0;
+	if (!k->row.has_serial || !serial_equal(k->row.serial, version->serial))
+		k->row.changed = result->modified;
+	if (!k->row.has_serial)
+		touch_row(k);
 	result->version = NULL;
 	secondary_loaded(k->secondary, version, all->env.now() - age * 1000);
+	if (k->row.has_serial)
+		secondary_known(k->secondary, k->row.serial);
 	k->row.file_known = true;
 	k->row.written = version->serial;
+	k->written_at = result->modified;
 	secondary_status(k->secondary, &status);
 	if (status.refresh.expire_at > all->env.now())
 		store_commit(k->place, zone_hold(version), STORE_SERVED);
 }
 
+/* Over how many ms the first questions of all zones are spread. */
+static uint32_t spread_of(const struct keeper *all)
+{
+	return (uint32_t)(all->count * SPREAD_US / 1000);
+}
+
 static void start_secondary(struct keep *k, bool loaded)
 {
-	uint32_t spread = (uint32_t)(k->keeper->count * SPREAD_US / 1000), random;
+	uint32_t spread = spread_of(k->keeper), random;
 
 	net_random(&random, sizeof random);
 	secondary_start(k->secondary, loaded && spread ? random % spread : 0);
@@ -471,6 +520,7 @@ static void loaded_file(struct keep *k, struct disk_result *result)
 	k->loaded = (int64_t)k->keeper->env.unix_time();
 	k->row.file_known = true;
 	k->row.written = version->serial;
+	k->written_at = result->modified;
 	if (old && !serial_newer(version->serial, old->serial)) {
 		log_keep(&log, LOG_LEVEL_WARNING, "serial-not-raised", k);
 		log_int(&log, "old", old->serial.v);
@@ -487,13 +537,40 @@ static void loaded_file(struct keep *k, struct disk_result *result)
 	zone_put(version);
 }
 
+/* A secondary's file may be missing: the zone is new, or was never written. */
+static bool is_absent(const struct keep *k, const struct disk_result *result)
+{
+	return result->err == ERR_NOTFOUND && k->secondary;
+}
+
+static void log_absent(const struct keep *k)
+{
+	struct log log;
+
+	if (!k->row.has_serial)
+		return;
+	log_keep(&log, LOG_LEVEL_WARNING, "zone-file-missing", k);
+	log_int(&log, "serial", k->row.serial.v);
+	log_str(&log, "file", k->path);
+	log_str(&log, "msg", "the zone was here before: it is transferred again");
+	log_end(&log);
+}
+
+static void load(struct keep *);
+
 static void load_done(void *ctx, struct disk_result *result)
 {
 	struct keep *k = ctx;
-	bool absent = result->err == ERR_NOTFOUND && k->secondary;
+	bool absent = is_absent(k, result);
 
 	k->loading = false;
-	if (!absent)
+	if (k->load_again) {
+		load(k);
+		return;
+	}
+	if (absent)
+		log_absent(k);
+	else
 		log_load(k, result);
 	k->keeper->counters.loads++;
 	k->keeper->counters.loads_failed += result->err && !absent;
@@ -513,30 +590,26 @@ static void load_done(void *ctx, struct disk_result *result)
 static void load(struct keep *k)
 {
 	struct build_limits limits = {k->wired->set->max_zone_size, k->wired->set->max_records};
-	struct stat st;
 
 	k->loading = true;
-	k->file_time = stat(k->path, &st) == 0 ? st.st_mtim : (struct timespec){0};
+	k->load_again = false;
+	k->file = file_mark_of(k->path);
 	disk_load(k->keeper->disk, k->path, k->name, limits, load_done, k);
-}
-
-static bool file_changed(const struct keep *k)
-{
-	struct stat st;
-
-	return !k->file_version || k->error[0] || stat(k->path, &st) < 0 ||
-		st.st_mtim.tv_sec != k->file_time.tv_sec || st.st_mtim.tv_nsec != k->file_time.tv_nsec;
 }
 
 void keep_reread(struct keep *k, keep_done *done, void *ctx)
 {
-	if (!k->path || !file_changed(k)) {
+	struct why why;
+
+	if (!k->path || (k->file_version && !k->error[0] && !k->loading && !file_changed(k))) {
 		if (done)
-			done(ctx, k, ERR_OK, NULL);
+			done(ctx, k, k->path ? ERR_OK : err_why(&why, ERR_CONF, "%s", k->error), &why);
 		return;
 	}
 	wait_for(&k->load_waiters, k, done, ctx);
-	if (!k->loading)
+	if (k->loading)
+		k->load_again = true;    /* it may have been read before the change */
+	else
 		load(k);
 }
 
@@ -615,6 +688,7 @@ void keep_state(const struct keep *k, struct keep_state *out)
 		.state = k->secondary ? secondary_word(k) : k->error[0] ? "rejected" : k->file_version ? "ok" : "empty",
 		.written_known = k->row.file_known,
 		.written = k->row.written,
+		.written_at = k->written_at,
 		.changed = k->row.changed,
 		.loaded = k->loaded,
 		.error = k->error[0] ? k->error : NULL,
@@ -641,10 +715,17 @@ static const struct journal_zone *find_row(const struct keeper *all, const uint8
 	return NULL;
 }
 
-static void keep_free(struct keep *k)
+static void fail_waiters(struct keep *k, enum err err, const char *text)
 {
 	struct why why;
 
+	err_why(&why, err, "%s", text);
+	tell(&k->write_waiters, k, err, &why);
+	tell(&k->load_waiters, k, err, &why);
+}
+
+static void keep_free(struct keep *k)
+{
 	if (!k)
 		return;
 	if (k->keeper->disk)
@@ -652,9 +733,7 @@ static void keep_free(struct keep *k)
 	if (k->sync)
 		event_free(k->sync);
 	secondary_free(k->secondary);
-	err_why(&why, ERR_NOTFOUND, "the zone was removed");
-	tell(&k->write_waiters, k, ERR_NOTFOUND, &why);
-	tell(&k->load_waiters, k, ERR_NOTFOUND, &why);
+	fail_waiters(k, ERR_NOTFOUND, "the zone was removed");
 	zone_put(k->pending);
 	zone_put(k->file_version);
 	free(k->path);
@@ -670,13 +749,16 @@ static char *path_of(const struct generation *g, const struct conf_zone *zone)
 	return conf_zone_path(generation_conf(g), zone->set, zone->name, path, sizeof path) ? strdup(path) : NULL;
 }
 
-static struct keep *keep_new(struct keeper *all, struct generation *g, const struct conf_zone *zone)
+/* `before`: the one that had this name until now, or NULL. */
+static struct keep *keep_new(struct keeper *all, struct generation *g, const struct conf_zone *zone, struct keep *before)
 {
 	struct keep *k = calloc(1, sizeof *k + name_length(zone->name));
-	const struct journal_zone *row = find_row(all, zone->name);
+	const struct journal_zone *row = before ? &before->row : find_row(all, zone->name);
 
 	if (!k)
 		return NULL;
+	if (before)
+		fill_row(before);
 	k->keeper = all;
 	name_copy(zone->name, k->name);
 	k->generation = g;
@@ -709,27 +791,60 @@ static bool keep_place(struct keep *k)
 	return false;
 }
 
-/* A zone that stays, under new settings. A changed source or file makes it a new one: see plan(). */
-static bool keep_change(struct keep *k, struct generation *g, const struct conf_zone *zone)
+static const char too_long[] = "the zone file's path is too long";
+
+/* From now on the file is another one. What was under way with the old one is begun anew. */
+static void set_path(struct keep *k, char *path)
+{
+	free(k->path);
+	k->path = path;
+	disk_disown(k->keeper->disk, k);
+	k->writing = k->write_again = false;
+	k->row.file_known = false;
+	k->file = (struct file_mark){0};
+	snprintf(k->error, sizeof k->error, "%s", path ? "" : too_long);
+	if (!path)
+		fail_waiters(k, ERR_CONF, too_long);
+	else if (k->loading || !k->secondary)
+		load(k);
+	else if (k->pending)
+		write_version(k, k->pending);
+	else if (k->write_waiters)
+		write_version(k, version_of(k));
+}
+
+static void set_sync(struct keep *k, int64_t before)
+{
+	if (k->wired->set->zonefile_sync != before)
+		evtimer_del(k->sync);
+	if (version_of(k) && !is_written(k))
+		sync_in(k, k->wired->set->zonefile_sync);
+}
+
+/* A zone that stays, under new settings. A changed source makes it a new one: see plan(). */
+static void keep_change(struct keep *k, struct generation *g, const struct conf_zone *zone)
 {
 	const struct wired *old = k->wired;
+	char *path = path_of(g, zone);
 
 	k->wired = generation_wired(g, zone->set);
 	store_set_policy(k->place, wired_policy(k->wired));
 	if (k->secondary)
-		secondary_set_conf(k->secondary, (struct secondary_conf *)&k->wired->secondary, !wired_same_source(old, k->wired));
+		secondary_set_conf(k->secondary, (struct secondary_conf *)&k->wired->secondary, !wired_same_source(old, k->wired),
+			spread_of(k->keeper));
+	if (path && k->path && strcmp(path, k->path) == 0)
+		free(path);
+	else
+		set_path(k, path);
+	set_sync(k, old->set->zonefile_sync);
 	generation_hold(g);
 	generation_drop(k->generation);
 	k->generation = g;
-	return true;
 }
 
-static bool same_kind(const struct keep *k, struct generation *g, const struct conf_zone *zone)
+static bool same_kind(const struct keep *k, const struct conf_zone *zone)
 {
-	char path[4096];
-
-	return (zone->set->source == CONF_TRANSFER) == (k->secondary != NULL) && k->path &&
-		conf_zone_path(generation_conf(g), zone->set, zone->name, path, sizeof path) && strcmp(path, k->path) == 0;
+	return (zone->set->source == CONF_TRANSFER) == (k->secondary != NULL);
 }
 
 /* The new list: kept zones by pointer, new ones made. NULL: out of memory, nothing has changed. */
@@ -744,15 +859,18 @@ static struct keep **plan(struct keeper *all, struct generation *g, struct keepe
 	for (; list && i < conf->zone_count; i++) {
 		struct keep *k = keeper_find(all, conf->zones[i].name);
 
-		if (k && same_kind(k, g, &conf->zones[i])) {
+		if (k && same_kind(k, &conf->zones[i])) {
 			list[i] = k;
 			k->mark = true;
 			continue;
 		}
-		list[i] = keep_new(all, g, &conf->zones[i]);
+		list[i] = keep_new(all, g, &conf->zones[i], k);
 		if (!list[i])
 			break;
-		change->added++;
+		if (k)
+			change->changed++;
+		else
+			change->added++;
 	}
 	if (list && i == conf->zone_count)
 		return list;
@@ -769,9 +887,46 @@ static void start(struct keep *k)
 		load(k);
 		return;
 	}
-	snprintf(k->error, sizeof k->error, "the zone file's path is too long");
+	snprintf(k->error, sizeof k->error, "%s", too_long);
 	if (k->secondary)
 		start_secondary(k, false);
+}
+
+/* Brings the zone file up to date before the zone goes, or the daemon ends. */
+static void write_last(struct keep *k)
+{
+	struct zone *version = version_of(k);
+
+	if (!k->secondary || !k->path || !version || is_written(k) || k->wired->set->zonefile_sync < 0)
+		return;
+	if (k->writing && serial_equal(k->writing_serial, version->serial))
+		return;
+	k->row.file_known = true;
+	k->row.written = version->serial;
+	k->row_dirty = true;
+	disk_write(k->keeper->disk, k->path, version, NULL, k);
+}
+
+static void remove_keep(struct keeper *all, struct keep *k, const struct conf *conf)
+{
+	if (conf_find_zone(conf, k->name))
+		write_last(k);       /* it comes back at once, with another source */
+	else
+		disk_forget(all->disk, k->name);
+	store_remove(all->store, k->place);
+	notify_cancel(all->notifier, k->name);
+	keep_free(k);
+}
+
+/* What the database told is in the keeps now; of other zones nothing need be remembered. */
+static void drop_rows(struct keeper *all)
+{
+	for (size_t i = 0; i < all->row_count; i++)
+		if (!conf_find_zone(generation_conf(all->generation), all->rows[i].name))
+			disk_forget(all->disk, all->rows[i].name);
+	free(all->rows);
+	all->rows = NULL;
+	all->row_count = 0;
 }
 
 enum err keeper_apply(struct keeper *all, struct generation *g, struct keeper_change *change, struct why *why)
@@ -790,16 +945,12 @@ enum err keeper_apply(struct keeper *all, struct generation *g, struct keeper_ch
 	for (size_t i = 0; i < all->count; i++) {
 		if (all->keeps[i]->mark)
 			continue;
-		store_remove(all->store, all->keeps[i]->place);
-		if (!conf_find_zone(conf, all->keeps[i]->name))
-			disk_forget(all->disk, all->keeps[i]->name);
-		notify_cancel(all->notifier, all->keeps[i]->name);
-		keep_free(all->keeps[i]);
-		change->removed++;
+		change->removed += !conf_find_zone(conf, all->keeps[i]->name);
+		remove_keep(all, all->keeps[i], conf);
 	}
 	for (size_t i = 0; i < conf->zone_count; i++)
 		if (list[i]->mark)
-			change->changed += !wired_same_source(list[i]->wired, generation_wired(g, conf->zones[i].set));
+			change->changed += !wired_same(list[i]->wired, generation_wired(g, conf->zones[i].set));
 	free(all->keeps);
 	all->keeps = list;
 	all->count = conf->zone_count;
@@ -814,6 +965,7 @@ enum err keeper_apply(struct keeper *all, struct generation *g, struct keeper_ch
 	for (size_t i = 0; i < all->count; i++)
 		if (!list[i]->mark)
 			start(list[i]);
+	drop_rows(all);
 	if (old)
 		generation_retire(old);
 	return ERR_OK;
@@ -879,18 +1031,8 @@ enum err keeper_read_rows(struct keeper *all, struct journal *journal, struct wh
 
 void keeper_flush(struct keeper *all)
 {
-	for (size_t i = 0; i < all->count; i++) {
-		struct keep *k = all->keeps[i];
-
-		bool under_way = version_of(k) && k->writing && serial_equal(k->writing_serial, version_of(k)->serial);
-
-		if (k->secondary && k->path && version_of(k) && !is_written(k) && !under_way && k->wired->set->zonefile_sync >= 0) {
-			k->row.file_known = true;
-			k->row.written = version_of(k)->serial;
-			k->row_dirty = true;
-			disk_write(all->disk, k->path, version_of(k), NULL, k);
-		}
-	}
+	for (size_t i = 0; i < all->count; i++)
+		write_last(all->keeps[i]);
 	flush_rows(all);
 }
 

@@ -51,6 +51,7 @@ struct keep_state {
 	const char *state;           /* "ok", "lagging", ...: see run/status */
 	bool written_known;
 	struct serial written;       /* in the zone file */
+	int64_t written_at;          /* seconds since 1970; 0: not known */
 	int64_t changed;             /* seconds since 1970 when the served version was taken; 0: not known */
 	int64_t loaded;              /* source = "file": when it was read */
 	const char *error;           /* of the file; NULL: none */

@@ -226,7 +226,7 @@ static void put_primary(const struct show *show, const json_t *primary)
 	fprintf(show->out, ": serial %s", number_text(primary, "serial", serial));
 	if (has(primary, "age"))
 		fprintf(show->out, ", asked %s ago", time_text(&people, primary, "age", age));
-	if (healthy)
+	if (json_is_boolean(healthy))
 		fputs(json_is_true(healthy) ? ", healthy" : ", failing", show->out);
 	if (has(primary, "error")) {
 		fputs("; last error: ", show->out);
@@ -250,7 +250,7 @@ static void put_zone(const struct show *show, const json_t *zone)
 {
 	struct show people = {show->out, true, show->color};
 	const json_t *primary;
-	char cell[CELL];
+	char cell[CELL], ago[CELL + 8];
 	size_t i;
 
 	put_line(show, "zone", text_of(zone, "zone"));
@@ -259,7 +259,7 @@ static void put_zone(const struct show *show, const json_t *zone)
 	putc('\n', show->out);
 	if (has(zone, "reason"))
 		put_line(show, "reason", text_of(zone, "reason"));
-	put_serial(show, zone, "served", "serial", "age");
+	put_serial(show, zone, "served", "serial", "changed");
 	put_serial(show, zone, "durable", "written", "written_age");
 	put_serial(show, zone, "best known", "best", "best_age");
 	put_line(show, "source", text_of(zone, "source"));
@@ -270,6 +270,8 @@ static void put_zone(const struct show *show, const json_t *zone)
 		put_line(show, "file error", text_of(zone, "file_error"));
 	put_line(show, "records", number_text(zone, "records", cell));
 	put_line(show, "memory", number_text(zone, "memory", cell));
+	snprintf(ago, sizeof ago, "%s%s", time_text(&people, zone, "age", cell), has(zone, "age") ? " ago" : "");
+	put_line(show, "confirmed", ago);
 	put_line(show, "refresh in", time_text(&people, zone, "refresh", cell));
 	put_line(show, "expires in", time_text(&people, zone, "expiry", cell));
 	json_array_foreach(json_object_get(zone, "primaries"), i, primary)

@@ -48,6 +48,26 @@ static json_t *view(const struct secondary *s, size_t i, int64_t now)
 	return o;
 }
 
+/* 0: it is under way. */
+static json_t *next_refresh(const struct refresh *r, int64_t now)
+{
+	bool busy = r->state == REFRESH_PROBE || r->state == REFRESH_TRANSFER;
+
+	return seconds(!busy && r->timer > now ? r->timer - now : 0);
+}
+
+/* What went wrong, as far as it still counts: nothing has gone well since, or it is why a newer serial is not here. */
+static const char *reason_of(const struct secondary_status *st)
+{
+	bool lags = st->has_best && !st->best_is_ours;
+
+	if (st->rejected)
+		return st->rejected;
+	if (!st->refresh.loaded || st->last_error_at >= st->refresh.refreshed || (lags && st->last_error_at >= st->best_since))
+		return st->last_error;
+	return NULL;
+}
+
 static void add_secondary(json_t *o, const struct keep *k, int64_t now, int64_t unix_now, bool full)
 {
 	const struct secondary *s = keep_secondary(k);
@@ -55,12 +75,13 @@ static void add_secondary(json_t *o, const struct keep *k, int64_t now, int64_t 
 	json_t *list;
 
 	secondary_status(s, &st);
-	json_object_set_new(o, "reason", text_or_null(st.last_error));
+	json_object_set_new(o, "reason", text_or_null(reason_of(&st)));
 	json_object_set_new(o, "primary", text_or_null(st.primary));
 	json_object_set_new(o, "age", st.refresh.loaded ? seconds(now - st.refresh.refreshed) : json_null());
-	json_object_set_new(o, "refresh", seconds(st.refresh.timer > now ? st.refresh.timer - now : 0));
+	json_object_set_new(o, "refresh", next_refresh(&st.refresh, now));
 	json_object_set_new(o, "expiry", st.refresh.loaded ? seconds(st.refresh.expire_at > now ? st.refresh.expire_at - now : 0) : json_null());
 	json_object_set_new(o, "best", serial_or_null(st.has_best, st.best));
+	json_object_set_new(o, "best_age", !st.has_best || st.best_is_ours ? json_null() : seconds(now - st.best_since));
 	if (!full)
 		return;
 	json_object_set_new(o, "activity", json_string(refresh_state_name(st.refresh.state)));
@@ -81,10 +102,17 @@ static void add_file(json_t *o, const struct keep_state *state, const struct zon
 	json_object_set_new(o, "refresh", json_null());
 	json_object_set_new(o, "expiry", json_null());
 	json_object_set_new(o, "best", serial_or_null(served != NULL, served ? served->serial : (struct serial){0}));
+	json_object_set_new(o, "best_age", json_null());
 	if (full) {
 		json_object_set_new(o, "primaries", json_array());
 		json_object_set_new(o, "last_failure", json_null());
 	}
+}
+
+/* Times in seconds since 1970; the clock may have gone back. */
+static json_t *since(int64_t then, int64_t unix_now)
+{
+	return !then ? json_null() : json_integer(then < unix_now ? unix_now - then : 0);
 }
 
 json_t *status_zone(const struct keeper *all, const struct keep *k, int64_t now, int64_t unix_now, bool full)
@@ -106,10 +134,13 @@ json_t *status_zone(const struct keeper *all, const struct keep *k, int64_t now,
 		add_file(o, &state, served, unix_now, full);
 	if (strcmp(state.state, "ok") == 0)
 		json_object_set_new(o, "reason", json_null());
-	else if (state.error)
+	if (state.error && json_is_null(json_object_get(o, "reason")))
 		json_object_set_new(o, "reason", json_string(state.error));
 	json_object_set_new(o, "written", serial_or_null(state.written_known, state.written));
-	json_object_set_new(o, "changed", state.changed ? json_integer(unix_now - state.changed) : json_null());
+	json_object_set_new(o, "written_age", since(state.written_known ? state.written_at : 0, unix_now));
+	json_object_set_new(o, "changed", since(served ? state.changed : 0, unix_now));
+	if (json_is_null(json_object_get(o, "best_age")) && served)
+		json_object_set_new(o, "best_age", since(state.changed, unix_now));
 	json_object_set_new(o, "file", text_or_null(keep_path(k)));
 	json_object_set_new(o, "file_error", text_or_null(state.error));
 	json_object_set_new(o, "records", served ? json_integer((json_int_t)served->records) : json_null());

@@ -250,14 +250,20 @@ static bool same_key(const struct tsig_key *a, const struct tsig_key *b)
 		a->secret_length == b->secret_length && memcmp(a->secret, b->secret, a->secret_length) == 0;
 }
 
-static bool same_remote(const struct secondary_remote *a, const struct secondary_remote *b)
+static bool same_addresses(const struct net_addr *a, size_t a_count, const struct net_addr *b, size_t b_count)
 {
-	if (strcmp(a->name, b->name) != 0 || a->address_count != b->address_count || !same_key(a->key, b->key))
+	if (a_count != b_count)
 		return false;
-	for (size_t i = 0; i < a->address_count; i++)
-		if (!net_addr_equal(&a->addresses[i], &b->addresses[i]))
+	for (size_t i = 0; i < a_count; i++)
+		if (!net_addr_equal(&a[i], &b[i]))
 			return false;
 	return true;
+}
+
+static bool same_remote(const struct secondary_remote *a, const struct secondary_remote *b)
+{
+	return strcmp(a->name, b->name) == 0 && same_key(a->key, b->key) &&
+		same_addresses(a->addresses, a->address_count, b->addresses, b->address_count);
 }
 
 bool wired_same_source(const struct wired *a, const struct wired *b)
@@ -271,4 +277,43 @@ bool wired_same_source(const struct wired *a, const struct wired *b)
 		if (!same_remote(&x->remotes[i], &y->remotes[i]))
 			return false;
 	return true;
+}
+
+static bool same_acl(const struct acl *a, const struct acl *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++) {
+		const struct acl_rule *x = &a->rules[i], *y = &b->rules[i];
+
+		if (x->any_address != y->any_address || x->deny != y->deny || !same_key(x->key, y->key) ||
+		    x->prefix.family != y->prefix.family || x->prefix.bits != y->prefix.bits ||
+		    memcmp(x->prefix.bytes, y->prefix.bytes, sizeof x->prefix.bytes) != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool same_targets(const struct wired *a, const struct wired *b)
+{
+	if (a->target_count != b->target_count)
+		return false;
+	for (size_t i = 0; i < a->target_count; i++) {
+		const struct notify_target *x = &a->targets[i], *y = &b->targets[i];
+
+		if (!same_key(x->key, y->key) || !same_addresses(x->addresses, x->address_count, y->addresses, y->address_count))
+			return false;
+	}
+	return true;
+}
+
+bool wired_same(const struct wired *a, const struct wired *b)
+{
+	const struct refresh_clamps *x = &a->secondary.clamps, *y = &b->secondary.clamps;
+
+	return wired_same_source(a, b) && a->set->source == b->set->source && a->set->zonefile_sync == b->set->zonefile_sync &&
+		strcmp(a->set->file, b->set->file) == 0 && x->refresh_min == y->refresh_min && x->refresh_max == y->refresh_max &&
+		x->retry_min == y->retry_min && x->retry_max == y->retry_max && x->expire_min == y->expire_min &&
+		x->expire_max == y->expire_max && same_acl(&a->policy.transfer, &b->policy.transfer) &&
+		same_acl(&a->policy.notify, &b->policy.notify) && same_targets(a, b);
 }

@@ -40,5 +40,7 @@ struct serve_settings *generation_settings(struct generation *, void (*notify)(v
 void generation_free_settings(struct generation *, struct serve_settings *);
 /* Whether a transfer begun under `a` may go on under `b`: the same primaries, keys and limits. */
 bool wired_same_source(const struct wired *a, const struct wired *b);
+/* Whether they mean the same for a zone altogether. */
+bool wired_same(const struct wired *a, const struct wired *b);
 
 #endif

@@ -89,6 +89,34 @@ void refresh_loaded(struct refresh *r, struct serial serial, struct refresh_time
 	r->expire_at = refreshed + (int64_t)times.expire * 1000;
 }
 
+static void not_later_than(int64_t *timer, int64_t then)
+{
+	if (then < *timer)
+		*timer = then;
+}
+
+bool refresh_retime(struct refresh *r, struct refresh_times times, int64_t now)
+{
+	r->times = times;
+	r->expire_at = r->refreshed + (int64_t)times.expire * 1000;
+	switch (r->state) {
+	case REFRESH_IDLE:
+		not_later_than(&r->timer, r->refreshed + (int64_t)times.refresh * 1000);
+		break;
+	case REFRESH_BACKOFF: case REFRESH_EXPIRED:
+		not_later_than(&r->timer, now + (int64_t)times.retry * 1000);
+		break;
+	case REFRESH_PROBE: case REFRESH_TRANSFER: case REFRESH_STATES:
+		break;
+	}
+	if (!r->expired || r->expire_at <= now)
+		return false;
+	r->expired = false;
+	if (r->state == REFRESH_EXPIRED)
+		r->state = REFRESH_BACKOFF;
+	return true;
+}
+
 int64_t refresh_due(const struct refresh *r)
 {
 	return r->loaded && !r->expired && r->expire_at < r->timer ? r->expire_at : r->timer;

@@ -78,6 +78,8 @@ struct refresh {
 void refresh_init(struct refresh *, int64_t first, uint32_t watchdog, uint32_t retry_min);
 /* A version was found on disk, confirmed last at `refreshed`. It may be over its time: then TIMER tells. */
 void refresh_loaded(struct refresh *, struct serial, struct refresh_times, int64_t refreshed);
+/* Our version's times were clamped anew: what is due follows the new ones. True: it had expired, and now it has not. */
+bool refresh_retime(struct refresh *, struct refresh_times, int64_t now);
 /* When TIMER must be given next. */
 int64_t refresh_due(const struct refresh *);
 /* DONE: set `loaded`, `serial` and `times` of the new version before. `random`: 32 random bits, for the jitter: the refresh

@@ -18,7 +18,7 @@ struct view {
 	bool asked, healthy, has_serial;
 	bool ixfr_broken;                    /* the last IXFR broke off in the middle: AXFR next time */
 	struct serial serial;
-	int64_t at;
+	int64_t at, since;                   /* asked last; this serial first shown */
 	char *error;
 };
 
@@ -32,9 +32,10 @@ struct round {
 	bool forced;                         /* by the operator: a version of the same serial is taken with `full` */
 	bool accept_older;                   /* `rollback` says so for what a primary showed */
 	bool same_seen;
+	bool refused;                        /* a version was offered, but not acceptable */
 	bool axfr_here;                      /* IXFR was refused at this address */
 	bool has_best;
-	size_t best;                         /* place in order */
+	size_t best, best_address;           /* place in order; the address that answered */
 	struct serial best_serial;
 };
 
@@ -52,9 +53,11 @@ struct secondary {
 	struct waiter *waiters;
 	struct secondary_outcome outcome;    /* of the round so far */
 	struct view *views;                  /* one for each of conf->remotes */
+	enum { NOT_STARTED, STARTED, MUST_ASK, MUST_PULL } start;    /* MUST_: not started, and the operator waits */
 	bool next_full;                      /* what the operator asked for */
 	size_t prefer;                       /* index of the remote to try first, or SIZE_MAX */
-	bool rejected;
+	int64_t hint_since;                  /* when refresh.hint was first heard */
+	char *rejected;                      /* why the last version offered was refused; NULL: it was not */
 	char primary[64];
 	char last_error[WHY_MAX];
 	char last_error_primary[64];
@@ -142,6 +145,8 @@ static void note_view(struct secondary *s, size_t remote, const struct fetch_res
 	v->ixfr_broken = result->outcome == FETCH_NETWORK && result->records && asks_ixfr(s);
 	v->healthy = result->outcome != FETCH_NETWORK && result->outcome != FETCH_TSIG_FAILED;
 	if (result->has_serial) {
+		if (!v->has_serial || !serial_equal(v->serial, result->serial))
+			v->since = v->at;
 		v->has_serial = true;
 		v->serial = result->serial;
 	}
@@ -165,14 +170,21 @@ static void round_failed(struct secondary *s)
 	event(s, REFRESH_FAILED);
 }
 
-/* A primary has what we have. */
+static void set_rejected(struct secondary *s, const char *text)
+{
+	free(s->rejected);
+	s->rejected = text ? strdup(text) : NULL;
+}
+
+/* A primary has what we have. It counts as a failure for who waits if another one has more, which we refused. */
 static void round_same(struct secondary *s)
 {
-	bool revived = s->refresh.expired;
+	bool revived = s->refresh.expired, refused = s->round.refused;
 
 	round_end(s);
-	s->rejected = false;
-	tell(s, SECONDARY_CURRENT);
+	if (!refused)
+		set_rejected(s, NULL);
+	tell(s, refused ? SECONDARY_FAILED : SECONDARY_CURRENT);
 	event(s, REFRESH_SAME);
 	s->env->confirmed(s->env->ctx, s, revived);
 }
@@ -269,7 +281,8 @@ static void ask_done(void *ctx, struct fetch_result *);
 static void begin_pull(struct secondary *s)
 {
 	s->round.asking = false;
-	s->round.turn = s->round.address = 0;
+	s->round.turn = 0;
+	s->round.address = s->round.best_address;
 	s->round.axfr_here = false;
 	pull_next(s);
 }
@@ -357,12 +370,13 @@ static bool weigh(struct secondary *s, struct serial serial)
 		if (!r->has_best || serial_newer(serial, r->best_serial)) {
 			r->has_best = true;
 			r->best = r->turn;
+			r->best_address = r->address;
 			r->best_serial = serial;
 		}
 		return !r->conf->newest;
 	case OFFER_SAME:
 		r->same_seen = true;
-		return !r->conf->newest;
+		return !r->conf->newest && !(s->refresh.hinted && serial_newer(s->refresh.hint, serial));
 	case OFFER_OLDER:
 		note_older(s, serial);
 		return false;
@@ -482,6 +496,7 @@ static void take_version(struct secondary *s, struct fetch_result *result)
 		return;
 	}
 	if (offer == OFFER_SAME && !s->round.full) {
+		s->outcome.primary = primary_name(remote_at(s, s->round.turn)->primary);
 		round_same(s);
 		return;
 	}
@@ -505,7 +520,10 @@ static void pull_failed(struct secondary *s, const struct fetch_result *result)
 		next_address(s);
 		break;
 	case FETCH_PROTOCOL:
-		s->rejected |= result->records > 0;
+		if (result->records > 0) {
+			set_rejected(s, result->why.text);
+			s->round.refused = true;
+		}
 		if (result->axfr_may_help)
 			s->round.axfr_here = true;
 		else
@@ -534,7 +552,7 @@ static void pull_done(void *ctx, struct fetch_result *result)
 	if (result->outcome == FETCH_OK) {
 		take_version(s, result);
 	} else if (result->outcome == FETCH_CURRENT) {
-		s->round.same_seen = true;
+		s->outcome.primary = primary_name(remote_at(s, s->round.turn)->primary);
 		round_same(s);
 	} else {
 		pull_failed(s, result);
@@ -555,7 +573,7 @@ void secondary_published(struct secondary *s, enum err err, const struct why *wh
 	zone_put(s->version);
 	s->version = pending;
 	round_end(s);
-	s->rejected = false;
+	set_rejected(s, NULL);
 	s->refresh.loaded = true;
 	s->refresh.serial = s->version->serial;
 	s->refresh.times = refresh_times_of(&s->version->soa, &s->conf->clamps);
@@ -657,6 +675,7 @@ void secondary_free(struct secondary *s)
 	conf_drop(s->conf);
 	zone_put(s->version);
 	zone_put(s->pending);
+	free(s->rejected);
 	free(s);
 }
 
@@ -670,10 +689,31 @@ void secondary_loaded(struct secondary *s, struct zone *version, int64_t refresh
 	refresh_loaded(&s->refresh, version->serial, refresh_times_of(&version->soa, &s->conf->clamps), refreshed);
 }
 
+static void note_hint(struct secondary *s, struct serial before, bool had)
+{
+	if (s->refresh.hinted && (!had || !serial_equal(before, s->refresh.hint)))
+		s->hint_since = s->env->now();
+}
+
+void secondary_known(struct secondary *s, struct serial serial)
+{
+	if (s->refresh.loaded && !serial_newer(serial, s->refresh.serial))
+		return;
+	s->refresh.hinted = true;
+	s->refresh.hint = serial;
+	s->hint_since = s->env->now();
+}
+
 void secondary_start(struct secondary *s, uint32_t after)
 {
-	s->refresh.timer = s->env->now() + after;
-	arm(s);
+	bool pull = s->start == MUST_PULL;
+
+	s->refresh.timer = s->env->now() + (s->start == NOT_STARTED ? after : 0);
+	s->start = STARTED;
+	if (pull)
+		event(s, REFRESH_FORCED);
+	else
+		arm(s);
 }
 
 /* What is known of the primaries that stay is kept. */
@@ -689,10 +729,32 @@ static void move_views(struct secondary *s, struct view *views, const struct sec
 	s->views = views;
 }
 
-void secondary_set_conf(struct secondary *s, struct secondary_conf *conf, bool restart)
+/* The operator's word, or other primaries, lift every pause. */
+static void lift(struct secondary *s)
+{
+	s->refresh.quiet_until = 0;
+	s->refresh.barren = 0;
+}
+
+/* What is under way begins anew; or the primaries are asked soon, whatever pause there was. */
+static void ask_anew(struct secondary *s, uint32_t spread)
+{
+	int64_t soon = s->env->now() + (spread ? random32() % spread : 0);
+
+	if (s->pending)
+		return;
+	if (s->round.conf) {
+		s->next_full = s->round.full;
+		begin(s, s->round.asking);
+	} else if (soon < s->refresh.timer) {
+		lift(s);
+		s->refresh.timer = soon;
+	}
+}
+
+void secondary_set_conf(struct secondary *s, struct secondary_conf *conf, bool restart, uint32_t spread)
 {
 	struct view *views = calloc(conf->remote_count + 1, sizeof *views);
-	bool busy = s->round.conf && !s->pending;
 
 	if (!views)
 		return;              /* goes on as before */
@@ -701,10 +763,14 @@ void secondary_set_conf(struct secondary *s, struct secondary_conf *conf, bool r
 	conf_drop(s->conf);
 	s->conf = conf;
 	s->prefer = SIZE_MAX;
-	if (s->refresh.loaded)
-		s->refresh.times = refresh_times_of(&s->version->soa, &conf->clamps);
-	if (busy && restart)
-		begin(s, s->round.asking);
+	s->refresh.retry_min = conf->clamps.retry_min;
+	if (s->refresh.loaded && refresh_retime(&s->refresh, refresh_times_of(&s->version->soa, &conf->clamps), s->env->now()))
+		s->env->confirmed(s->env->ctx, s, true);
+	if (s->start != STARTED)
+		return;
+	if (restart)
+		ask_anew(s, spread);
+	arm(s);
 }
 
 static size_t sender(const struct secondary *s, const struct net_addr *from)
@@ -718,12 +784,14 @@ static size_t sender(const struct secondary *s, const struct net_addr *from)
 
 void secondary_notify(struct secondary *s, const struct net_addr *from, bool has_serial, struct serial serial)
 {
-	bool busy = s->round.conf != NULL;
+	bool busy = s->round.conf != NULL, hinted = s->refresh.hinted;
+	struct serial hint = s->refresh.hint;
 	enum refresh_act what;
 
 	if (!busy)
 		s->prefer = sender(s, from);
 	what = refresh_notify(&s->refresh, has_serial, serial, s->env->now(), random32());
+	note_hint(s, hint, hinted);
 	if (what == REFRESH_NOTHING)
 		s->env->counters->notifies_coalesced++;
 	else
@@ -762,18 +830,13 @@ void secondary_forget_waiter(struct secondary *s, void *ctx)
 	}
 }
 
-/* The operator's word lifts every pause. */
-static void lift(struct secondary *s)
-{
-	s->refresh.quiet_until = 0;
-	s->refresh.barren = 0;
-}
-
 void secondary_refresh(struct secondary *s, secondary_waiter *call, void *ctx)
 {
 	wait_for(s, call, ctx);
 	lift(s);
-	if (s->round.conf)
+	if (s->start == NOT_STARTED)
+		s->start = MUST_ASK;
+	if (s->round.conf || s->start != STARTED)
 		return;
 	s->refresh.timer = s->env->now();
 	event(s, REFRESH_TIMER);
@@ -789,7 +852,10 @@ void secondary_transfer(struct secondary *s, bool full, const char *from, second
 	for (size_t i = 0; from && i < s->conf->remote_count; i++)
 		if (strcmp(s->conf->remotes[i].name, from) == 0)
 			s->prefer = i;
-	event(s, REFRESH_FORCED);
+	if (s->start == STARTED)
+		event(s, REFRESH_FORCED);
+	else
+		s->start = MUST_PULL;
 }
 
 bool secondary_progress(const struct secondary *s, uint64_t *records, uint64_t *bytes)
@@ -802,24 +868,26 @@ bool secondary_progress(const struct secondary *s, uint64_t *records, uint64_t *
 
 /* --- status --------------------------------------------------------------- */
 
-static void best_of(struct secondary_status *out, struct serial serial)
+static void best_of(struct secondary_status *out, struct serial serial, bool ours, int64_t since)
 {
-	if (!out->has_best || serial_newer(serial, out->best)) {
-		out->has_best = true;
-		out->best = serial;
-	}
+	if (out->has_best && !serial_newer(serial, out->best))
+		return;
+	out->has_best = true;
+	out->best = serial;
+	out->best_is_ours = ours;
+	out->best_since = since;
 }
 
 void secondary_status(const struct secondary *s, struct secondary_status *out)
 {
 	*out = (struct secondary_status){.refresh = s->refresh, .rejected = s->rejected, .views = s->conf->remote_count};
 	if (s->refresh.loaded)
-		best_of(out, s->refresh.serial);
+		best_of(out, s->refresh.serial, true, 0);
 	for (size_t i = 0; i < s->conf->remote_count; i++)
 		if (s->views[i].has_serial)
-			best_of(out, s->views[i].serial);
+			best_of(out, s->views[i].serial, false, s->views[i].since);
 	if (s->refresh.hinted)
-		best_of(out, s->refresh.hint);
+		best_of(out, s->refresh.hint, false, s->hint_since);
 	out->primary = s->primary[0] ? s->primary : NULL;
 	if (s->last_error[0]) {
 		out->last_error = s->last_error;

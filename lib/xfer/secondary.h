@@ -84,10 +84,13 @@ void *secondary_owner(const struct secondary *);
 const uint8_t *secondary_name(const struct secondary *);
 /* A version from disk (takes over the hold), last confirmed at `refreshed` (ms of env->now; may be negative). Before secondary_start. */
 void secondary_loaded(struct secondary *, struct zone *version, int64_t refreshed);
-/* The first TIMER is due `after` ms from now. */
+/* A serial that we had, or that was announced, before: where it is newer than ours it counts as known. Before secondary_start. */
+void secondary_known(struct secondary *, struct serial);
+/* The first TIMER is due `after` ms from now, or at once if the operator has asked meanwhile. */
 void secondary_start(struct secondary *, uint32_t after);
-/* Takes one reference. A round under way goes on as it began, or, with `restart`, begins anew. */
-void secondary_set_conf(struct secondary *, struct secondary_conf *, bool restart);
+/* Takes one reference. A round under way goes on as it began, or, with `restart` (the primaries are others), begins anew; where none is
+ * under way the primaries are then asked within `spread` ms. */
+void secondary_set_conf(struct secondary *, struct secondary_conf *, bool restart, uint32_t spread);
 void secondary_published(struct secondary *, enum err, const struct why *);
 
 /* A NOTIFY that was allowed. */
@@ -111,13 +114,15 @@ struct secondary_view {
 	bool has_serial;
 	struct serial serial;
 	int64_t at;                  /* when it was asked last */
-	const char *error;           /* NULL: none */
+	const char *error;           /* of the last time; NULL: none */
 };
 struct secondary_status {
 	struct refresh refresh;
-	bool rejected;               /* the last version offered was refused */
+	const char *rejected;        /* the last version offered was refused, and why; else NULL */
 	bool has_best;
 	struct serial best;          /* newest that any primary has shown or announced */
+	bool best_is_ours;
+	int64_t best_since;          /* unless it is ours: when it was first seen */
 	const char *primary;         /* that the served version came from; NULL: not known */
 	const char *last_error;      /* of the last failed round; NULL */
 	const char *last_error_primary;

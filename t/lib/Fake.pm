@@ -30,10 +30,15 @@ sub new {
     my $self = bless { zone => 'example.', address => '127.0.0.1', serial => 1, %of }, $class;
     $self->{port} = $of{port} // free_port;
     $self->{dir} = work_dir('fake');
-    my @at = (LocalHost => $self->{address}, LocalPort => $self->{port});
-    $self->{udp} = IO::Socket::IP->new(@at, Type => SOCK_DGRAM) or die "UDP: $!";
-    $self->{tcp} = IO::Socket::IP->new(@at, Type => SOCK_STREAM, Listen => 64, ReuseAddr => 1) or die "TCP: $!" unless $of{no_tcp};
+    $self->bind;
     return $self;
+}
+
+sub bind {
+    my ($self) = @_;
+    my @at = (LocalHost => $self->{address}, LocalPort => $self->{port});
+    $self->{udp} //= IO::Socket::IP->new(@at, Type => SOCK_DGRAM) // die "UDP: $!";
+    $self->{tcp} //= IO::Socket::IP->new(@at, Type => SOCK_STREAM, Listen => 64, ReuseAddr => 1) // die "TCP: $!" unless $self->{no_tcp};
 }
 
 sub at { my ($self) = @_; return "$self->{address}\@$self->{port}" }
@@ -42,6 +47,7 @@ sub at { my ($self) = @_; return "$self->{address}\@$self->{port}" }
 sub serve {
     my ($self, %of) = @_;
     $self->stop;
+    $self->bind;
     @$self{qw(soa axfr ixfr connect other)} = ();
     $self->{$_} = $of{$_} for keys %of;
     pipe my $hold_read, my $hold or die "pipe: $!";
@@ -73,6 +79,13 @@ sub DESTROY {
     my ($self) = @_;
     local ($?, $!, $@);
     $self->stop if $self->{pid};
+}
+
+# Nobody is at its address any more: the kernel refuses. (After `stop` alone it is silent.) `serve` brings it back.
+sub vanish {
+    my ($self) = @_;
+    $self->stop;
+    close delete $self->{$_} for grep { $self->{$_} } qw(udp tcp);
 }
 
 # What was asked so far, in order: { type, transport, name, id, serial (IXFR), tsig (none, NOERROR, BADSIG, ...), from }.

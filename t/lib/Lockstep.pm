@@ -93,6 +93,19 @@ sub start {
     return $self;
 }
 
+# For one that must not start: (its exit status, or undef if it runs; what it said).
+sub start_in_vain {
+    my ($self, @command) = @_;
+    $self->configure;
+    my $log = "$self->{dir}/in-vain";
+    my $pid = start_process($log, @command, "$build/lockstepd", '-c', $self->conf_file);
+    my $ended = wait_for(sub { !Process::running($pid) }, 10);
+    my $status = stop_process($pid);
+    my $said = slurp($log);
+    unlink $log;
+    return ($ended ? $status >> 8 : undef, $said);
+}
+
 # Its wait status: 0 if it went cleanly (and, built so, without a word from the sanitizers).
 sub stop {
     my ($self) = @_;
@@ -175,6 +188,38 @@ sub dump {
 }
 
 # --- what it serves -----------------------------------------------------------------
+
+# The answer to a query with EDNS: the parsed message, its extended error (RFC 8914) as `ede`; undef without an answer.
+sub answer {
+    my ($self, $name, $type, %of) = @_;
+    my $opt = Wire::raw_rr(owner => '.', type => 'OPT', class => 1232, ttl => 0);
+    my $bytes = Wire::ask_udp($of{at} // $self->at, Wire::message(question => Wire::question($name, $type), additional => [$opt]), $of{seconds} // 2)
+        // return undef;
+    my $message = Wire::parse($bytes);
+    my ($got) = grep { $_->{type} == 41 } @{ $message->{additional} };
+    for (my $left = $got ? $got->{rdata} : ''; length $left;) {
+        my ($code, $value) = unpack 'n n/a', $left;
+        $message->{ede} = unpack 'n', $value if $code == 15;
+        $left = substr $left, 4 + length $value;
+    }
+    return $message;
+}
+
+# What became of such a query in short: "NOERROR", "SERVFAIL 24", "none".
+sub outcome {
+    my ($self, $name, $type, %of) = @_;
+    my $message = $self->answer($name, $type // 'SOA', %of) // return 'none';
+    my $rcode = (qw(NOERROR FORMERR SERVFAIL NXDOMAIN NOTIMP REFUSED))[ $message->{rcode} ] // "RCODE$message->{rcode}";
+    return join ' ', $rcode, $message->{ede} // ();
+}
+
+sub wait_outcome {
+    my ($self, $name, $wanted, $seconds) = @_;
+    my $got;
+    return 1 if wait_for(sub { ($got = $self->outcome($name)) eq $wanted }, $seconds // 15);
+    Test::More::diag("$name is answered with $got, not $wanted");
+    return 0;
+}
 
 sub serial {
     my ($self, $zone) = @_;

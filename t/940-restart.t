@@ -1,0 +1,189 @@
+#!/usr/bin/perl
+# What is known of a zone survives a restart, a kill, and the loss of the database or of the zone file; and what does not is said.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Fake;
+use Lockstep;
+use Process qw(run_command slurp spew find_program);
+use Test::More;
+
+plan skip_all => 'lockstepd is not built' unless Lockstep::have();
+plan skip_all => 'sqlite3 is not installed' unless find_program('sqlite3');
+
+my $month = 30 * 86400;
+my $fake = Fake->new(zone => 'example.', times => [ 3600, 900, $month, 300 ])->serve(serial => 5, records => ['example. 300 IN NS ns.example.']);
+my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('hidden', $fake) ],
+    server => { limits => { connect => '1s', 'transfer-idle' => '1s' } },
+    templates => [ { name => 'default', primaries => ['hidden'], 'zonefile-sync' => 0, 'expire-max' => $month } ], zones => [ { name => 'example' } ]);
+my $database = "$lockstep->{dir}/state/lockstep.db";
+my $file = $lockstep->zone_file('example');
+
+# Changes what the daemon, which is not running, has remembered.
+sub remembered {
+    my ($sql) = @_;
+    my ($status, $out, $said) = run_command('sqlite3', $database, $sql);
+    is("$status$said", '0', 'the database can be opened with sqlite3') or BAIL_OUT($said);
+    return $out;
+}
+
+sub restart {
+    is($lockstep->stop, 0, 'lockstepd ends cleanly');
+    $lockstep->start;
+}
+
+# An age, or a time left, of about so many seconds.
+sub about {
+    my ($got, $wanted, $name) = @_;
+    ok(defined $got && $got >= $wanted - 10 && $got <= $wanted + 10, $name) or diag("$name: " . ($got // 'undef') . ", not $wanted");
+}
+
+sub forget_log { spew($lockstep->{log}, '') }
+
+$lockstep->start;
+ok($lockstep->wait_serial('example', 5), 'the zone is there');
+is(($lockstep->start_in_vain)[0], 1, 'a second daemon does not start meanwhile');
+
+subtest 'with the primary away the zone is served from its file, as old as it is' => sub {
+    is($lockstep->stop, 0, 'lockstepd ends cleanly');
+    $fake->vanish;
+    like(remembered('SELECT serial, expired, written, primary_name FROM zone'), qr/^5\|0\|5\|hidden$/m, 'serials and primary are in the database');
+    remembered('UPDATE zone SET refreshed = refreshed - 1000, changed = changed - 9000');
+    $lockstep->start;
+    ok($lockstep->wait_serial('example', 5), 'it is served');
+    my $status = $lockstep->status('example');
+    is($status->{state}, 'ok', 'its time to ask again has not come');
+    about($status->{age}, 1000, 'its age counts on');
+    about($status->{expiry}, $month - 1000, 'and so does the time to expiry');
+    about($status->{changed}, 9000, 'it is known since when this version is there');
+    is($status->{primary}, 'hidden', 'and whom it came from');
+    is($status->{written}, 5, 'and that it is on disk');
+    ok($lockstep->wait_log(qr/probe .*outcome=network/), 'the primary is asked at once');
+    $lockstep->stop;
+    remembered('UPDATE zone SET refreshed = refreshed - 10000');
+    $lockstep->start;
+    ok($lockstep->wait_state('example', 'stale'), 'after more than refresh and retry it is stale');
+    like($lockstep->status('example')->{reason}, qr/refused/i, 'and status says why');
+    is($lockstep->outcome('example', 'SOA'), 'NOERROR', 'and it is served all the same');
+};
+
+subtest 'a zone that expired while the daemon was down' => sub {
+    $lockstep->stop;
+    remembered("UPDATE zone SET refreshed = refreshed - $month");
+    forget_log();
+    $lockstep->start;
+    ok($lockstep->wait_outcome('example', 'SERVFAIL 24'), 'is answered with SERVFAIL and why');
+    ok($lockstep->wait_state('example', 'expired'), 'its state is expired');
+    is($lockstep->status('example')->{expiry}, 0, 'no time is left');
+    is(scalar $lockstep->events('zone-expired', zone => 'example.', serial => 5), 1, 'the log says so');
+    like(($lockstep->verb('dump', 'example'))[2], qr/expired/, 'dump says so');
+    ok(-s $file, 'the file is kept');
+    restart();
+    ok($lockstep->wait_state('example', 'expired'), 'another restart does not bring it back');
+    $fake->serve(serial => 3);
+    is(($lockstep->verb('refresh', 'example'))[0], 0, 'the primary returns, with an older serial');
+    is($lockstep->serial('example'), 3, 'which is taken');
+    is($lockstep->state('example'), 'ok', 'and all is well');
+    $fake->vanish;
+    $lockstep->stop;
+    remembered("UPDATE zone SET refreshed = refreshed + 86400");
+    $lockstep->start;
+    ok($lockstep->wait_state('example', 'ok'), 'a clock that went back does not make it expire');
+    about($lockstep->status('example')->{age}, 0, 'nor younger than now');
+    $lockstep->stop;
+    remembered("UPDATE zone SET refreshed = refreshed + 86400, expired = 1");
+    $lockstep->start;
+    ok($lockstep->wait_state('example', 'expired'), 'nor an expired zone come back');
+};
+
+subtest 'the serial was raised in the minute before a kill' => sub {
+    $fake->serve(serial => 6);
+    is(($lockstep->verb('refresh', 'example'))[0], 0, 'serial 6 comes');
+    $lockstep->reload(templates => [ { name => 'default', primaries => ['hidden'], 'zonefile-sync' => 3600, 'expire-max' => $month } ]);
+    $fake->serve(serial => 7);
+    is(($lockstep->verb('refresh', 'example'))[0], 0, 'serial 7 comes, and is not yet in the file');
+    ok(Process::wait_for(sub { remembered('SELECT serial FROM zone') == 7 }), 'the database knows of it');
+    is($lockstep->status('example')->{written}, 6, 'so does status');
+    $lockstep->kill9;
+    $fake->vanish;
+    remembered('UPDATE zone SET changed = changed - 50');
+    $lockstep->start;
+    ok($lockstep->wait_serial('example', 6), 'what is on disk is served');
+    my $status = $lockstep->status('example');
+    is($status->{best}, 7, 'it is known that there is a newer one');
+    is($status->{state}, 'lagging', 'and said');
+    about($status->{age}, 50, 'and since when');
+    $fake->serve(serial => 7);
+    is(($lockstep->verb('refresh', 'example'))[0], 0, 'the primary returns');
+    is($lockstep->serial('example'), 7, 'and so does the newer one');
+    $fake->serve(serial => 8);
+    is(($lockstep->verb('refresh', 'example'))[0], 0, 'serial 8 comes');
+    is(($lockstep->verb('write', 'example'))[0], 0, 'and is written');
+    $lockstep->kill9;
+    $fake->vanish;
+    $lockstep->start;
+    ok($lockstep->wait_serial('example', 8), 'what was written is there after a kill');
+    is($lockstep->state('example'), 'ok', 'and is known to be the newest');
+};
+
+subtest 'the database is gone or damaged' => sub {
+    for my $case ([ 'is gone', sub { unlink $database, "$database-wal", "$database-shm" }, 0 ],
+        [ 'is gone after a kill, its log is not', sub { unlink $database }, 0, 'KILL' ],
+        [ 'has noise in it', sub { spew($database, 'noise' x 2000) }, 1 ],
+        [ 'is a directory where its log should be', sub { mkdir "$database-wal" }, undef ]) {
+        my ($what, $damage, $aside, $kill) = @$case;
+        $kill ? $lockstep->kill9 : $lockstep->stop;
+        $damage->();
+        utime time, time - 2000, $file;
+        forget_log();
+        if (!defined $aside) {
+            my ($status, $said) = $lockstep->start_in_vain;
+            is($status, 1, "$what: lockstepd does not start");
+            like($said, qr/error not-started msg=.*database/, "$what: and says why");
+            rmdir "$database-wal";
+            next;
+        }
+        $lockstep->start;
+        ok($lockstep->wait_serial('example', 8), "$what: the zone is served from its file");
+        about($lockstep->status('example')->{age}, 2000, "$what: which is as old as its file");
+        my @kept = glob "$database.damaged-*";
+        is(scalar(grep { !/-(?:wal|shm)$/ } @kept), $aside, $aside ? "$what: it is set aside" : "$what: nothing is set aside");
+        my @said = $lockstep->events('state-damaged');
+        is(scalar @said, $aside, $aside ? "$what: the log says so" : "$what: nothing is said");
+        like($said[0]{msg}, qr/\Q$database\E was damaged/, "$what: and which") if $aside;
+        unlink @kept;
+    }
+    $lockstep->start;
+};
+
+subtest 'the zone file is gone or damaged' => sub {
+    my $text = slurp($file);
+    for my $case ([ 'is gone', sub { unlink $file }, qr/zone-file-missing .*serial=8/ ],
+        [ 'is cut', sub { spew($file, substr $text, 0, 40) }, qr/zone-load-failed .*why="\Q$file\E:1: / ],
+        [ 'is empty', sub { spew($file, '') }, qr/zone-load-failed .*why=".*\Q$file\E/ ],
+        [ 'has a word that is no type', sub { spew($file, $text =~ s/\tNS\t/\tNOTYPE\t/r) }, qr/zone-load-failed .*why="\Q$file\E:2: / ],
+        [ 'is of another zone', sub { spew($file, $text =~ s/example\./other./gr) }, qr/zone-load-failed .*why="\Q$file\E:1: / ],
+        [ 'is a directory', sub { unlink $file; mkdir $file }, qr/zone-load-failed .*why=".*\Q$file\E/ ]) {
+        my ($what, $damage, $said) = @$case;
+        $lockstep->stop;
+        $damage->();
+        forget_log();
+        $lockstep->start;
+        ok($lockstep->wait_log($said), "$what: the log says so") or diag($lockstep->log_text);
+        ok($lockstep->wait_outcome('example', 'SERVFAIL 14'), "$what: queries get SERVFAIL, not ready");
+        is($lockstep->state('example'), 'empty', "$what: the state is empty");
+        ok($lockstep->status('example')->{reason}, "$what: with a reason");
+        rmdir $file;
+        $fake->serve(serial => 8);
+        is(($lockstep->verb('refresh', 'example'))[0], 0, "$what: the primary returns");
+        is($lockstep->serial('example'), 8, "$what: the zone is transferred again");
+        is(($lockstep->verb('write', 'example'))[0], 0, "$what: and written");
+        is(slurp($file), $text, "$what: as it was");
+        is($lockstep->status('example')->{file_error}, undef, "$what: and nothing is left of the error");
+        $fake->vanish;
+    }
+};
+
+is($lockstep->stop, 0, 'lockstepd ends cleanly');
+done_testing;
