@@ -100,6 +100,49 @@ static void failures_wait_for_retry_then_expire_then_recover(void **state)
 	assert_int_equal(r.state, REFRESH_IDLE);
 }
 
+static void when_it_expires_the_primaries_are_asked_at_once(void **state)
+{
+	struct refresh r = loaded_at(0);
+
+	(void)state;
+	r.timer = 86399 * S;
+	assert_int_equal(give(&r, REFRESH_TIMER, 86399 * S), REFRESH_ASK);
+	assert_int_equal(give(&r, REFRESH_FAILED, 86399 * S), REFRESH_NOTHING);
+	assert_int_equal(refresh_due(&r), 86400 * S);
+	assert_int_equal(give(&r, REFRESH_TIMER, 86400 * S), REFRESH_EXPIRE);
+	assert_int_equal(refresh_due(&r), 86400 * S);
+	assert_int_equal(give(&r, REFRESH_TIMER, 86400 * S), REFRESH_ASK);
+}
+
+static void other_clamps_move_what_is_due(void **state)
+{
+	struct refresh r = loaded_at(0);
+	struct refresh_times shorter = {.refresh = 60, .retry = 5, .expire = 100}, longer = {.refresh = 7200, .retry = 600, .expire = 90000};
+
+	(void)state;
+	assert_false(refresh_retime(&r, shorter, 10 * S));
+	assert_int_equal(refresh_due(&r), 60 * S);
+	assert_false(refresh_retime(&r, longer, 10 * S));
+	assert_int_equal(refresh_due(&r), 60 * S);                   /* sooner than need be does no harm */
+	assert_int_equal(give(&r, REFRESH_TIMER, 60 * S), REFRESH_ASK);
+	assert_int_equal(give(&r, REFRESH_FAILED, 60 * S), REFRESH_NOTHING);
+	assert_int_equal(refresh_due(&r), 660 * S);
+	assert_false(refresh_retime(&r, shorter, 70 * S));
+	assert_int_equal(refresh_due(&r), 75 * S);
+	assert_int_equal(give(&r, REFRESH_TIMER, 100 * S), REFRESH_EXPIRE);
+	assert_false(refresh_retime(&r, shorter, 101 * S));
+	assert_true(r.expired);
+	assert_true(refresh_retime(&r, longer, 102 * S));            /* it lives again */
+	assert_false(r.expired);
+	assert_int_equal(r.state, REFRESH_BACKOFF);
+	assert_int_equal(give(&r, REFRESH_TIMER, refresh_due(&r)), REFRESH_ASK);
+	assert_false(refresh_retime(&r, shorter, 103 * S));          /* what is under way goes on */
+	assert_int_equal(r.state, REFRESH_PROBE);
+	assert_int_equal(give(&r, REFRESH_TIMER, 103 * S), REFRESH_EXPIRE);
+	assert_int_equal(give(&r, REFRESH_SAME, 104 * S), REFRESH_NOTHING);
+	assert_false(r.expired);
+}
+
 static void a_notify_of_a_serial_we_have_is_not_worth_a_probe(void **state)
 {
 	struct refresh r = loaded_at(0);
@@ -272,6 +315,8 @@ int main(void)
 		cmocka_unit_test(a_new_zone_is_pulled_at_once_and_ever_more_slowly),
 		cmocka_unit_test(refresh_same_newer_done),
 		cmocka_unit_test(failures_wait_for_retry_then_expire_then_recover),
+		cmocka_unit_test(when_it_expires_the_primaries_are_asked_at_once),
+		cmocka_unit_test(other_clamps_move_what_is_due),
 		cmocka_unit_test(a_notify_of_a_serial_we_have_is_not_worth_a_probe),
 		cmocka_unit_test(a_notify_during_a_transfer_causes_one_more_probe_if_it_named_more),
 		cmocka_unit_test(a_flood_of_notifies_causes_a_handful_of_probes),

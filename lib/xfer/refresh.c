@@ -229,8 +229,10 @@ enum refresh_act refresh_event(struct refresh *r, enum refresh_event event, int6
 	if (event == REFRESH_TIMER) {
 		if (r->loaded && !r->expired && now >= r->expire_at) {
 			r->expired = true;
-			if (r->state == REFRESH_IDLE || r->state == REFRESH_BACKOFF)
+			if (r->state == REFRESH_IDLE || r->state == REFRESH_BACKOFF) {
 				r->state = REFRESH_EXPIRED;
+				r->timer = now;      /* what was not good enough before may be so now */
+			}
 			return REFRESH_EXPIRE;
 		}
 		if (now < r->timer)

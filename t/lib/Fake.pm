@@ -20,10 +20,13 @@ use IO::Socket::IP;
 use JSON::PP;
 use POSIX qw(_exit);
 use Process qw(work_dir free_port wait_for slurp);
+use Scalar::Util qw(weaken);
 use Socket qw(SOCK_DGRAM SOCK_STREAM SOL_SOCKET SO_LINGER);
 use Test::More ();
 use Tsig;
 use Wire;
+
+my @all;   # a child keeps none of the others' sockets
 
 sub new {
     my ($class, %of) = @_;
@@ -31,6 +34,7 @@ sub new {
     $self->{port} = $of{port} // free_port;
     $self->{dir} = work_dir('fake');
     $self->bind;
+    weaken($all[@all] = $self);
     return $self;
 }
 
@@ -54,6 +58,7 @@ sub serve {
     my $pid = fork // die "fork: $!";
     if ($pid == 0) {
         close $hold;
+        for my $other (grep { $_ && $_ != $self } @all) { close delete $other->{$_} for grep { $other->{$_} } qw(udp tcp) }
         setpgrp;
         $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
         eval { $self->child($hold_read); 1 } or $self->note({ died => "$@" });
