@@ -345,24 +345,12 @@ static enum err watch_signals(struct daemon *d)
 	return ERR_OK;
 }
 
-/* Clients, transfers and files want more descriptors than a shell gives. */
-static void raise_file_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
 static enum err start(struct daemon *d, struct conf *conf, struct why *why)
 {
 	struct keeper_change change;
 	struct generation *g;
 	enum err err;
 
-	raise_file_limit();
 	d->loop = event_base_new();
 	d->store = store_new();
 	d->primaries = primaries_new();

@@ -3,12 +3,13 @@
  *
  *     zone, source ("transfer", "file"), serial (served)
  *     state         ok, refreshing, lagging, stale, rejected, expired, empty
- *     reason        why it is not "ok"
+ *     reason        why it is not "ok"; or, though it is, what is wrong with its file
  *     primary       the remote that the served version came from
  *     age           s since a primary, or the file, last confirmed it
  *     refresh, expiry   s until the next refresh, and until it is served no more
- *     best          the newest serial that anybody has shown or announced
- *     written       the serial in the zone file; file, file_error: its path, and why it could not be written or read
+ *     best, best_age   the newest serial that anybody has shown or announced, and s since that was
+ *     written, written_age   the serial in the zone file, and s since it is there; file, file_error: its path, and why it could not
+ *                   be written or read
  *     changed       s since the served version was taken; records, memory (octets)
  *     activity, primaries, last_failure   of one zone asked for by name
  */
