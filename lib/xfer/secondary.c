@@ -626,9 +626,13 @@ static void act(struct secondary *s, enum refresh_act what)
 
 static void timer_due(evutil_socket_t fd, short what, void *ctx)
 {
+	struct secondary *s = ctx;
+
 	(void)fd;
 	(void)what;
-	event(ctx, REFRESH_TIMER);
+	if (s->pending && s->env->now() >= s->refresh.timer)
+		s->refresh.timer = s->env->now() + s->refresh.watchdog;      /* the disk is slow: what came is not given up for that */
+	event(s, REFRESH_TIMER);
 }
 
 struct secondary *secondary_new(const struct secondary_env *env, const uint8_t *name, struct secondary_conf *conf, void *owner)
