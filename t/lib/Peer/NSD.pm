@@ -23,6 +23,8 @@ server:
   zonelistfile: "$dir/zone.list"
   cookie-secret-file: "$dir/cookies"
   server-count: 1
+  rrl-ratelimit: 0
+  rrl-whitelist-ratelimit: 0
   xfrd-reload-timeout: 0
   verbosity: 2
 remote-control:
