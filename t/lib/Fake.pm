@@ -47,12 +47,12 @@ sub bind {
 
 sub at { my ($self) = @_; return "$self->{address}\@$self->{port}" }
 
-# From now on: serial, records, and the subs soa, axfr, ixfr, connect (before anything is read), other (any other type).
+# From now on: serial, records, and the subs soa, axfr, ixfr, connect (before anything is read), notify, other (any other type).
 sub serve {
     my ($self, %of) = @_;
     $self->stop;
     $self->bind;
-    @$self{qw(soa axfr ixfr connect other)} = ();
+    @$self{qw(soa axfr ixfr connect notify other)} = ();
     $self->{$_} = $of{$_} for keys %of;
     pipe my $hold_read, my $hold or die "pipe: $!";
     my $pid = fork // die "fork: $!";
@@ -93,7 +93,7 @@ sub vanish {
     close delete $self->{$_} for grep { $self->{$_} } qw(udp tcp);
 }
 
-# What was asked so far, in order: { type, transport, name, id, serial (IXFR), tsig (none, NOERROR, BADSIG, ...), from }.
+# What was asked so far, in order: { type, transport, name, id, serial (IXFR, NOTIFY), tsig (none, NOERROR, BADSIG, ...), from }.
 sub asked {
     my ($self) = @_;
     return map { decode_json($_) } split /\n/, slurp("$self->{dir}/asked") // '';
@@ -177,8 +177,8 @@ sub handle {
     my ($self, $talk, $bytes) = @_;
     my $query = Wire::parse($bytes);
     my $question = $query->{questions}[0] // { name => '', type => 0 };
-    my $type = $type_name{ $question->{type} } // "TYPE$question->{type}";
-    my ($old) = grep { $_->{type} == 6 } @{ $query->{authority} };
+    my $type = $query->{opcode} == 4 ? 'NOTIFY' : $type_name{ $question->{type} } // "TYPE$question->{type}";
+    my ($old) = grep { $_->{type} == 6 } map { @$_ } @$query{qw(authority answer)};
     my $tsig = 'none';
     my $signer;
     if ($self->{key} and my $sent = Tsig::of_message($query)) {
@@ -189,9 +189,10 @@ sub handle {
         from => $talk->from, $old ? (serial => Wire::soa_serial($query, $old)) : (), edns => scalar(grep { $_->{type} == 41 } @{ $query->{additional} }));
     @$talk{qw(query signer asked)} = ($query, $signer, \%asked);
     $talk->{nth} = $self->note(\%asked);
-    my $own = $self->{ { SOA => 'soa', AXFR => 'axfr', IXFR => 'ixfr' }->{$type} // 'other' };
+    my $own = $self->{ { SOA => 'soa', AXFR => 'axfr', IXFR => 'ixfr', NOTIFY => 'notify' }->{$type} // 'other' };
     return $own->($talk) if $own;
     return $talk->send(answer => [ $talk->soa ]) if $type eq 'SOA';
+    return $talk->send if $type eq 'NOTIFY';
     return $self->{axfr}->($talk) if $type eq 'IXFR' && $self->{axfr};
     return $talk->send(answer => [ $talk->soa, @{ $self->{records} // [] }, $talk->soa ]) if $type =~ /XFR/;
     $talk->send(rcode => 5);

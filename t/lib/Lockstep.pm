@@ -11,6 +11,7 @@ package Lockstep;
 use strict;
 use warnings;
 use Dump qw(dump_text);
+use IO::Socket::UNIX;
 use JSON::PP;
 use Process qw(work_dir free_port start_process stop_process signal_process wait_for slurp spew run_command);
 use Test::More ();
@@ -159,6 +160,22 @@ sub json {
     my $value = eval { decode_json($out) };
     Test::More::diag("lockstep --json @words gave no JSON: $out$said") unless defined $value;
     return $value;
+}
+
+# A connection to the control socket, for what the command would not do.
+sub control_socket {
+    my ($self) = @_;
+    return IO::Socket::UNIX->new(Peer => $self->{conf}{server}{control});
+}
+
+# What is answered to bytes sent there, until the daemon closes: the lines, decoded.
+sub control {
+    my ($self, $bytes) = @_;
+    my $socket = $self->control_socket or return;
+    local $SIG{PIPE} = 'IGNORE';
+    $socket->print($bytes);
+    $socket->flush;
+    return map { decode_json($_) } <$socket>;
 }
 
 # What `status` says of one zone.
