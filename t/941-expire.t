@@ -133,6 +133,8 @@ subtest 'lagging: a primary has more than we have' => sub {
     is($lockstep->serial('bad'), 1, 'the old version is served');
     $primary{bad}->notify($lockstep->at, serial => 7);
     ok(wait_for(sub { ($status = state_of('bad'))->{best} == 7 }), 'a NOTIFY announces serial 7');
+    # A transfer is tried at once; when it has failed again, the zone lags.
+    ok(wait_for(sub { ($status = state_of('bad'))->{state} ne 'refreshing' }), 'the transfer that follows ends');
     is($status->{state}, 'lagging', 'and the zone lags');
 };
 
