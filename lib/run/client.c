@@ -123,6 +123,8 @@ static int send_request(struct client *client, int fd)
 		sent += n > 0 ? (size_t)n : 0;
 	}
 	free(line);
+	if (sent < length && errno == EPIPE)
+		return 0;            /* it has closed, and may have said why */
 	return sent == length ? 0 : fail(client, client->socket_path, strerror(errno));
 }
 

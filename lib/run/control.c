@@ -178,13 +178,21 @@ static void on_read(evutil_socket_t fd, short what, void *ctx)
 	s->in_used = 0;
 }
 
+/* It has asked nothing, and nothing is on its way. */
+static bool is_idle(const struct control_session *s)
+{
+	char octet;
+
+	return !s->asked && recv(s->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+}
+
 /* False: everybody has asked something, and waits for the answer. */
 static bool evict(struct control *c)
 {
 	struct control_session *oldest = NULL;
 
 	for (struct control_session *s = c->sessions; s; s = s->next)
-		if (!s->asked)
+		if (is_idle(s))
 			oldest = s;
 	if (oldest)
 		session_free(oldest);
