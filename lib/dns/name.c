@@ -316,6 +316,17 @@ bool name_equal(const uint8_t *a, const uint8_t *b)
 	return false;
 }
 
+/* FNV-1a */
+uint32_t name_hash(const uint8_t *name)
+{
+	uint32_t h = 2166136261u;
+	size_t n = name_length(name);
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ name_octet_lower(name[i])) * 16777619u;
+	return h ^ h >> 15;
+}
+
 static int compare_labels(const uint8_t *a, const uint8_t *b)
 {
 	size_t n = *a < *b ? *a : *b, i = 1;

@@ -46,6 +46,8 @@ size_t name_put_text(const uint8_t *name, char *out);
 bool name_equal(const uint8_t *a, const uint8_t *b);
 /* `n` octets of both are the same but for case. */
 bool name_octets_equal(const uint8_t *a, const uint8_t *b, size_t n);
+/* For tables whose names nobody chooses to be in the way: equal names have equal ones. */
+uint32_t name_hash(const uint8_t *);
 /* RFC 4034 6.1 canonical order: <0, 0, >0. */
 int name_compare(const uint8_t *a, const uint8_t *b);
 /* `name` is `apex` or below it. */

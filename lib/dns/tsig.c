@@ -145,6 +145,14 @@ const char *tsig_algorithm_text(const struct tsig_key *key, char out[32])
 	return out;
 }
 
+bool tsig_key_equal(const struct tsig_key *a, const struct tsig_key *b)
+{
+	if (!a || !b)
+		return a == b;
+	return name_equal(a->name, b->name) && a->algorithm == b->algorithm && a->mac_length == b->mac_length &&
+		a->secret_length == b->secret_length && memcmp(a->secret, b->secret, a->secret_length) == 0;
+}
+
 const char *tsig_verdict_text(enum tsig_verdict verdict)
 {
 	switch (verdict) {

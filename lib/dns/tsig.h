@@ -29,6 +29,8 @@ struct tsig_key {
  * ERR_SYNTAX; the secret is never in `why`. */
 enum err tsig_key_parse(struct tsig_key *, const char *name, const char *algorithm, const char *secret, struct why *);
 const char *tsig_algorithm_text(const struct tsig_key *, char out[32]);   /* "hmac-sha512-256" */
+/* With the secret. NULL equals only NULL. Not for what a stranger sends: it takes the longer the more is equal. */
+bool tsig_key_equal(const struct tsig_key *, const struct tsig_key *);
 
 /* What one message, or a run of them, turned out to be. */
 enum tsig_verdict {

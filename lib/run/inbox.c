@@ -29,12 +29,9 @@ struct inbox {
 
 static uint32_t hash(const uint8_t *zone, const struct net_addr *from)
 {
-	uint32_t h = 2166136261u;
-	size_t n = name_length(zone);
+	uint32_t h = name_hash(zone);
 	const uint8_t *address = from->sa.sa_family == AF_INET6 ? from->v6.sin6_addr.s6_addr : (const uint8_t *)&from->v4.sin_addr;
 
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ name_octet_lower(zone[i])) * 16777619u;
 	for (size_t i = 0; i < (from->sa.sa_family == AF_INET6 ? 16 : 4); i++)
 		h = (h ^ address[i]) * 16777619u;
 	return h ^ h >> 15;
@@ -84,6 +81,7 @@ void inbox_post(struct inbox *in, const uint8_t *zone, const struct net_addr *fr
 		return;              /* the counter is not read: the loop is awake */
 }
 
+/* What is there, and leaves none. Without memory it is lost. */
 static struct letter *take_all(struct inbox *in, size_t *count)
 {
 	struct letter *letters;
@@ -91,12 +89,12 @@ static struct letter *take_all(struct inbox *in, size_t *count)
 	pthread_mutex_lock(&in->lock);
 	*count = in->count;
 	letters = in->count ? malloc(in->count * sizeof *letters) : NULL;
-	for (size_t i = 0; letters && i < in->count; i++) {
-		letters[i] = in->place[in->order[i]];
+	for (size_t i = 0; i < in->count; i++) {
+		if (letters)
+			letters[i] = in->place[in->order[i]];
 		in->place[in->order[i]].used = false;
 	}
-	if (letters)
-		in->count = 0;
+	in->count = 0;
 	pthread_mutex_unlock(&in->lock);
 	return letters;
 }

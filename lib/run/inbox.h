@@ -17,7 +17,7 @@ typedef void inbox_handler(void *ctx, const uint8_t *zone, const struct net_addr
 /* `handler` is called on the loop. */
 struct inbox *inbox_new(struct event_base *, inbox_handler *, void *ctx);
 void inbox_free(struct inbox *);             /* nobody posts any more */
-/* Any thread; does not wait for the loop. Where there is no room it is dropped: the sender repeats it (RFC 1996 3.6). */
+/* Any thread; does not wait for the loop. Where there is no room it is dropped: the refresh timer finds what it told. */
 void inbox_post(struct inbox *, const uint8_t *zone, const struct net_addr *from, bool has_serial, struct serial);
 
 #endif

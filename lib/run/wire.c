@@ -242,14 +242,6 @@ void generation_free_settings(struct generation *g, struct serve_settings *s)
 	generation_drop(g);
 }
 
-static bool same_key(const struct tsig_key *a, const struct tsig_key *b)
-{
-	if (!a || !b)
-		return a == b;
-	return name_equal(a->name, b->name) && a->algorithm == b->algorithm && a->mac_length == b->mac_length &&
-		a->secret_length == b->secret_length && memcmp(a->secret, b->secret, a->secret_length) == 0;
-}
-
 static bool same_addresses(const struct net_addr *a, size_t a_count, const struct net_addr *b, size_t b_count)
 {
 	if (a_count != b_count)
@@ -262,7 +254,7 @@ static bool same_addresses(const struct net_addr *a, size_t a_count, const struc
 
 static bool same_remote(const struct secondary_remote *a, const struct secondary_remote *b)
 {
-	return strcmp(a->name, b->name) == 0 && same_key(a->key, b->key) &&
+	return strcmp(a->name, b->name) == 0 && tsig_key_equal(a->key, b->key) &&
 		same_addresses(a->addresses, a->address_count, b->addresses, b->address_count);
 }
 
@@ -286,7 +278,7 @@ static bool same_acl(const struct acl *a, const struct acl *b)
 	for (size_t i = 0; i < a->count; i++) {
 		const struct acl_rule *x = &a->rules[i], *y = &b->rules[i];
 
-		if (x->any_address != y->any_address || x->deny != y->deny || !same_key(x->key, y->key) ||
+		if (x->any_address != y->any_address || x->deny != y->deny || !tsig_key_equal(x->key, y->key) ||
 		    x->prefix.family != y->prefix.family || x->prefix.bits != y->prefix.bits ||
 		    memcmp(x->prefix.bytes, y->prefix.bytes, sizeof x->prefix.bytes) != 0)
 			return false;
@@ -301,7 +293,7 @@ static bool same_targets(const struct wired *a, const struct wired *b)
 	for (size_t i = 0; i < a->target_count; i++) {
 		const struct notify_target *x = &a->targets[i], *y = &b->targets[i];
 
-		if (!same_key(x->key, y->key) || !same_addresses(x->addresses, x->address_count, y->addresses, y->address_count))
+		if (!tsig_key_equal(x->key, y->key) || !same_addresses(x->addresses, x->address_count, y->addresses, y->address_count))
 			return false;
 	}
 	return true;

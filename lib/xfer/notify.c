@@ -8,47 +8,72 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 enum {
 	TRIES = 5,                   /* RFC 1996 3.6 */
 	FIRST_MS = 1000,             /* then doubled: 31 s in all */
-	SOCKETS = 128,               /* at once; the others wait */
+	SOCKETS = 128,               /* at once; what is over waits */
+	SOCKETS_EACH = 32,           /* of them for one address */
+	TRIES_SILENT = 2,            /* for an address that did not answer the last time: it must not hold up the others */
+	SOCKETS_SILENT = 16,
 	READS_MAX = 16,              /* datagrams of one wake-up: whoever floods the port does not hold the loop */
 	MESSAGE_SIZE = 2048,         /* a question, a SOA and a TSIG, of names of 255 octets */
+	ERRANDS = 1 << 12,           /* chains of them, by zone */
 };
 
-/* One call of notify_send: how many of its addresses are still open. */
-struct errand {
-	uint8_t zone[NAME_SIZE];
-	unsigned open, answered, failed;
-	notify_done *done;
-	void *ctx;
-};
-
-/* One address to tell. */
-struct job {
-	struct job *next;
-	struct notifier *notifier;
-	struct errand *errand;
+/* An address that is told, with its key: while there is something to tell. */
+struct peer {
+	TAILQ_ENTRY(peer) link;
 	struct net_addr to;
 	struct tsig_key key;
-	bool has_key;
-	struct tsig tsig;
+	bool has_key, silent;
+	unsigned running;
+	size_t jobs;
+	TAILQ_HEAD(, job) waiting;
+	char name[64];
+};
+
+/* One call of notify_send. There is at most one for a zone. */
+struct errand {
+	struct errand *next;
+	struct notifier *notifier;
+	LIST_HEAD(, job) jobs;
+	unsigned holds;              /* one for each job, and one while it is begun or ended */
+	unsigned answered, failed;
+	notify_done *done;
+	void *ctx;
 	struct serial serial;
-	uint16_t soa_length, id;
 	uint32_t soa_ttl;
+	uint16_t soa_length;
+	uint8_t zone[NAME_SIZE];
+	uint8_t soa[];
+};
+
+/* One address to tell of one zone. */
+struct job {
+	LIST_ENTRY(job) of_errand;
+	TAILQ_ENTRY(job) in_queue;
+	struct errand *errand;
+	struct peer *peer;
+	struct exchange *exchange;   /* NULL: it waits */
+};
+
+/* What a job needs while it is under way. */
+struct exchange {
+	struct tsig tsig;
+	struct event *event;
 	int fd;
 	unsigned tries;
-	struct event *event;         /* NULL: waits for a socket */
-	char name[64];
-	uint8_t soa[];
+	uint16_t id;
 };
 
 struct notifier {
 	struct event_base *loop;
 	uint64_t (*unix_time)(void);
-	struct job *jobs, **last;
+	TAILQ_HEAD(, peer) peers;
+	struct errand *errands[ERRANDS];
 	unsigned sockets;
 	struct msg_writer writer;    /* for one message at a time */
 };
@@ -61,8 +86,29 @@ struct notifier *notifier_new(struct event_base *loop, uint64_t (*unix_time)(voi
 		return NULL;
 	n->loop = loop;
 	n->unix_time = unix_time;
-	n->last = &n->jobs;
+	TAILQ_INIT(&n->peers);
 	return n;
+}
+
+/* --- what there is to do --------------------------------------------------- */
+
+static struct errand **errand_at(struct notifier *n, const uint8_t *zone)
+{
+	struct errand **at = &n->errands[name_hash(zone) & (ERRANDS - 1)];
+
+	while (*at && !name_equal((*at)->zone, zone))
+		at = &(*at)->next;
+	return at;
+}
+
+static void errand_drop(struct errand *errand)
+{
+	if (--errand->holds)
+		return;
+	*errand_at(errand->notifier, errand->zone) = errand->next;
+	if (errand->done)
+		errand->done(errand->ctx, errand->zone, errand->answered, errand->failed);
+	free(errand);
 }
 
 static void errand_close(struct errand *errand, bool answered)
@@ -71,36 +117,65 @@ static void errand_close(struct errand *errand, bool answered)
 		errand->answered++;
 	else
 		errand->failed++;
-	if (--errand->open)
-		return;
-	if (errand->done)
-		errand->done(errand->ctx, errand->zone, errand->answered, errand->failed);
-	free(errand);
+	errand_drop(errand);
 }
 
-static void start_waiting(struct notifier *);
+static struct peer *peer_get(struct notifier *n, const struct notify_target *target, const struct net_addr *to)
+{
+	struct peer *peer;
+
+	TAILQ_FOREACH(peer, &n->peers, link)
+		if (net_addr_equal(&peer->to, to) && tsig_key_equal(peer->has_key ? &peer->key : NULL, target->key))
+			return peer;
+	peer = calloc(1, sizeof *peer);
+	if (!peer)
+		return NULL;
+	peer->to = *to;
+	peer->has_key = target->key != NULL;
+	if (target->key)
+		peer->key = *target->key;
+	snprintf(peer->name, sizeof peer->name, "%s", target->name);
+	TAILQ_INIT(&peer->waiting);
+	TAILQ_INSERT_TAIL(&n->peers, peer, link);
+	return peer;
+}
+
+/* What it was told of last is remembered only as long as more waits. */
+static void peer_drop(struct notifier *n, struct peer *peer)
+{
+	if (--peer->jobs)
+		return;
+	TAILQ_REMOVE(&n->peers, peer, link);
+	explicit_bzero(&peer->key, sizeof peer->key);
+	free(peer);
+}
+
+static void exchange_free(struct exchange *x)
+{
+	if (x->event)
+		event_free(x->event);
+	if (x->fd >= 0)
+		close(x->fd);
+	tsig_release(&x->tsig);
+	free(x);
+}
 
 static void job_end(struct job *job, bool answered)
 {
-	struct notifier *n = job->notifier;
+	struct errand *errand = job->errand;
+	struct notifier *n = errand->notifier;
 
-	for (struct job **at = &n->jobs; *at; at = &(*at)->next) {
-		if (*at != job)
-			continue;
-		*at = job->next;
-		if (!*at)
-			n->last = at;
-		break;
-	}
-	if (job->event) {
-		event_free(job->event);
-		close(job->fd);
+	if (job->exchange) {
+		exchange_free(job->exchange);
+		job->peer->running--;
 		n->sockets--;
+	} else {
+		TAILQ_REMOVE(&job->peer->waiting, job, in_queue);
 	}
-	tsig_release(&job->tsig);
-	errand_close(job->errand, answered);
-	explicit_bzero(&job->key, sizeof job->key);
+	LIST_REMOVE(job, of_errand);
+	peer_drop(n, job->peer);
 	free(job);
+	errand_close(errand, answered);
 }
 
 static void log_job(const struct job *job, enum log_level level, const char *outcome)
@@ -110,11 +185,11 @@ static void log_job(const struct job *job, enum log_level level, const char *out
 
 	log_begin(&log, level, "notify-out");
 	log_str(&log, "zone", name_text(job->errand->zone, text));
-	log_str(&log, "to", job->name);
-	log_str(&log, "address", net_addr_text(&job->to, 0, text));
-	log_str(&log, "key", job->has_key ? name_text(job->key.name, text) : "none");
-	log_int(&log, "serial", job->serial.v);
-	log_int(&log, "tries", job->tries);
+	log_str(&log, "to", job->peer->name);
+	log_str(&log, "address", net_addr_text(&job->peer->to, 0, text));
+	log_str(&log, "key", job->peer->has_key ? name_text(job->peer->key.name, text) : "none");
+	log_int(&log, "serial", job->errand->serial.v);
+	log_int(&log, "tries", job->exchange ? job->exchange->tries : 0);
 	log_str(&log, "outcome", outcome);
 	log_end(&log);
 }
@@ -122,18 +197,20 @@ static void log_job(const struct job *job, enum log_level level, const char *out
 /* RFC 1996 3.7, 3.11: the SOA as a hint in the answer section. */
 static bool make_message(struct job *job, uint8_t message[MESSAGE_SIZE], size_t *length)
 {
-	struct msg_writer *w = &job->notifier->writer;
-	struct rr soa = {job->errand->zone, RR_SOA, CLASS_IN, job->soa_length, job->soa_ttl, job->soa};
+	const struct errand *e = job->errand;
+	struct exchange *x = job->exchange;
+	struct msg_writer *w = &e->notifier->writer;
+	struct rr soa = {e->zone, RR_SOA, CLASS_IN, e->soa_length, e->soa_ttl, e->soa};
 	struct wbuf out = wbuf_of(message, MESSAGE_SIZE);
 
-	net_random(&job->id, sizeof job->id);
+	net_random(&x->id, sizeof x->id);
 	msg_start(w, message, MESSAGE_SIZE, MESSAGE_SIZE - TSIG_ROOM);
-	if (!msg_put_question(w, job->errand->zone, RR_SOA, CLASS_IN) || !msg_put_rr(w, MSG_ANSWER, &soa))
+	if (!msg_put_question(w, e->zone, RR_SOA, CLASS_IN) || !msg_put_rr(w, MSG_ANSWER, &soa))
 		return false;
-	out.at += msg_finish(w, job->id, OPCODE_NOTIFY << 11 | MSG_AA);
-	tsig_release(&job->tsig);
-	job->tsig = (struct tsig){0};
-	if (job->has_key && tsig_sign_request(&job->tsig, &job->key, &out, job->notifier->unix_time()))
+	out.at += msg_finish(w, x->id, OPCODE_NOTIFY << 11 | MSG_AA);
+	tsig_release(&x->tsig);
+	x->tsig = (struct tsig){0};
+	if (job->peer->has_key && tsig_sign_request(&x->tsig, &job->peer->key, &out, e->notifier->unix_time()))
 		return false;
 	*length = wbuf_used(&out);
 	return true;
@@ -141,14 +218,15 @@ static bool make_message(struct job *job, uint8_t message[MESSAGE_SIZE], size_t 
 
 static void job_send(struct job *job)
 {
-	uint32_t wait = (uint32_t)FIRST_MS << job->tries;
+	struct exchange *x = job->exchange;
+	uint32_t wait = (uint32_t)FIRST_MS << x->tries;
 	struct timeval tv = {wait / 1000, wait % 1000 * 1000};
 	uint8_t message[MESSAGE_SIZE];
 	size_t length;
 
-	job->tries++;
-	event_add(job->event, &tv);
-	if (make_message(job, message, &length) && send(job->fd, message, length, MSG_NOSIGNAL) < 0)
+	x->tries++;
+	event_add(x->event, &tv);
+	if (make_message(job, message, &length) && send(x->fd, message, length, MSG_NOSIGNAL) < 0)
 		return;              /* the next try is armed */
 }
 
@@ -156,29 +234,38 @@ static void job_send(struct job *job)
 static const char *read_answer(struct job *job, const uint8_t *message, size_t length, char text[16])
 {
 	struct rbuf at = rbuf_of(message, length);
+	struct exchange *x = job->exchange;
+	bool has_key = job->peer->has_key;
 	struct msg_header h;
 	size_t without;
 
-	if (!msg_read_header(&at, &h) || h.id != job->id || !(h.flags & MSG_QR) || msg_opcode_of(h.flags) != OPCODE_NOTIFY)
+	if (!msg_read_header(&at, &h) || h.id != x->id || !(h.flags & MSG_QR) || msg_opcode_of(h.flags) != OPCODE_NOTIFY)
 		return NULL;
-	if (job->has_key && tsig_verify_reply(&job->tsig, message, length, job->notifier->unix_time(), &without) != TSIG_OK &&
-	    job->tsig.peer_error == 0)
+	if (has_key && tsig_verify_reply(&x->tsig, message, length, job->errand->notifier->unix_time(), &without) != TSIG_OK &&
+	    x->tsig.peer_error == 0)
 		return NULL;
-	if (job->has_key && job->tsig.peer_error)
-		return tsig_error_text(job->tsig.peer_error, text);
+	if (has_key && x->tsig.peer_error)
+		return tsig_error_text(x->tsig.peer_error, text);
 	return msg_rcode_text(msg_rcode_of(h.flags), text);
 }
+
+static unsigned tries_for(const struct peer *peer)
+{
+	return peer->silent ? TRIES_SILENT : TRIES;
+}
+
+static void start_waiting(struct notifier *);
 
 static void job_ready(evutil_socket_t fd, short what, void *ctx)
 {
 	struct job *job = ctx;
-	struct notifier *n = job->notifier;
+	struct notifier *n = job->errand->notifier;
 	uint8_t message[MESSAGE_SIZE];
 	const char *outcome = NULL;
 	char text[16];
 	bool good;
 
-	if (what & EV_TIMEOUT && job->tries < TRIES) {
+	if (what & EV_TIMEOUT && job->exchange->tries < tries_for(job->peer)) {
 		job_send(job);
 		return;
 	}
@@ -194,100 +281,144 @@ static void job_ready(evutil_socket_t fd, short what, void *ctx)
 	if (!outcome)
 		return;
 	good = strcmp(outcome, "NOERROR") == 0;
+	job->peer->silent = what & EV_TIMEOUT;
 	log_job(job, good ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, outcome);
 	job_end(job, good);
 	start_waiting(n);
 }
 
+/* False: it waits as before. */
 static bool job_start(struct job *job)
 {
+	struct notifier *n = job->errand->notifier;
+	struct exchange *x = calloc(1, sizeof *x);
 	struct why why = {{0}};
 
-	job->fd = net_connect_udp(&job->to, &why);
-	if (job->fd < 0) {
-		log_job(job, LOG_LEVEL_WARNING, why.text);
+	if (!x)
+		return false;
+	x->fd = net_connect_udp(&job->peer->to, &why);
+	if (x->fd >= 0)
+		x->event = event_new(n->loop, x->fd, EV_READ | EV_PERSIST, job_ready, job);
+	if (!x->event) {
+		log_job(job, LOG_LEVEL_WARNING, err_say(&why, ERR_NOMEM));
+		exchange_free(x);
 		return false;
 	}
-	job->event = event_new(job->notifier->loop, job->fd, EV_READ | EV_PERSIST, job_ready, job);
-	if (!job->event) {
-		close(job->fd);
-		return false;
-	}
-	job->notifier->sockets++;
+	TAILQ_REMOVE(&job->peer->waiting, job, in_queue);
+	job->exchange = x;
+	job->peer->running++;
+	n->sockets++;
 	job_send(job);
 	return true;
 }
 
+/* One of the address's jobs, if it may have one more place: begun, or given up. */
+static bool start_one(struct notifier *n, struct peer *peer)
+{
+	struct job *job = TAILQ_FIRST(&peer->waiting);
+
+	if (!job || n->sockets >= SOCKETS || peer->running >= (peer->silent ? SOCKETS_SILENT : SOCKETS_EACH))
+		return false;
+	if (!job_start(job))
+		job_end(job, false);
+	return true;
+}
+
+/* In turn, so that no address waits for another. */
 static void start_waiting(struct notifier *n)
 {
-	for (struct job *job = n->jobs, *next; job && n->sockets < SOCKETS; job = next) {
-		next = job->next;
-		if (!job->event && !job_start(job))
-			job_end(job, false);
+	bool more = true;
+
+	while (more) {
+		more = false;
+		for (struct peer *peer = TAILQ_FIRST(&n->peers), *next; peer; peer = next) {
+			next = TAILQ_NEXT(peer, link);
+			more |= start_one(n, peer);
+		}
 	}
 }
 
-static void add_job(struct notifier *n, struct errand *errand, const struct zone *version, const struct rr *soa,
-	const struct notify_target *target, const struct net_addr *to)
+static void add_job(struct notifier *n, struct errand *errand, const struct notify_target *target, const struct net_addr *to)
 {
-	struct job *job = calloc(1, sizeof *job + soa->rdlength);
+	struct peer *peer = peer_get(n, target, to);
+	struct job *job = peer ? calloc(1, sizeof *job) : NULL;
 
-	if (!job)
+	errand->holds++;
+	if (peer)
+		peer->jobs++;
+	if (!job) {
+		if (peer)
+			peer_drop(n, peer);
+		errand_close(errand, false);
 		return;
-	job->notifier = n;
+	}
 	job->errand = errand;
-	job->to = *to;
-	job->has_key = target->key != NULL;
-	if (target->key)
-		job->key = *target->key;
-	job->serial = version->serial;
-	job->soa_length = soa->rdlength;
-	job->soa_ttl = soa->ttl;
-	memcpy(job->soa, soa->rdata, soa->rdlength);
-	snprintf(job->name, sizeof job->name, "%s", target->name);
-	errand->open++;
-	*n->last = job;
-	n->last = &job->next;
+	job->peer = peer;
+	LIST_INSERT_HEAD(&errand->jobs, job, of_errand);
+	TAILQ_INSERT_TAIL(&peer->waiting, job, in_queue);
 }
 
-void notify_send(struct notifier *n, const struct zone *version, const struct notify_target *targets, size_t count,
-	notify_done *done, void *ctx)
+static struct errand *errand_new(struct notifier *n, const struct zone *version, notify_done *done, void *ctx)
 {
-	struct errand *errand = calloc(1, sizeof *errand);
 	struct rr soa = zone_soa(version);
+	struct errand *errand = calloc(1, sizeof *errand + soa.rdlength);
+
+	if (!errand)
+		return NULL;
+	name_copy(version->apex, errand->zone);
+	errand->notifier = n;
+	errand->holds = 1;
+	errand->done = done;
+	errand->ctx = ctx;
+	errand->serial = version->serial;
+	errand->soa_ttl = soa.ttl;
+	errand->soa_length = soa.rdlength;
+	memcpy(errand->soa, soa.rdata, soa.rdlength);
+	*errand_at(n, errand->zone) = errand;
+	return errand;
+}
+
+void notify_send(struct notifier *n, const struct zone *version, const struct notify_target *targets, size_t count, notify_done *done,
+	void *ctx)
+{
+	struct errand *errand;
 
 	notify_cancel(n, version->apex);
+	errand = errand_new(n, version, done, ctx);
 	if (!errand) {
 		if (done)
 			done(ctx, version->apex, 0, 1);
 		return;
 	}
-	name_copy(version->apex, errand->zone);
-	errand->done = done;
-	errand->ctx = ctx;
-	errand->open = 1;            /* until all are entered; closing this one counts as an answer, */
-	errand->answered = (unsigned)-1;     /* which is taken off beforehand */
 	for (size_t i = 0; i < count; i++)
 		for (size_t a = 0; a < targets[i].address_count; a++)
-			add_job(n, errand, version, &soa, &targets[i], &targets[i].addresses[a]);
+			add_job(n, errand, &targets[i], &targets[i].addresses[a]);
 	start_waiting(n);
-	errand_close(errand, true);
+	errand_drop(errand);
+}
+
+static void errand_end(struct errand *errand)
+{
+	errand->holds++;
+	while (!LIST_EMPTY(&errand->jobs))
+		job_end(LIST_FIRST(&errand->jobs), false);
+	errand_drop(errand);
 }
 
 void notify_cancel(struct notifier *n, const uint8_t *zone)
 {
-	for (struct job *job = n->jobs, *next; job; job = next) {
-		next = job->next;
-		if (name_equal(job->errand->zone, zone))
-			job_end(job, false);
-	}
+	struct errand *errand = *errand_at(n, zone);
+
+	if (errand)
+		errand_end(errand);
 }
 
 void notifier_free(struct notifier *n)
 {
 	if (!n)
 		return;
-	while (n->jobs)
-		job_end(n->jobs, false);
+	for (unsigned i = 0; i < ERRANDS; i++)
+		while (n->errands[i])
+			errand_end(n->errands[i]);
 	free(n);
 }
