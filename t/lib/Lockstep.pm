@@ -39,7 +39,7 @@ sub remote {
     return { name => $name, address => \@at, $key ? (key => $key->{name}) : () };
 }
 
-sub at { my ($self) = @_; return $self->{conf}{server}{listen}[0] =~ s/^0\.0\.0\.0\@/127.0.0.1\@/r }
+sub at { my ($self) = @_; return ($self->{conf}{server}{listen} // ['127.0.0.1@53'])->[0] =~ s/^0\.0\.0\.0\@/127.0.0.1\@/r }
 sub conf_file { my ($self) = @_; return "$self->{dir}/lockstep.conf" }
 sub zone_file { my ($self, $name) = @_; return sprintf '%s/zones/%s.zone', $self->{dir}, $name eq '.' ? 'root' : $name }
 
@@ -84,10 +84,11 @@ sub reload {
 
 # --- the daemon ---------------------------------------------------------------------
 
+# A command may be given that runs the daemon, which it gets as arguments.
 sub start {
-    my ($self) = @_;
+    my ($self, @command) = @_;
     $self->configure;
-    $self->{pid} = start_process($self->{log}, "$build/lockstepd", '-c', $self->conf_file);
+    $self->{pid} = start_process($self->{log}, @command, "$build/lockstepd", '-c', $self->conf_file);
     my $probe = Wire::message(question => Wire::question('id.server', 'TXT', 3));
     wait_for(sub { !$self->running || (-S $self->{conf}{server}{control} && defined Wire::ask_udp($self->at, $probe, 0.2)) }, 20);
     die 'lockstepd did not start: ' . $self->log_text unless $self->running;
