@@ -27,6 +27,7 @@ enum { SIGNALS = 3, PROBES_MAX = 512 };
 struct daemon {
 	const char *conf_path;
 	int verbosity;
+	int64_t began;               /* clock_ms */
 	struct event_base *loop;
 	struct event *signal[SIGNALS];
 	struct store *store;
@@ -322,7 +323,7 @@ static enum err open_state(struct daemon *d, const struct conf *conf, struct why
 
 static enum err open_control(struct daemon *d, const struct conf *conf, struct why *why)
 {
-	struct verbs_env env = {.loop = d->loop, .keeper = d->keeper, .now = clock_ms, .unix_time = clock_unix, .began = clock_ms(),
+	struct verbs_env env = {.loop = d->loop, .keeper = d->keeper, .now = clock_ms, .unix_time = clock_unix, .began = d->began,
 		.reload = reload, .stop = stop, .counters = sum_counters, .ctx = d};
 
 	d->verbs = verbs_new(&env);
@@ -403,6 +404,21 @@ static void finish(struct daemon *d)
 	verbs_free(d->verbs);
 }
 
+/* Whoever waits for this daemon before it goes on (systemd, the next server's restart) waits for the zones too. */
+static void ready(void *ctx, struct disk_result *result)
+{
+	struct daemon *d = ctx;
+	struct log log;
+
+	(void)result;
+	log_begin(&log, LOG_LEVEL_NOTICE, "ready");
+	log_int(&log, "zones", (int64_t)keeper_count(d->keeper));
+	log_int(&log, "failed", (int64_t)keeper_counters(d->keeper)->loads_failed);
+	log_int(&log, "seconds", (clock_ms() - d->began) / 1000);
+	log_end(&log);
+	tell_systemd("READY=1");
+}
+
 static void log_start(const struct conf *conf)
 {
 	struct log log;
@@ -417,7 +433,7 @@ static void log_start(const struct conf *conf)
 
 int daemon_run(const char *conf_path, int verbosity)
 {
-	struct daemon d = {.conf_path = conf_path, .verbosity = verbosity};
+	struct daemon d = {.conf_path = conf_path, .verbosity = verbosity, .began = clock_ms()};
 	struct why why = {{0}};
 	struct conf *conf = conf_read(conf_path, &why);
 	enum err err;
@@ -435,7 +451,7 @@ int daemon_run(const char *conf_path, int verbosity)
 		log_say(LOG_LEVEL_ERROR, "not-started", "%s", err_say(&why, err));
 	} else {
 		log_start(conf);
-		tell_systemd("READY=1");
+		disk_mark(d.disk, ready, &d);
 		event_base_dispatch(d.loop);
 		tell_systemd("STOPPING=1");
 		log_say(LOG_LEVEL_NOTICE, "stopping", "writing what is not yet on disk");

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum kind { LOAD, WRITE, ROWS, FORGET };
+enum kind { LOAD, WRITE, ROWS, FORGET, MARK };
 
 struct job {
 	struct job *next;
@@ -102,8 +102,6 @@ static void do_job(struct disk *d, struct job *job)
 		break;
 	case WRITE:
 		r->err = job->path ? zonefile_write(job->path, job->version, &r->why) : ERR_NOMEM;
-		if (r->err && !job->done)
-			log_failure(job, "zone-file-failed");
 		break;
 	case ROWS:
 		r->err = journal_write(d->journal, job->rows, job->count, &r->why);
@@ -114,6 +112,8 @@ static void do_job(struct disk *d, struct job *job)
 		r->err = journal_forget(d->journal, job->name, &r->why);
 		if (r->err)
 			log_failure(job, "state-write-failed");
+		break;
+	case MARK:
 		break;
 	}
 	r->ms = (uint32_t)(clock_ms() - began);
@@ -134,6 +134,8 @@ static void *run(void *arg)
 		pthread_mutex_unlock(&d->lock);
 		do_job(d, d->current);
 		pthread_mutex_lock(&d->lock);
+		if (d->current->kind == WRITE && d->current->result.err && !d->current->done)
+			log_failure(d->current, "zone-file-failed");
 		put(&d->done, d->current);
 		d->current = NULL;
 		if (write(d->wake, &one, sizeof one) < 0)
@@ -270,6 +272,14 @@ void disk_rows(struct disk *d, struct journal_zone *rows, size_t count, disk_don
 	job->rows = rows;
 	job->count = count;
 	enqueue(d, job);
+}
+
+void disk_mark(struct disk *d, disk_done *done, void *ctx)
+{
+	struct job *job = job_new(MARK, done, ctx);
+
+	if (job)
+		enqueue(d, job);
 }
 
 void disk_forget(struct disk *d, const uint8_t *name)

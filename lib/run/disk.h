@@ -32,6 +32,8 @@ void disk_load(struct disk *, const char *path, const uint8_t *apex, struct buil
 void disk_write(struct disk *, const char *path, struct zone *version, disk_done *, void *ctx);
 /* Takes over `rows` (malloc'd), and writes them as one transaction. `done` may be NULL: an error is logged in any case. */
 void disk_rows(struct disk *, struct journal_zone *rows, size_t count, disk_done *, void *ctx);
+/* `done` is called when all jobs given before are done, and their callbacks have been called. */
+void disk_mark(struct disk *, disk_done *, void *ctx);
 /* The zone's row goes. */
 void disk_forget(struct disk *, const uint8_t *name);
 /* Results for this context are dropped from now on (the jobs are done all the same). */

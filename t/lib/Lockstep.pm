@@ -84,13 +84,15 @@ sub reload {
 
 # --- the daemon ---------------------------------------------------------------------
 
-# A command may be given that runs the daemon, which it gets as arguments.
+# A command may be given that runs the daemon, which it gets as arguments. It has read its zone files then.
 sub start {
     my ($self, @command) = @_;
+    my $ready = $self->log_lines(qr/ notice ready /);
     $self->configure;
     $self->{pid} = start_process($self->{log}, @command, "$build/lockstepd", '-c', $self->conf_file);
     my $probe = Wire::message(question => Wire::question('id.server', 'TXT', 3));
     wait_for(sub { !$self->running || (-S $self->{conf}{server}{control} && defined Wire::ask_udp($self->at, $probe, 0.2)) }, 20);
+    wait_for(sub { !$self->running || $self->log_lines(qr/ notice ready /) > $ready }, 20);
     die 'lockstepd did not start: ' . $self->log_text unless $self->running;
     return $self;
 }

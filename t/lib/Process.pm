@@ -8,7 +8,7 @@ use Fcntl qw(:flock);
 use File::Path qw(remove_tree);
 use File::Temp qw(tempdir);
 use IO::Socket::IP;
-use POSIX qw(WNOHANG _exit);
+use POSIX qw(:signal_h WNOHANG _exit);
 use Socket qw(SOCK_DGRAM SOCK_STREAM);
 use Test::More ();
 use Time::HiRes qw(sleep time);
@@ -62,10 +62,20 @@ sub find_program {
     return undef;
 }
 
+# A fork whose child ends at a signal, instead of doing what this process does then.
+sub fork_plain {
+    my $signals = POSIX::SigSet->new(SIGTERM, SIGINT, SIGHUP);
+    sigprocmask(SIG_BLOCK, $signals);
+    my $pid = fork;
+    @SIG{qw(TERM INT HUP)} = ('DEFAULT') x 3 if defined $pid && $pid == 0;
+    sigprocmask(SIG_UNBLOCK, $signals);
+    return $pid // die "fork: $!";
+}
+
 # Starts a program in the foreground, its output in a log; it gets SIGTERM if this process dies.
 sub start_process {
     my ($log, @command) = @_;
-    my $pid = fork // die "fork: $!";
+    my $pid = fork_plain();
     if ($pid == 0) {
         open STDIN, '<', '/dev/null';
         open STDOUT, '>>', $log or _exit(126);
@@ -135,7 +145,7 @@ sub spew {
 sub run_command {
     my @command = @_;
     my $base = sprintf '%s/command-%d-%d', work_dir(), $$, ++$number;
-    my $pid = fork // die "fork: $!";
+    my $pid = fork_plain();
     if ($pid == 0) {
         open STDIN, '<', '/dev/null';
         open STDOUT, '>', "$base.out";
