@@ -487,9 +487,9 @@ static void who_asks_for_the_server_s_identity_is_told(void **state)
 
 /* --- NOTIFY -------------------------------------------------------------------------------- */
 
-static struct { unsigned count; uint8_t zone[NAME_SIZE]; bool has_serial; struct serial serial; bool keyed; } heard;
+static struct { unsigned count; uint8_t zone[NAME_SIZE]; bool has_serial; struct serial serial; bool keyed, full; } heard;
 
-static void on_notify(void *ctx, const uint8_t *zone, const struct net_addr *from, const struct tsig_key *key, bool has_serial,
+static bool on_notify(void *ctx, const uint8_t *zone, const struct net_addr *from, const struct tsig_key *key, bool has_serial,
 	struct serial serial)
 {
 	assert_ptr_equal(ctx, &heard);
@@ -499,6 +499,7 @@ static void on_notify(void *ctx, const uint8_t *zone, const struct net_addr *fro
 	heard.has_serial = has_serial;
 	heard.serial = serial;
 	heard.keyed = key != NULL;
+	return !heard.full;
 }
 
 static void free_policy(struct store_policy *policy)
@@ -558,6 +559,18 @@ static void notify_is_heeded_from_whom_it_may_come(void **state)
 	assert_string_equal(notify("example. SOA noedns", -1), "NOERROR opcode=4 aa\n");
 	assert_int_equal(heard.count, 1);
 	assert_false(heard.has_serial);
+}
+
+static void notify_for_which_there_is_no_room(void **state)
+{
+	(void)state;
+	settings.notify = on_notify;
+	settings.notify_ctx = &heard;
+	set_policy((struct acl){0}, (struct acl){&anybody, 1});
+	heard.full = true;
+	assert_string_equal(notify("example. SOA noedns", 42), "SERVFAIL opcode=4\n");
+	assert_int_equal(counters.notify_dropped, 1);
+	assert_int_equal(counters.notify_refused, 0);
 }
 
 static void notify_is_refused_from_others(void **state)
@@ -781,6 +794,7 @@ int main(void)
 		cmocka_unit_test(names_in_the_answer_are_compressed),
 		cmocka_unit_test(who_asks_for_the_server_s_identity_is_told),
 		cmocka_unit_test(notify_is_heeded_from_whom_it_may_come),
+		cmocka_unit_test(notify_for_which_there_is_no_room),
 		cmocka_unit_test(notify_is_refused_from_others),
 		cmocka_unit_test(notify_for_what_is_no_zone_of_ours),
 		cmocka_unit_test(notify_that_makes_no_sense),

@@ -235,6 +235,10 @@ subtest 'the control socket' => sub {
         like(join(' ', map { $_->{error} // () } @got), qr/$wanted/, "$what: an error");
         ok(@got && $got[-1]{done}, "$what: and an end");
     }
+    my $mute = $lockstep->control_socket;
+    print $mute '{"verb":"status"';
+    $mute->flush;
+    is(sysread($mute, my $nothing, 1), 0, 'one that does not come to its point is closed');
     my $half = $lockstep->control_socket;
     print $half '{"verb":"stop"}';
     $half->flush;

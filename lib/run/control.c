@@ -17,6 +17,9 @@
 
 enum { LINE_MAX_ = 8 << 20, SESSIONS = 64, READ_STEP = 65536 };
 
+static const struct timeval ask_within = {10, 0};
+static const struct timeval accept_pause = {0, 250000};      /* without a descriptor to spare */
+
 struct control_session {
 	struct control_session *next;
 	struct control *control;
@@ -32,7 +35,7 @@ struct control_session {
 
 struct control {
 	struct event_base *loop;
-	struct event *accept;
+	struct event *accept, *resume;
 	int fd;
 	char *path;
 	control_handler *handler;
@@ -143,7 +146,11 @@ static void on_read(evutil_socket_t fd, short what, void *ctx)
 	char *end;
 	ssize_t n;
 
-	(void)what;
+	if (what & EV_TIMEOUT) {
+		if (!s->asked)
+			session_free(s);
+		return;
+	}
 	if (!room(&s->in, &s->in_room, s->in_used + READ_STEP)) {
 		session_free(s);
 		return;
@@ -218,7 +225,7 @@ static struct control_session *session_new(struct control *c, int client)
 	s->fd = client;
 	s->read = event_new(c->loop, client, EV_READ | EV_PERSIST, on_read, s);
 	s->write = event_new(c->loop, client, EV_WRITE, on_write, s);
-	if (s->read && s->write && event_add(s->read, NULL) == 0)
+	if (s->read && s->write && event_add(s->read, &ask_within) == 0)
 		return s;
 	if (s->read)
 		event_free(s->read);
@@ -226,6 +233,14 @@ static struct control_session *session_new(struct control *c, int client)
 		event_free(s->write);
 	free(s);
 	return NULL;
+}
+
+static void on_resume(evutil_socket_t fd, short what, void *ctx)
+{
+	struct control *c = ctx;
+
+	(void)fd, (void)what;
+	event_add(c->accept, NULL);
 }
 
 static void on_accept(evutil_socket_t fd, short what, void *ctx)
@@ -236,8 +251,10 @@ static void on_accept(evutil_socket_t fd, short what, void *ctx)
 
 	(void)what;
 	if (client < 0) {
-		if (errno == EMFILE || errno == ENFILE)
-			evict(c);
+		if ((errno == EMFILE || errno == ENFILE) && !evict(c)) {
+			event_del(c->accept);
+			event_add(c->resume, &accept_pause);
+		}
 		return;
 	}
 	if (c->count >= SESSIONS && !evict(c)) {
@@ -317,10 +334,13 @@ struct control *control_new(struct event_base *loop, const char *path, control_h
 	c->ctx = ctx;
 	c->fd = listen_at(path, why);
 	c->accept = c->fd < 0 ? NULL : event_new(loop, c->fd, EV_READ | EV_PERSIST, on_accept, c);
-	if (c->accept && event_add(c->accept, NULL) == 0)
+	c->resume = evtimer_new(loop, on_resume, c);
+	if (c->accept && c->resume && event_add(c->accept, NULL) == 0)
 		return c;
 	if (c->accept)
 		event_free(c->accept);
+	if (c->resume)
+		event_free(c->resume);
 	if (c->fd >= 0)
 		close(c->fd);
 	free(c->path);
@@ -341,6 +361,7 @@ void control_free(struct control *c)
 		session_free(s);
 	}
 	event_free(c->accept);
+	event_free(c->resume);
 	close(c->fd);
 	unlink(c->path);
 	free(c->path);

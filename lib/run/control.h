@@ -26,8 +26,9 @@ typedef void control_handler(void *ctx, struct control_session *, const char *li
 /* The client has gone, or has been answered: forget the session. */
 typedef void control_closed(void *ctx, struct control_session *);
 
-/* Listens at `path` (a stale socket is replaced, a living one is an error; its directory is made). There are at most 64 sessions: beyond
- * that the one that has waited longest without a request gives way, and if there is none the new one is told so. */
+/* Listens at `path` (a stale socket is replaced, a living one is an error; its directory is made). A client
+ * that has said nothing for 10 s before its request is complete is closed. There are at most 64 sessions: beyond that the one that
+ * has waited longest without a request gives way, and if there is none the new one is told so. */
 struct control *control_new(struct event_base *, const char *path, control_handler *, control_closed *, void *ctx, struct why *);
 void control_free(struct control *);
 

@@ -75,13 +75,13 @@ static void log_conf(const struct conf *conf)
 		log_say(LOG_LEVEL_WARNING, "config", "%s", conf->warnings[i]);
 }
 
-static void notified(void *ctx, const uint8_t *zone, const struct net_addr *from, const struct tsig_key *key, bool has_serial,
+static bool notified(void *ctx, const uint8_t *zone, const struct net_addr *from, const struct tsig_key *key, bool has_serial,
 	struct serial serial)
 {
 	struct daemon *d = ctx;
 
 	(void)key;
-	inbox_post(d->inbox, zone, from, has_serial, serial);
+	return inbox_post(d->inbox, zone, from, has_serial, serial);
 }
 
 struct old_settings {

@@ -8,6 +8,9 @@
 #include <unistd.h>
 
 enum { PLACES = 1 << 14 };           /* a power of two; used up to three quarters */
+_Static_assert(INBOX_ROOM <= PLACES / 4 * 3, "a hash table needs air");
+
+enum outcome { PUT_FIRST, PUT, NO_ROOM };
 
 struct letter {
 	bool used, has_serial;
@@ -47,7 +50,7 @@ static size_t find(const struct inbox *in, const uint8_t *zone, const struct net
 	return at;
 }
 
-static bool put(struct inbox *in, const uint8_t *zone, const struct net_addr *from, bool has_serial, struct serial serial)
+static enum outcome put(struct inbox *in, const uint8_t *zone, const struct net_addr *from, bool has_serial, struct serial serial)
 {
 	size_t at = find(in, zone, from);
 	struct letter *l = &in->place[at];
@@ -56,29 +59,30 @@ static bool put(struct inbox *in, const uint8_t *zone, const struct net_addr *fr
 		if (has_serial && (!l->has_serial || serial_newer(serial, l->serial)))
 			l->serial = serial;
 		l->has_serial = l->has_serial && has_serial;
-		return false;
+		return PUT;
 	}
-	if (in->count >= PLACES / 4 * 3)
-		return false;
+	if (in->count >= INBOX_ROOM)
+		return NO_ROOM;
 	l->used = true;
 	l->has_serial = has_serial;
 	l->serial = serial;
 	l->from = *from;
 	name_copy(zone, l->zone);
 	in->order[in->count++] = (uint16_t)at;
-	return in->count == 1;
+	return in->count == 1 ? PUT_FIRST : PUT;
 }
 
-void inbox_post(struct inbox *in, const uint8_t *zone, const struct net_addr *from, bool has_serial, struct serial serial)
+bool inbox_post(struct inbox *in, const uint8_t *zone, const struct net_addr *from, bool has_serial, struct serial serial)
 {
 	uint64_t one = 1;
-	bool wake;
+	enum outcome outcome;
 
 	pthread_mutex_lock(&in->lock);
-	wake = put(in, zone, from, has_serial, serial);
+	outcome = put(in, zone, from, has_serial, serial);
 	pthread_mutex_unlock(&in->lock);
-	if (wake && write(in->wake, &one, sizeof one) < 0)
-		return;              /* the counter is not read: the loop is awake */
+	if (outcome == PUT_FIRST && write(in->wake, &one, sizeof one) < 0)
+		return true;         /* the counter is not read yet: the loop is awake */
+	return outcome != NO_ROOM;
 }
 
 /* What is there, and leaves none. Without memory it is lost. */

@@ -17,7 +17,8 @@ typedef void inbox_handler(void *ctx, const uint8_t *zone, const struct net_addr
 /* `handler` is called on the loop. */
 struct inbox *inbox_new(struct event_base *, inbox_handler *, void *ctx);
 void inbox_free(struct inbox *);             /* nobody posts any more */
-/* Any thread; does not wait for the loop. Where there is no room it is dropped: the refresh timer finds what it told. */
-void inbox_post(struct inbox *, const uint8_t *zone, const struct net_addr *from, bool has_serial, struct serial);
+enum { INBOX_ROOM = 12288 };         /* most that wait */
+/* Any thread; does not wait for the loop. False: there is no room, it is dropped (the refresh timer finds what it told). */
+bool inbox_post(struct inbox *, const uint8_t *zone, const struct net_addr *from, bool has_serial, struct serial);
 
 #endif

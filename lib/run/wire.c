@@ -216,8 +216,7 @@ struct store_policy *wired_policy(const struct wired *w)
 	return (struct store_policy *)&w->policy.base;
 }
 
-struct serve_settings *generation_settings(struct generation *g, void (*notify)(void *, const uint8_t *, const struct net_addr *,
-	const struct tsig_key *, bool, struct serial), void *ctx)
+struct serve_settings *generation_settings(struct generation *g, notify_heard *notify, void *ctx)
 {
 	struct serve_settings *s = calloc(1, sizeof *s);
 

@@ -33,10 +33,9 @@ void generation_drop(struct generation *);
 
 /* The policy for a store_zone, with a hold of its own. */
 struct store_policy *wired_policy(const struct wired *);
-/* The settings for the workers; `notify` as in serve/answer. Holds the generation; freed by generation_free_settings.
+/* The settings for the workers; Holds the generation; freed by generation_free_settings.
  * NULL: out of memory. */
-struct serve_settings *generation_settings(struct generation *, void (*notify)(void *, const uint8_t *, const struct net_addr *,
-	const struct tsig_key *, bool, struct serial), void *ctx);
+struct serve_settings *generation_settings(struct generation *, notify_heard *, void *ctx);
 void generation_free_settings(struct generation *, struct serve_settings *);
 /* Whether a transfer begun under `a` may go on under `b`: the same primaries, keys and limits. */
 bool wired_same_source(const struct wired *a, const struct wired *b);

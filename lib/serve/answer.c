@@ -432,9 +432,11 @@ static enum msg_rcode heed_notify(struct exchange *x)
 	soa = request_soa(&x->rq, MSG_ANSWER, &serial);
 	if (soa == REQUEST_SOA_BAD)
 		return RCODE_FORMERR;
-	if (x->set->notify)
-		x->set->notify(x->set->notify_ctx, store_name(place), &x->in->from, x->key, soa == REQUEST_SOA, serial);
-	return RCODE_NOERROR;
+	if (!x->set->notify ||
+	    x->set->notify(x->set->notify_ctx, store_name(place), &x->in->from, x->key, soa == REQUEST_SOA, serial))
+		return RCODE_NOERROR;
+	x->a->counters->notify_dropped++;
+	return RCODE_SERVFAIL;
 }
 
 static void answer_notify(struct exchange *x)
@@ -443,7 +445,7 @@ static void answer_notify(struct exchange *x)
 	x->rcode = heed_notify(x);
 	if (x->rcode == RCODE_NOERROR)
 		x->flags |= MSG_AA;
-	else
+	else if (x->rcode != RCODE_SERVFAIL)
 		x->a->counters->notify_refused++;
 }
 

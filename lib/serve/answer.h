@@ -17,13 +17,18 @@
 	X(queries_udp) X(queries_tcp) X(answers_udp) X(answers_tcp) X(dropped) X(truncated) X(edns) X(tsig_ok) X(tsig_bad) \
 	X(rcode_noerror) X(rcode_formerr) X(rcode_servfail) X(rcode_nxdomain) X(rcode_notimp) X(rcode_refused) \
 	X(rcode_notauth) X(rcode_other) \
-	X(notify_received) X(notify_refused) X(axfr_out) X(ixfr_out) X(transfers_out_refused) X(transfers_out_failed) \
+	X(notify_received) X(notify_refused) X(notify_dropped) X(axfr_out) X(ixfr_out) X(transfers_out_refused) X(transfers_out_failed) \
 	X(tcp_accepted) X(tcp_rejected) X(tcp_timeouts)
 struct serve_counters {
 #define SERVE_COUNTER(name) uint64_t name;
 	SERVE_COUNTERS(SERVE_COUNTER)
 #undef SERVE_COUNTER
 };
+
+/* Told of each NOTIFY that the zone's policy heeds, on a worker thread: must only queue, without waiting. False: there was no room
+ * for it, and the sender gets SERVFAIL. */
+typedef bool notify_heard(void *ctx, const uint8_t *zone, const struct net_addr *from, const struct tsig_key *key, bool has_serial,
+	struct serial serial);
 
 /* The same for all zones; one object for each configuration, never changed, replaced as a whole under the store's
  * read sections (serve_settings_get is between store_enter and store_leave). */
@@ -33,9 +38,7 @@ struct serve_settings {
 	uint16_t udp_payload;        /* our EDNS size, and the most we send over UDP: 1232; 512 to ANSWER_UDP_MAX */
 	const struct tsig_key *keys; /* array */
 	size_t key_count;
-	/* Called for each NOTIFY that the zone's policy heeds, from a worker thread: must only queue, without waiting. */
-	void (*notify)(void *ctx, const uint8_t *zone, const struct net_addr *from, const struct tsig_key *key,
-		bool has_serial, struct serial serial);
+	notify_heard *notify;        /* may be NULL */
 	void *notify_ctx;
 };
 

@@ -386,23 +386,6 @@ struct tcp *tcp_new(struct event_base *base, int fd, struct answer *answer, cons
 	return tcp;
 }
 
-void tcp_set_limits(struct tcp *tcp, struct tcp_limits limits)
-{
-	struct client *client;
-
-	tcp->limits = limits;
-	TAILQ_FOREACH(client, &tcp->clients, link)
-		if (!client->outgoing)
-			conn_set_idle(client->conn, limits.idle_ms);
-	while (tcp->count > limits.clients && evict(tcp))
-		;
-}
-
-unsigned tcp_connections(const struct tcp *tcp)
-{
-	return tcp->count;
-}
-
 void tcp_free(struct tcp *tcp)
 {
 	if (!tcp)

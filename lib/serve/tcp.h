@@ -17,8 +17,6 @@ struct tcp_limits {
 struct tcp *tcp_new(struct event_base *, int fd, struct answer *, const struct serve_settings_box *, struct tcp_limits);
 /* One more listener: takes `fd`, also when it fails (ERR_NOMEM). */
 enum err tcp_listen(struct tcp *, int fd);
-void tcp_set_limits(struct tcp *, struct tcp_limits);   /* from its own thread */
 void tcp_free(struct tcp *);
-unsigned tcp_connections(const struct tcp *);
 
 #endif

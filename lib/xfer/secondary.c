@@ -684,7 +684,6 @@ void secondary_free(struct secondary *s)
 }
 
 void *secondary_owner(const struct secondary *s) { return s->owner; }
-const uint8_t *secondary_name(const struct secondary *s) { return s->name; }
 struct zone *secondary_version(const struct secondary *s) { return s->version; }
 
 void secondary_loaded(struct secondary *s, struct zone *version, int64_t refreshed)

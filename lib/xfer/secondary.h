@@ -81,7 +81,6 @@ typedef void secondary_waiter(void *ctx, struct secondary *, const struct second
 struct secondary *secondary_new(const struct secondary_env *, const uint8_t *name, struct secondary_conf *, void *owner);
 void secondary_free(struct secondary *);     /* waiters are told that it failed */
 void *secondary_owner(const struct secondary *);
-const uint8_t *secondary_name(const struct secondary *);
 /* A version from disk (takes over the hold), last confirmed at `refreshed` (ms of env->now; may be negative). Before secondary_start. */
 void secondary_loaded(struct secondary *, struct zone *version, int64_t refreshed);
 /* A serial that we had, or that was announced, before: where it is newer than ours it counts as known. Before secondary_start. */

@@ -1,5 +1,6 @@
 #include "zone/journal.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 
 #include <errno.h>
@@ -9,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <time.h>
 #include <unistd.h>
 
 /* WAL, and an fsync at each commit: what a call has written survives a power cut. No memory map: a damaged page or a full disk is
@@ -135,7 +135,7 @@ static enum err set_aside(const char *path, struct why *why)
 {
 	static const char *const part[] = {"", "-wal", "-shm"};
 	char from[4096], to[4096 + 64];
-	long long now = (long long)time(NULL);
+	long long now = (long long)clock_unix();
 
 	for (unsigned i = 0; i < 3; i++) {
 		snprintf(from, sizeof from, "%s%s", path, part[i]);

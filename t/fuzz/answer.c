@@ -30,11 +30,12 @@ static struct tsig_key key;
 static struct tsig asker;
 static uint8_t request[MSG_MAX + TSIG_ROOM], response[MSG_MAX];
 
-static void on_notify(void *ctx, const uint8_t *zone, const struct net_addr *from, const struct tsig_key *with, bool has_serial,
+static bool on_notify(void *ctx, const uint8_t *zone, const struct net_addr *from, const struct tsig_key *with, bool has_serial,
 	struct serial serial)
 {
 	(void)ctx, (void)with, (void)has_serial, (void)serial;
 	CHECK(zone && from);
+	return true;
 }
 
 static const struct serve_settings settings = {.identity = "ns1.example", .version = "1", .udp_payload = 1232, .keys = &key, .key_count = 1,
