@@ -110,7 +110,7 @@ my @known = map { { kind => $_->[0], name => $_->[1], type => $_->[2], why => $_
     [ 'knot', qr/^long.*\.dlong\.example/, qr/./, '? a DNAME that makes too long a name is NXDOMAIN in 3.2' ],
 );
 
-my $ours = Lockstep->new(zones => [ map { { name => $_, source => 'file' } } sort keys %text ]);
+my $ours = Lockstep->new(server => { 'minimal-responses' => 'false' }, zones => [ map { { name => $_, source => 'file' } } sort keys %text ]);
 $ours->put_zone($_, $text{$_}) for keys %text;
 my %peer = map { $_ => Peer->new($_, zones => [ map { { name => $_, text => $text{$_} } } sort keys %text ]) } @kinds;
 $_->start for $ours, values %peer;

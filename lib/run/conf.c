@@ -69,6 +69,7 @@ static void server_defaults(struct conf *conf)
 	conf->server.log_target = "stderr";
 	conf->server.log_level = "info";
 	conf->server.udp_payload = 1232;
+	conf->server.minimal_responses = true;
 	conf->server.cookies = true;
 	conf->server.rrl.slip = 2;
 	conf->server.limits.transfers = 64;

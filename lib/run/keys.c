@@ -189,6 +189,7 @@ const struct key keys_server[] = {
 	KEY(S, "identity", string, server.identity),
 	KEY(S, "version", string, server.version),
 	KEY(S, "udp-payload", number, server.udp_payload, .min = 512, .max = 4096),
+	KEY(S, "minimal-responses", bool, server.minimal_responses),
 	KEY(S, "cookies", bool, server.cookies, .when = KEY_LATER),
 	KEY(S, "cookie-secret-file", path, server.cookie_secret_file, .when = KEY_LATER),
 	KEY_GROUP("rrl", rrl_keys, .when = KEY_LATER),

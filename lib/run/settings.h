@@ -110,6 +110,7 @@ struct conf {
 		const char *log_target, *log_level;  /* "stderr", "syslog"; "error" to "debug" */
 		bool listen_all;             /* `listen` was left out: a family that the machine lacks is no error */
 		unsigned udp_payload;        /* octets */
+		bool minimal_responses;
 		/* Without effect in this version: */
 		const struct net_addr *listen_tls; size_t listen_tls_count;
 		const char *tls_cert, *tls_key, *tls_ca, *cookie_secret_file;

@@ -226,6 +226,7 @@ struct serve_settings *generation_settings(struct generation *g, notify_heard *n
 		.identity = g->conf->server.identity,
 		.version = g->conf->server.version,
 		.udp_payload = g->conf->server.udp_payload,
+		.minimal = g->conf->server.minimal_responses,
 		.keys = g->conf->keys,
 		.key_count = g->conf->key_count,
 		.notify = notify,

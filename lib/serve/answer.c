@@ -1,6 +1,7 @@
 #include "serve/answer.h"
 
 #include "base/log.h"
+#include "serve/put.h"
 #include "serve/query.h"
 #include "serve/request.h"
 
@@ -274,7 +275,8 @@ static const struct store_zone *find_place(const struct exchange *x)
 
 static void answer_from(struct exchange *x, const struct zone *zone)
 {
-	struct query_result result = query_answer(&x->a->writer, zone, x->rq.question.name, x->rq.question.type);
+	struct query_wish wish = {x->rq.question.type, x->rq.edns.present && x->rq.edns.do_bit, !x->set->minimal};
+	struct query_result result = query_answer(&x->a->writer, zone, x->rq.question.name, wish);
 
 	x->rcode = result.rcode;
 	if (result.aa && x->rq.question.class != CLASS_ANY)   /* RFC 1035 6.2 */
@@ -407,7 +409,7 @@ static enum answer_action answer_transfer(struct exchange *x, struct answer_tran
 	}
 	if (x->in->tcp)
 		return begin_transfer(x, zone, from, transfer);
-	x->flags |= query_put_soa(&x->a->writer, MSG_ANSWER, zone, UINT32_MAX) ? MSG_AA : MSG_TC;
+	x->flags |= put_soa(&x->a->writer, MSG_ANSWER, zone, UINT32_MAX, false) ? MSG_AA : MSG_TC;
 	return ANSWER_SEND;
 }
 

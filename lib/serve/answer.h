@@ -36,6 +36,7 @@ struct serve_settings {
 	const char *identity;        /* CH TXT id.server, hostname.bind (NULL: REFUSED), and NSID (RFC 5001) */
 	const char *version;         /* CH TXT version.bind, version.server; NULL: REFUSED */
 	uint16_t udp_payload;        /* our EDNS size, and the most we send over UDP: 1232; 512 to ANSWER_UDP_MAX */
+	bool minimal;                /* no addresses of hosts that an answer names but nameservers */
 	const struct tsig_key *keys; /* array */
 	size_t key_count;
 	notify_heard *notify;        /* may be NULL */

@@ -1,5 +1,7 @@
 #include "serve/query.h"
 
+#include "serve/proof.h"
+
 enum {
 	ALIASES_MAX = 16,            /* links of a chain of aliases; a longer one is left to the resolver */
 	HOSTS_MAX = 32,              /* hosts whose addresses are remembered as given, lest they are given twice */
@@ -7,13 +9,24 @@ enum {
 
 enum step { STEP_DONE, STEP_AGAIN, STEP_FULL };
 
+/* A name that a wildcard answered for. */
+struct expansion {
+	const uint8_t *name;
+	unsigned encloser_labels;
+};
+
 struct query {
 	struct msg_writer *writer;
 	const struct zone *zone;
 	const uint8_t *qname;
-	uint16_t type;
+	struct query_wish wish;
 	const uint8_t *name;         /* looked up now: the question's, then each alias' target */
+	struct zone_hit hit;         /* and what is there */
 	struct query_result result;
+	struct zone_rrset answer;    /* the last RRset of the answer, count 0: none; its hosts' addresses come last */
+	struct proof proof;
+	unsigned expansions;
+	struct expansion expansion[ALIASES_MAX + 1];
 	unsigned aliases, made, hosts;
 	const uint8_t *alias[ALIASES_MAX];             /* names that were left for their targets */
 	const struct zone_node *dname[ALIASES_MAX];    /* and the DNAMEs that made the targets */
@@ -23,37 +36,16 @@ struct query {
 
 /* --- putting records -------------------------------------------------------------------- */
 
-/* NS MD MF CNAME SOA MB MG MR PTR MINFO MX: the names in their RDATA are compressed on sending (RFC 3597 4); all other
- * records go as they lie. */
-static bool is_compressible(uint16_t type)
+static bool put(struct query *q, enum msg_section section, const struct zone_rrset *set, const uint8_t *owner)
 {
-	return type < 16 && 0xd3fc >> type & 1;
+	return put_rrset(q->writer, section, set, owner, owner == q->qname ? PUT_OWNER_QUESTION : PUT_OWNER_NAME);
 }
 
-static bool put_rrset(struct query *q, enum msg_section section, const struct zone_rrset *set, const uint8_t *owner)
+/* With its signatures, if they are wanted. */
+static bool put_signed(struct query *q, enum msg_section section, const struct zone_rrset *set, const struct zone_rrset *sigs,
+	const uint8_t *owner)
 {
-	struct msg_mark before;
-	uint32_t at = 0;
-	struct rr rr;
-
-	if (owner == q->qname && !is_compressible(set->type))
-		return msg_put_ready(q->writer, section, set->records, set->size, set->count);
-	before = msg_mark(q->writer);
-	while (zone_rrset_next(set, &at, owner, &rr))
-		if (!msg_put_rr(q->writer, section, &rr)) {
-			msg_rollback(q->writer, before);
-			return false;
-		}
-	return true;
-}
-
-bool query_put_soa(struct msg_writer *writer, enum msg_section section, const struct zone *zone, uint32_t ttl_max)
-{
-	struct rr soa = zone_soa(zone);
-
-	if (soa.ttl > ttl_max)
-		soa.ttl = ttl_max;
-	return msg_put_rr(writer, section, &soa);
+	return put(q, section, set, owner) && (!q->wish.dnssec || !sigs->count || put(q, section, sigs, owner));
 }
 
 /* --- addresses of hosts that records name ------------------------------------------------ */
@@ -106,17 +98,27 @@ static bool is_new_host(struct query *q, const struct zone_node *node)
 	return true;
 }
 
+/* Its signatures as far as they fit. */
+static bool put_address(struct query *q, const struct zone_rrset *set, const struct zone_rrset *sigs, const uint8_t *host)
+{
+	if (!put(q, MSG_ADDITIONAL, set, host))
+		return false;
+	if (q->wish.dnssec)
+		put(q, MSG_ADDITIONAL, sigs, host);
+	return true;
+}
+
 /* False: something did not fit. */
 static bool put_addresses(struct query *q, const uint8_t *host)
 {
 	static const uint16_t types[] = {RR_A, RR_AAAA};
 	const struct zone_node *node = host_node(q->zone, host);
-	struct zone_rrset set;
+	struct zone_rrset set, sigs;
 
 	if (!node || !is_new_host(q, node))
 		return true;
 	for (int i = 0; i < 2; i++)
-		if (zone_node_rrset(node, types[i], &set, NULL) && !put_rrset(q, MSG_ADDITIONAL, &set, host))
+		if (zone_node_rrset(node, types[i], &set, &sigs) && !put_address(q, &set, &sigs, host))
 			return false;
 	return true;
 }
@@ -127,7 +129,7 @@ static void put_hosts(struct query *q, const struct zone_rrset *set, const uint8
 	uint32_t at = 0;
 	struct rr rr;
 
-	if (host_offset(set->type) < 0)
+	if (host_offset(set->type) < 0 || (!q->wish.additional && set->type != RR_NS))
 		return;
 	while (zone_rrset_next(set, &at, owner, &rr))
 		if (!put_addresses(q, host_of(&rr)))
@@ -136,19 +138,40 @@ static void put_hosts(struct query *q, const struct zone_rrset *set, const uint8
 
 /* --- answers ------------------------------------------------------------------------------- */
 
-static enum step put_answer(struct query *q, const struct zone_rrset *set)
+/* Records of a name that does not exist itself are proven to be a wildcard's, once all of the answer section stands. */
+static void note_expansion(struct query *q)
 {
-	if (!put_rrset(q, MSG_ANSWER, set, q->name))
+	if (q->wish.dnssec && q->hit.found == ZONE_WILD)
+		q->expansion[q->expansions++] = (struct expansion){q->name, q->hit.encloser_labels};
+}
+
+static enum step put_answer(struct query *q, const struct zone_rrset *set, const struct zone_rrset *sigs)
+{
+	if (!put_signed(q, MSG_ANSWER, set, sigs, q->name))
 		return STEP_FULL;
-	put_hosts(q, set, q->name);
+	note_expansion(q);
+	q->answer = *set;
 	return STEP_DONE;
 }
 
+static bool prove_denial(struct query *q, enum msg_rcode rcode)
+{
+	const struct zone_hit *hit = &q->hit;
+
+	if (rcode == RCODE_NXDOMAIN)
+		return proof_no_name(&q->proof, q->name, hit->encloser_labels);
+	if (hit->found == ZONE_WILD || (hit->found == ZONE_EMPTY && name_labels(q->name) > hit->encloser_labels))
+		return proof_no_type_at_wildcard(&q->proof, q->name, hit->encloser_labels, hit->node);
+	return proof_no_type(&q->proof, q->name, hit->node);
+}
+
 /* RFC 2308 3: the SOA, with the TTL that the denial has. */
-static enum step no_data(struct query *q, enum msg_rcode rcode)
+static enum step deny(struct query *q, enum msg_rcode rcode)
 {
 	q->result.rcode = rcode;
-	return query_put_soa(q->writer, MSG_AUTHORITY, q->zone, q->zone->soa.minimum) ? STEP_DONE : STEP_FULL;
+	if (!put_soa(q->writer, MSG_AUTHORITY, q->zone, q->zone->soa.minimum, q->wish.dnssec))
+		return STEP_FULL;
+	return !q->wish.dnssec || prove_denial(q, rcode) ? STEP_DONE : STEP_FULL;
 }
 
 /* The chain ends where it leaves the zone, meets itself, or is too long. */
@@ -164,15 +187,16 @@ static enum step follow(struct query *q, const uint8_t *target)
 	return STEP_AGAIN;
 }
 
-static enum step at_cname(struct query *q, const struct zone_rrset *set)
+static enum step at_cname(struct query *q, const struct zone_rrset *set, const struct zone_rrset *sigs)
 {
-	if (!put_rrset(q, MSG_ANSWER, set, q->name))
+	if (!put_signed(q, MSG_ANSWER, set, sigs, q->name))
 		return STEP_FULL;
+	note_expansion(q);
 	return follow(q, set->records + ZONE_RR_HEAD);
 }
 
 /* What ANY and RRSIG get: one RRset, the smallest (RFC 8482 4.1); NSEC only if there is nothing else. */
-static bool find_smallest(const struct zone_node *node, bool rrsig, struct zone_rrset *best)
+static bool find_smallest(const struct zone_node *node, bool rrsig, struct zone_rrset *best, struct zone_rrset *sigs)
 {
 	struct zone_rrsets iter = zone_rrsets(node);
 	struct zone_rrset set;
@@ -185,49 +209,53 @@ static bool find_smallest(const struct zone_node *node, bool rrsig, struct zone_
 		if (best->type == 0 || best->type == RR_NSEC || (set.type != RR_NSEC && set.size < best->size))
 			*best = set;
 	}
+	*sigs = (struct zone_rrset){0};
+	if (best->type != 0 && !rrsig)
+		zone_node_rrset(node, best->type, best, sigs);
 	return best->type != 0;
 }
 
-static bool find_rrset(const struct query *q, const struct zone_node *node, struct zone_rrset *set)
+static bool find_rrset(const struct query *q, const struct zone_node *node, struct zone_rrset *set, struct zone_rrset *sigs)
 {
-	if (q->type == RR_ANY || q->type == RR_RRSIG)
-		return find_smallest(node, q->type == RR_RRSIG, set);
-	return zone_node_rrset(node, q->type, set, NULL);
+	if (q->wish.type == RR_ANY || q->wish.type == RR_RRSIG)
+		return find_smallest(node, q->wish.type == RR_RRSIG, set, sigs);
+	return zone_node_rrset(node, q->wish.type, set, sigs);
 }
 
 static enum step at_node(struct query *q, const struct zone_node *node)
 {
-	struct zone_rrset set;
+	struct zone_rrset set, sigs;
 
-	if (find_rrset(q, node, &set))
-		return put_answer(q, &set);
-	if (zone_node_rrset(node, RR_CNAME, &set, NULL))
-		return at_cname(q, &set);
-	return no_data(q, RCODE_NOERROR);
+	if (find_rrset(q, node, &set, &sigs))
+		return put_answer(q, &set, &sigs);
+	if (zone_node_rrset(node, RR_CNAME, &set, &sigs))
+		return at_cname(q, &set, &sigs);
+	return deny(q, RCODE_NOERROR);
 }
 
 /* --- DNAME (RFC 6672 3) ---------------------------------------------------------------------- */
 
-static bool put_dname(struct query *q, const struct zone_node *node, const struct zone_rrset *set, const uint8_t *owner)
+static bool put_dname(struct query *q, const struct zone_node *node, const struct zone_rrset *set, const struct zone_rrset *sigs,
+	const uint8_t *owner)
 {
 	q->dname[q->made] = node;
 	for (unsigned i = 0; i < q->made; i++)
 		if (q->dname[i] == node)
 			return true;
-	return put_rrset(q, MSG_ANSWER, set, owner);
+	return put_signed(q, MSG_ANSWER, set, sigs, owner);
 }
 
 static enum step below_dname(struct query *q, const struct zone_node *node)
 {
 	uint8_t owner[NAME_SIZE], *target = q->target[q->made];
 	size_t owner_length = zone_node_name(q->zone, node, owner);
-	struct zone_rrset set;
+	struct zone_rrset set, sigs;
 	struct rr rr;
 	uint32_t at = 0;
 
-	if (q->made == ALIASES_MAX || !zone_node_rrset(node, RR_DNAME, &set, NULL) || !zone_rrset_next(&set, &at, owner, &rr))
+	if (q->made == ALIASES_MAX || !zone_node_rrset(node, RR_DNAME, &set, &sigs) || !zone_rrset_next(&set, &at, owner, &rr))
 		return STEP_DONE;
-	if (!put_dname(q, node, &set, owner))
+	if (!put_dname(q, node, &set, &sigs, owner))
 		return STEP_FULL;
 	rr.rdlength = (uint16_t)name_join(q->name, name_length(q->name) - owner_length, rr.rdata, target);
 	if (rr.rdlength == 0) {
@@ -240,10 +268,21 @@ static enum step below_dname(struct query *q, const struct zone_node *node)
 	rr.rdata = target;
 	if (!msg_put_rr(q->writer, MSG_ANSWER, &rr))
 		return STEP_FULL;
-	return q->type == RR_CNAME ? STEP_DONE : follow(q, target);
+	return q->wish.type == RR_CNAME ? STEP_DONE : follow(q, target);
 }
 
 /* --- referrals ----------------------------------------------------------------------------------- */
+
+static bool put_expansions(struct query *q)
+{
+	for (; q->expansions > 0; q->expansions--) {
+		const struct expansion *e = &q->expansion[q->expansions - 1];
+
+		if (!proof_expansion(&q->proof, e->name, e->encloser_labels))
+			return false;
+	}
+	return true;
+}
 
 /* Addresses of the nameservers whose names are below the cut (`inside`), or of the others that the zone knows. */
 static bool put_glue(struct query *q, const struct zone_rrset *ns, const uint8_t *cut, bool inside)
@@ -257,6 +296,15 @@ static bool put_glue(struct query *q, const struct zone_rrset *ns, const uint8_t
 	return true;
 }
 
+static bool put_security(struct query *q, const struct zone_node *node, const uint8_t *cut)
+{
+	struct zone_rrset ds, sigs;
+
+	if (zone_node_rrset(node, RR_DS, &ds, &sigs))
+		return put_signed(q, MSG_AUTHORITY, &ds, &sigs, cut);
+	return proof_no_type(&q->proof, cut, node);
+}
+
 static enum step refer(struct query *q, const struct zone_node *node)
 {
 	uint8_t cut[NAME_SIZE];
@@ -267,7 +315,7 @@ static enum step refer(struct query *q, const struct zone_node *node)
 		return STEP_DONE;
 	if (q->aliases == 0)
 		q->result.aa = false;
-	if (!put_rrset(q, MSG_AUTHORITY, &ns, cut))
+	if (!put(q, MSG_AUTHORITY, &ns, cut) || (q->wish.dnssec && !put_security(q, node, cut)) || !put_expansions(q))
 		return STEP_FULL;
 	if (put_glue(q, &ns, cut, true))
 		put_glue(q, &ns, cut, false);
@@ -277,40 +325,38 @@ static enum step refer(struct query *q, const struct zone_node *node)
 }
 
 /* The parent's side of the cut has authority for DS alone (RFC 4035 3.1.4.1). */
-static enum step at_cut(struct query *q, const struct zone_hit *hit)
+static enum step at_cut(struct query *q)
 {
-	struct zone_rrset set;
+	struct zone_rrset set, sigs;
 
-	if (q->type != RR_DS || !hit->at_name)
-		return refer(q, hit->node);
-	if (zone_node_rrset(hit->node, RR_DS, &set, NULL))
-		return put_answer(q, &set);
-	return no_data(q, RCODE_NOERROR);
+	if (q->wish.type != RR_DS || !q->hit.at_name)
+		return refer(q, q->hit.node);
+	if (zone_node_rrset(q->hit.node, RR_DS, &set, &sigs))
+		return put_answer(q, &set, &sigs);
+	return deny(q, RCODE_NOERROR);
 }
 
 /* ----------------------------------------------------------------------------------------------------- */
 
 static enum step look_up(struct query *q)
 {
-	struct zone_hit hit;
-
-	zone_find(q->zone, q->name, &hit);
-	switch (hit.found) {
+	zone_find(q->zone, q->name, &q->hit);
+	switch (q->hit.found) {
 	case ZONE_NODE: case ZONE_WILD:
-		return at_node(q, hit.node);
+		return at_node(q, q->hit.node);
 	case ZONE_EMPTY:
-		return no_data(q, RCODE_NOERROR);
+		return deny(q, RCODE_NOERROR);
 	case ZONE_NONE:
-		return no_data(q, RCODE_NXDOMAIN);
+		return deny(q, RCODE_NXDOMAIN);
 	case ZONE_CUT:
-		return at_cut(q, &hit);
+		return at_cut(q);
 	case ZONE_DNAME:
-		return below_dname(q, hit.node);
+		return below_dname(q, q->hit.node);
 	}
 	return STEP_DONE;
 }
 
-struct query_result query_answer(struct msg_writer *writer, const struct zone *zone, const uint8_t *name, uint16_t type)
+struct query_result query_answer(struct msg_writer *writer, const struct zone *zone, const uint8_t *name, struct query_wish wish)
 {
 	struct msg_mark before = msg_mark(writer);
 	struct query q;
@@ -319,15 +365,20 @@ struct query_result query_answer(struct msg_writer *writer, const struct zone *z
 	q.writer = writer;
 	q.zone = zone;
 	q.qname = q.name = name;
-	q.type = type;
+	q.wish = wish;
+	q.wish.dnssec = wish.dnssec && zone->rrsigs;
 	q.result = (struct query_result){RCODE_NOERROR, true, QUERY_FITS};
-	q.aliases = q.made = q.hosts = 0;
+	q.answer.count = 0;
+	q.aliases = q.made = q.hosts = q.expansions = 0;
+	proof_init(&q.proof, writer, zone);
 	do
 		step = look_up(&q);
 	while (step == STEP_AGAIN);
-	if (step == STEP_FULL) {
+	if (step == STEP_FULL || !put_expansions(&q)) {
 		msg_rollback(writer, before);
 		q.result = (struct query_result){RCODE_NOERROR, q.result.aa, QUERY_FULL};
+	} else if (q.answer.count) {
+		put_hosts(&q, &q.answer, q.name);
 	}
 	return q.result;
 }

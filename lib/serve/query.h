@@ -1,10 +1,11 @@
 /* serve/query: the answer to one question from one version of a zone: RFC 1034 4.3.2 step 3, with RFC 2308 (negative
- * answers), 4592 (wildcards), 6604 and 6672 (aliases), 8482 (ANY), 9471 (glue). Pure; allocates nothing.
+ * answers), 4035 3.1 and 5155 7.2 (signed zones), 4592 (wildcards), 6604 and 6672 (aliases), 8482 (ANY), 9471 (glue). Pure; allocates
+ * nothing.
  *
  *   look up ──► node ──► the RRset ──► addresses of the hosts that it names
- *     ▲          │ └───► no such RRset ──► SOA
- *     │          └─────► CNAME ─┐                      none ──► SOA, NXDOMAIN
- *     └── the alias' target ◄───┴── DNAME              cut ───► NS and glue
+ *     ▲          │ └───► no such RRset ──► SOA, proof
+ *     │          └─────► CNAME ─┐                      none ──► SOA, NXDOMAIN, proof
+ *     └── the alias' target ◄───┴── DNAME              cut ───► NS, DS or proof, glue
  */
 #ifndef SERVE_QUERY_H
 #define SERVE_QUERY_H
@@ -22,9 +23,12 @@ struct query_result {
 	bool aa;
 	enum query_fit fit;
 };
-/* The writer holds the question, and nothing else; `name` (at or below the apex) and `type` are what it asks. */
-struct query_result query_answer(struct msg_writer *, const struct zone *, const uint8_t *name, uint16_t type);
-/* The zone's SOA into a section, with a TTL of at most `ttl_max`. False: it does not fit. */
-bool query_put_soa(struct msg_writer *, enum msg_section, const struct zone *, uint32_t ttl_max);
+struct query_wish {
+	uint16_t type;
+	bool dnssec;         /* the DO bit: signatures and proofs, if the zone has them (RFC 4035 3.1) */
+	bool additional;     /* addresses of the hosts that an answer names, where there is room; those of nameservers go in any case */
+};
+/* The writer holds the question, and nothing else; `name` (at or below the apex) is what it asks. */
+struct query_result query_answer(struct msg_writer *, const struct zone *, const uint8_t *name, struct query_wish);
 
 #endif

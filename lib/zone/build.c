@@ -1,5 +1,6 @@
 #include "zone/build.h"
 
+#include "dns/nsec3.h"
 #include "dns/rrtext.h"
 
 #include <assert.h>
@@ -30,7 +31,7 @@ struct group {
 };
 
 struct totals {
-	uint64_t records, names, wire_bytes, wildcards, rrsigs, bad;
+	uint64_t records, names, wire_bytes, wildcards, rrsigs, hashed, bad;
 };
 
 struct build {
@@ -40,6 +41,7 @@ struct build {
 	struct zone *base;
 	struct zone_lineage *lineage;
 	struct tree_edit edit;
+	struct tree_edit hashed;     /* the index of NSEC3 owners; of what is built from nothing it is made at the end */
 	struct build_limits limits;
 	struct totals totals;
 	uint64_t redundant;
@@ -92,8 +94,10 @@ struct build *build_new(const uint8_t *apex, struct zone *base, struct build_lim
 	if (base) {
 		b->base = zone_hold(base);
 		b->lineage = base->lineage;
-		b->totals = (struct totals){base->records, base->names, base->wire_bytes, base->wildcards, base->rrsigs, 0};
+		b->totals = (struct totals){base->records, base->names, base->wire_bytes, base->wildcards, base->rrsigs,
+			base->hashed, 0};
 		zone_lineage_reclaim(b->lineage);
+		tree_edit_begin_shared(&b->hashed, &base->nsec3, zone_lineage_pool(b->lineage));
 	} else if (!(b->lineage = zone_lineage_new())) {
 		free(b);
 		return NULL;
@@ -105,6 +109,12 @@ struct build *build_new(const uint8_t *apex, struct zone *base, struct build_lim
 static size_t item_size(const struct tree_item *item)
 {
 	return zone_node_size((const struct zone_node *)item);
+}
+
+static size_t not_its_own(const struct tree_item *item)
+{
+	(void)item;
+	return 0;
 }
 
 /* Frees what only building needs. */
@@ -123,6 +133,7 @@ void build_free(struct build *b)
 {
 	if (!b)
 		return;
+	tree_edit_abort(&b->hashed, not_its_own);
 	tree_edit_abort(&b->edit, item_size);
 	if (b->base)
 		zone_put(b->base);
@@ -486,11 +497,12 @@ static enum err merge_sets(struct build *b, const struct zone_node *old, const s
 /* What an owner's RRsets mean for the zone: the flags of its leaf. */
 struct facts {
 	uint16_t flags;
-	bool cname, other;
+	bool cname, other, shown;    /* shown: more than NSEC3 and RRSIG */
 };
 
 static void add_facts(struct facts *f, bool apex, uint16_t type, unsigned count)
 {
+	f->shown = f->shown || (type != RR_NSEC3 && type != RR_RRSIG);
 	switch (type) {
 	case RR_CNAME:
 		f->cname = true;
@@ -511,13 +523,25 @@ static void add_facts(struct facts *f, bool apex, uint16_t type, unsigned count)
 			f->flags |= ZONE_FLAG_CUT;
 		f->other = true;
 		break;
-	case RR_RRSIG: case RR_NSEC: case RR_KEY:
+	case RR_NSEC3:
+		f->flags |= ZONE_FLAG_NSEC3;
+		f->other = true;
+		break;
+	case RR_NSEC:
+		f->flags |= ZONE_FLAG_NSEC;
+		break;
+	case RR_RRSIG: case RR_KEY:
 		break;               /* may stand beside a CNAME (RFC 4034 3, 4; RFC 2181 10.1) */
 	default:
 		f->other = true;
 	}
 	if (f->cname && f->other)
 		f->flags |= ZONE_FLAG_BAD;
+}
+
+static uint16_t flags_of(const struct facts *f)
+{
+	return f->flags & ZONE_FLAG_NSEC3 && !f->shown ? f->flags | ZONE_FLAG_HASHED : f->flags;
 }
 
 static unsigned wildcard_labels(const struct zone_node *node)
@@ -546,7 +570,8 @@ static uint16_t node_facts(const struct build *b, const struct zone_node *node, 
 		add_facts(&facts, !node->name_length, set.type, set.count);
 	}
 	t->bad = facts.flags & ZONE_FLAG_BAD ? 1 : 0;
-	return facts.flags;
+	t->hashed = facts.flags & ZONE_FLAG_NSEC3 ? 1 : 0;
+	return flags_of(&facts);
 }
 
 static void totals_apply(struct totals *to, const struct totals *change, int sign)
@@ -556,7 +581,49 @@ static void totals_apply(struct totals *to, const struct totals *change, int sig
 	to->wire_bytes += (uint64_t)sign * change->wire_bytes;
 	to->wildcards += (uint64_t)sign * change->wildcards;
 	to->rrsigs += (uint64_t)sign * change->rrsigs;
+	to->hashed += (uint64_t)sign * change->hashed;
 	to->bad += (uint64_t)sign * change->bad;
+}
+
+/* Keeps the index of NSEC3 owners in step with a leaf; while the item that the leaf had is still there. */
+static bool index_leaf(struct build *b, const uint8_t *key, size_t key_length, struct tree_item *item, uint16_t flags)
+{
+	struct tree_node *leaf;
+
+	if (!b->base)
+		return true;
+	if (!(flags & ZONE_FLAG_NSEC3)) {
+		if (b->hashed.tree.root.to)
+			tree_edit_remove(&b->hashed, key, key_length);
+		return !b->hashed.failed;
+	}
+	leaf = tree_edit_leaf(&b->hashed, key, key_length);
+	if (leaf)
+		tree_leaf_set(&b->hashed, leaf, item, flags);
+	return leaf != NULL;
+}
+
+static bool index_all(struct build *b)
+{
+	const struct tree_node *from;
+	struct tree_walk walk;
+	uint8_t key[TREE_KEY_SIZE];
+
+	tree_edit_begin(&b->hashed, NULL, b->edit.pool);
+	if (!b->totals.hashed)
+		return true;
+	tree_walk(&walk, &b->edit.tree);
+	while ((from = tree_walk_next(&walk))) {
+		struct tree_node *leaf;
+
+		if (!(tree_flags(from) & ZONE_FLAG_NSEC3))
+			continue;
+		leaf = tree_edit_leaf(&b->hashed, key, tree_item_key(tree_item(from), key));
+		if (!leaf)
+			return false;
+		tree_leaf_set(&b->hashed, leaf, tree_item(from), tree_flags(from));
+	}
+	return true;
 }
 
 /* The tree must not lead to the item any more. */
@@ -570,7 +637,7 @@ static void drop_item(struct build *b, struct tree_item *item, bool owned)
 }
 
 /* The finished block in scratch becomes the leaf's item. */
-static enum err set_node(struct build *b, struct tree_node *leaf)
+static enum err set_node(struct build *b, struct tree_node *leaf, const uint8_t *key, size_t key_length)
 {
 	struct tree_item *item = pool_alloc(b->edit.pool, b->scratch_used), *old = leaf->to;
 	bool owned = old && tree_leaf_owned(&b->edit, leaf);
@@ -583,13 +650,16 @@ static enum err set_node(struct build *b, struct tree_node *leaf)
 	flags = node_facts(b, (const struct zone_node *)item, &now);
 	totals_apply(&b->totals, &now, 1);
 	tree_leaf_set(&b->edit, leaf, item, flags);
+	if (!index_leaf(b, key, key_length, item, flags))
+		return ERR_NOMEM;
 	if (old)
 		drop_item(b, old, owned);
 	return ERR_OK;
 }
 
 /* The commonest case by far, a new owner with one record, without the scratch block. */
-static enum err set_new(struct build *b, struct tree_node *leaf, const uint8_t *name, const struct entry *e)
+static enum err set_new(struct build *b, struct tree_node *leaf, const uint8_t *name, const uint8_t *key, size_t key_length,
+	const struct entry *e)
 {
 	static const uint16_t one = 1;
 	uint32_t size = ZONE_RR_HEAD + (uint32_t)e->rdlength;
@@ -612,8 +682,10 @@ static enum err set_new(struct build *b, struct tree_node *leaf, const uint8_t *
 	b->totals.wildcards += wildcard_labels((const struct zone_node *)block);
 	add_facts(&facts, !*name, e->type, 1);
 	b->totals.bad += facts.flags & ZONE_FLAG_BAD ? 1 : 0;
-	tree_leaf_set(&b->edit, leaf, (struct tree_item *)block, facts.flags);
-	return ERR_OK;
+	b->totals.hashed += facts.flags & ZONE_FLAG_NSEC3 ? 1 : 0;
+	tree_leaf_set(&b->edit, leaf, (struct tree_item *)block, flags_of(&facts));
+	return facts.flags & ZONE_FLAG_NSEC3 && !index_leaf(b, key, key_length, (struct tree_item *)block, flags_of(&facts)) ?
+		ERR_NOMEM : ERR_OK;
 }
 
 /* `count` entries, unsorted, for the owner at `name` (length, octets, length of key, key). */
@@ -632,7 +704,7 @@ static enum err apply_owner(struct build *b, const uint8_t *name, struct entry *
 	memcpy(&key_length, key - 2, 2);
 	if (count == 1 && e->op == OP_ADD) {
 		leaf = tree_edit_leaf(&b->edit, key, key_length);
-		if (leaf && !leaf->to && set_new(b, leaf, name, e) == ERR_OK)
+		if (leaf && !leaf->to && set_new(b, leaf, name, key, key_length, e) == ERR_OK)
 			return ERR_OK;
 		if (!leaf || !leaf->to)
 			return no_memory(why);
@@ -656,16 +728,17 @@ static enum err apply_owner(struct build *b, const uint8_t *name, struct entry *
 		b->rewritten += b->scratch_used;
 	if (sets) {
 		leaf = tree_edit_leaf(&b->edit, key, key_length);
-		return leaf && set_node(b, leaf) == ERR_OK ? ERR_OK : no_memory(why);
+		return leaf && set_node(b, leaf, key, key_length) == ERR_OK ? ERR_OK : no_memory(why);
 	}
 	if (existing) {
 		struct tree_item *item = tree_item(existing);
 		bool owned = tree_leaf_owned(&b->edit, existing);
 
 		tree_edit_remove(&b->edit, key, key_length);
+		index_leaf(b, key, key_length, NULL, 0);
 		drop_item(b, item, owned);
 	}
-	return b->edit.failed ? no_memory(why) : ERR_OK;
+	return b->edit.failed || b->hashed.failed ? no_memory(why) : ERR_OK;
 }
 
 /* --- a batch -------------------------------------------------------------- */
@@ -839,10 +912,38 @@ static enum err check_whole(const struct build *b, const struct zone_node **apex
 	return ERR_OK;
 }
 
+/* RFC 5155 7.2: any chain whose parameters are given at the apex and known; an answer that has to hash a name thousands of times is
+ * none (RFC 9276 3.2). */
+static bool find_chain(const struct zone_node *apex, struct zone_chain *chain)
+{
+	struct zone_rrset set;
+	struct rr rr;
+	uint32_t at = 0;
+
+	if (!zone_node_rrset(apex, RR_NSEC3PARAM, &set, NULL))
+		return false;
+	while (zone_rrset_next(&set, &at, NULL, &rr)) {
+		*chain = (struct zone_chain){rr.rdata + 5, rr.rdata[4], get_u16(rr.rdata + 2)};
+		if (rr.rdata[0] == NSEC3_SHA1 && rr.rdata[1] == 0 && chain->iterations <= NSEC3_ITERATIONS_MAX)
+			return true;
+	}
+	*chain = (struct zone_chain){0};
+	return false;
+}
+
+static enum zone_denial denial_of(const struct zone_node *apex, const struct tree *hashed, struct zone_chain *chain)
+{
+	struct zone_rrset set;
+
+	if (hashed->root.to && find_chain(apex, chain))
+		return ZONE_DENIES_BY_NSEC3;
+	return zone_node_rrset(apex, RR_NSEC, &set, NULL) ? ZONE_DENIES_BY_NSEC : ZONE_DENIES_PLAINLY;
+}
+
 static enum err make_version(struct build *b, struct zone **out, struct why *why)
 {
 	const struct zone_node *apex;
-	struct tree_retired_list retired;
+	struct tree_retired_list retired, unindexed;
 	struct zone_rrset soa;
 	struct zone *zone;
 	struct rr rr;
@@ -851,7 +952,7 @@ static enum err make_version(struct build *b, struct zone **out, struct why *why
 
 	if (err)
 		return err;
-	if (b->edit.failed || !(zone = calloc(1, sizeof *zone)))
+	if ((!b->base && !index_all(b)) || b->edit.failed || b->hashed.failed || !(zone = calloc(1, sizeof *zone)))
 		return no_memory(why);
 	zone_rrset_next(&soa, &at, b->apex, &rr);
 	zone->soa = rr_soa_of(rr.rdata, rr.rdlength);
@@ -864,7 +965,11 @@ static enum err make_version(struct build *b, struct zone **out, struct why *why
 	zone->wire_bytes = b->totals.wire_bytes;
 	zone->wildcards = b->totals.wildcards;
 	zone->rrsigs = b->totals.rrsigs;
+	zone->hashed = b->totals.hashed;
 	zone->tree = tree_edit_end(&b->edit, &retired);
+	zone->nsec3 = tree_edit_end(&b->hashed, &unindexed);
+	tree_retired_join(&retired, &unindexed);
+	zone->denial = denial_of(apex, &zone->nsec3, &zone->chain);
 	zone_lineage_add(b->lineage, zone, b->base, &retired);
 	*out = zone;
 	return ERR_OK;

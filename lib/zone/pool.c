@@ -188,7 +188,7 @@ void pool_put(struct pool *pool, void *block, size_t size)
 {
 	size_t rounded;
 
-	if (!block)
+	if (!block || !size)
 		return;
 	if (size >= LARGE) {
 		struct large *large = (struct large *)block - 1;

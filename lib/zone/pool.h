@@ -15,6 +15,7 @@ struct pool *pool_new(void);
 void pool_free(struct pool *);               /* with everything in it */
 /* Aligned to 8, uninitialised. NULL if out of memory. */
 void *pool_alloc(struct pool *, size_t size);
+/* NULL and a size of 0 (not the pool's) are allowed. */
 void pool_put(struct pool *, void *block, size_t size);
 /* Bytes taken from the system, and those among them that wait for a block of their size. */
 size_t pool_bytes(const struct pool *);

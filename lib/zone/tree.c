@@ -102,7 +102,7 @@ size_t tree_key(const uint8_t *name, unsigned skip, uint8_t out[TREE_KEY_SIZE])
 	return encode(label, labels > skip ? labels - skip : 0, out);
 }
 
-static size_t item_key(const struct tree_item *item, uint8_t out[TREE_KEY_SIZE])
+size_t tree_item_key(const struct tree_item *item, uint8_t out[TREE_KEY_SIZE])
 {
 	const uint8_t *label[NAME_LABELS + 1], *at = item->name, *end = at + item->name_length;
 	unsigned labels = 0;
@@ -131,7 +131,7 @@ static const struct tree_node *rightmost(const struct tree_node *node)
 static size_t first_difference(const uint8_t *key, size_t length, const struct tree_node *leaf, uint8_t *leaf_symbol)
 {
 	uint8_t other[TREE_KEY_SIZE];
-	size_t other_length = item_key(tree_item(leaf), other);
+	size_t other_length = tree_item_key(tree_item(leaf), other);
 	size_t shorter = length < other_length ? length : other_length, i = 0;
 
 	while (i <= shorter && key[i] == other[i])
@@ -273,6 +273,17 @@ const struct tree_node *tree_before(const struct tree *tree, const uint8_t *key,
 	return lower ? rightmost(lower) : NULL;
 }
 
+const struct tree_node *tree_last(const struct tree *tree)
+{
+	return tree->root.to ? rightmost(&tree->root) : NULL;
+}
+
+void tree_edit_begin_shared(struct tree_edit *edit, const struct tree *base, struct pool *pool)
+{
+	tree_edit_begin(edit, base, pool);
+	edit->all_owned = edit->appending = false;
+}
+
 void tree_edit_begin(struct tree_edit *edit, const struct tree *base, struct pool *pool)
 {
 	memset(edit, 0, offsetof(struct tree_edit, path));
@@ -300,6 +311,25 @@ static bool retire(struct tree_retired_list *retired, void *block, size_t size)
 	}
 	retired->list[retired->count++] = (struct tree_retired){block, size};
 	return true;
+}
+
+void tree_retired_join(struct tree_retired_list *to, struct tree_retired_list *from)
+{
+	struct tree_retired *list;
+
+	if (!to->count) {
+		struct tree_retired_list empty = *to;
+
+		*to = *from;
+		*from = empty;
+	} else if (from->count && (list = realloc(to->list, (to->count + from->count) * sizeof *list))) {
+		memcpy(list + to->count, from->list, from->count * sizeof *list);
+		to->list = list;
+		to->count += from->count;
+		to->room = to->count;
+	}
+	free(from->list);
+	*from = (struct tree_retired_list){0};
 }
 
 void tree_edit_discard(struct tree_edit *edit, void *block, size_t size, bool is_owned)
@@ -550,7 +580,7 @@ struct leaving {
 /* The node of the older version, at `old` or below, that stands where `node` does; one that branches later, or NULL, if none does. */
 static const struct tree_node *same_place(struct leaving *l, const struct tree_node *old, const struct tree_node *node)
 {
-	size_t length = item_key(tree_item(leftmost(node)), l->key);
+	size_t length = tree_item_key(tree_item(leftmost(node)), l->key);
 
 	while (old && is_branch(old) && (!is_branch(node) || offset_of(old) < offset_of(node))) {
 		unsigned at = offset_of(old);

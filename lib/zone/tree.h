@@ -40,6 +40,8 @@ struct tree_item {
 /* Symbols of `name`'s labels but the last `skip` ones (the origin's). Returns their number, the two ENDs that close a
  * key not counted but written (out has room). */
 size_t tree_key(const uint8_t *name, unsigned skip, uint8_t out[TREE_KEY_SIZE]);
+/* The same of an item's name. */
+size_t tree_item_key(const struct tree_item *, uint8_t out[TREE_KEY_SIZE]);
 
 /* Leaf flags: 16 bits, free for the owner's use, found without touching the item. */
 static inline uint16_t tree_flags(const struct tree_node *leaf) { return (uint16_t)leaf->word; }
@@ -68,6 +70,8 @@ void tree_walk(struct tree_walk *, const struct tree *);
 const struct tree_node *tree_walk_next(struct tree_walk *);
 /* The leaf with the greatest name smaller than the key (equal: `or_equal`), or NULL. */
 const struct tree_node *tree_before(const struct tree *, const uint8_t *key, size_t length, bool or_equal);
+/* The leaf with the greatest name of all, or NULL. */
+const struct tree_node *tree_last(const struct tree *);
 
 /* A block that a version no longer uses. */
 struct tree_retired {
@@ -78,6 +82,8 @@ struct tree_retired_list {
 	struct tree_retired *list;
 	size_t count, room;
 };
+/* Moves all of `from` behind `to`. Out of memory: they are lost, not the lists. */
+void tree_retired_join(struct tree_retired_list *to, struct tree_retired_list *from);
 
 /* Editing. `all_owned`: the tree was begun empty in this edit, so every block may be changed in place. */
 struct tree_edit {
@@ -92,6 +98,8 @@ struct tree_edit {
 	uint8_t last[TREE_KEY_SIZE];
 };
 void tree_edit_begin(struct tree_edit *, const struct tree *base, struct pool *);
+/* The same in a pool that must outlive the edit though the base is empty. */
+void tree_edit_begin_shared(struct tree_edit *, const struct tree *base, struct pool *);
 /* The place of the leaf with that key, made if absent (then `to` is NULL and must be set, with tree_leaf_set, before anything
  * else is done); all nodes above are owned. NULL if out of memory. */
 struct tree_node *tree_edit_leaf(struct tree_edit *, const uint8_t *key, size_t length);

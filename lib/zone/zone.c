@@ -84,25 +84,6 @@ struct zone *zone_hold(struct zone *zone)
 	return zone;
 }
 
-static void append(struct tree_retired_list *to, struct tree_retired_list *from)
-{
-	struct tree_retired *list;
-
-	if (!to->count) {
-		struct tree_retired_list empty = *to;
-
-		*to = *from;
-		*from = empty;
-	} else if (from->count && (list = realloc(to->list, (to->count + from->count) * sizeof *list))) {
-		memcpy(list + to->count, from->list, from->count * sizeof *list);
-		to->list = list;
-		to->count += from->count;
-		to->room = to->count;
-	}
-	free(from->list);
-	*from = (struct tree_retired_list){0};
-}
-
 /* From the oldest on, versions that nobody holds go, and what only they used becomes free. */
 static struct zone *drop_dead(struct zone_lineage *lineage)
 {
@@ -112,7 +93,7 @@ static struct zone *drop_dead(struct zone_lineage *lineage)
 		lineage->oldest = zone->newer;
 		if (zone->newer)
 			zone->newer->older = NULL;
-		append(&lineage->reclaim, &zone->retired);
+		tree_retired_join(&lineage->reclaim, &zone->retired);
 		free(zone);
 	}
 	if (!lineage->oldest)
@@ -125,6 +106,12 @@ static size_t item_size(const struct tree_item *item)
 	return zone_node_size((const struct zone_node *)item);
 }
 
+static size_t not_its_own(const struct tree_item *item)
+{
+	(void)item;
+	return 0;
+}
+
 /* A version that nobody wanted after all, or that outlived no reader of the one before: what it made becomes free, and what it
  * replaced is in use again. */
 static void drop_newest(struct zone_lineage *lineage)
@@ -132,6 +119,7 @@ static void drop_newest(struct zone_lineage *lineage)
 	while (lineage->newest && lineage->newest->dead) {
 		struct zone *zone = lineage->newest, *older = zone->older;
 
+		tree_leave(&older->nsec3, &zone->nsec3, not_its_own, &lineage->reclaim);
 		tree_leave(&older->tree, &zone->tree, item_size, &lineage->reclaim);
 		free(older->retired.list);
 		older->retired = (struct tree_retired_list){0};
@@ -296,6 +284,30 @@ static bool stopped(const struct tree_hit *tree, struct zone_hit *hit)
 	return false;
 }
 
+/* Whether the search ended at the owner of an NSEC3 record: that name is no part of what the zone shows. */
+static bool is_hashed(const struct zone *zone, const struct tree_hit *tree)
+{
+	const struct tree_node *last = tree->leaf;
+
+	if (!zone->hashed)
+		return false;
+	if (!last && tree->ancestors && tree->ancestor_labels[tree->ancestors - 1] == tree->common)
+		last = tree->ancestor[tree->ancestors - 1];
+	return last && tree_flags(last) & ZONE_FLAG_HASHED;
+}
+
+static bool found_name(const struct tree_hit *tree, struct zone_hit *hit)
+{
+	if (tree->leaf) {
+		hit->found = tree_flags(tree->leaf) & ZONE_FLAG_CUT ? ZONE_CUT : ZONE_NODE;
+		hit->node = node_of(tree->leaf);
+		hit->at_name = true;
+	} else if (tree->exists) {
+		hit->found = ZONE_EMPTY;
+	}
+	return tree->leaf || tree->exists;
+}
+
 void zone_find(const struct zone *zone, const uint8_t *name, struct zone_hit *hit)
 {
 	uint8_t key[TREE_KEY_SIZE];
@@ -308,15 +320,12 @@ void zone_find(const struct zone *zone, const uint8_t *name, struct zone_hit *hi
 	hit->encloser_labels = zone->apex_labels + tree.common;
 	if (stopped(&tree, hit))
 		return;
-	if (tree.leaf) {
-		hit->found = tree_flags(tree.leaf) & ZONE_FLAG_CUT ? ZONE_CUT : ZONE_NODE;
-		hit->node = node_of(tree.leaf);
-		hit->at_name = true;
-	} else if (tree.exists) {
-		hit->found = ZONE_EMPTY;
-	} else if (!find_wildcard(zone, name, hit)) {
+	if (is_hashed(zone, &tree))
+		hit->encloser_labels--;
+	else if (found_name(&tree, hit))
+		return;
+	if (!find_wildcard(zone, name, hit))
 		hit->found = ZONE_NONE;
-	}
 }
 
 const struct zone_node *zone_find_node(const struct zone *zone, const uint8_t *name)

@@ -21,7 +21,21 @@
 #include <stdbool.h>
 
 /* Leaf flags of the tree. */
-enum { ZONE_FLAG_CUT = 1, ZONE_FLAG_DNAME = 2, ZONE_FLAG_BAD = 4 /* only inside zone/build */ };
+enum {
+	ZONE_FLAG_CUT = 1, ZONE_FLAG_DNAME = 2, ZONE_FLAG_BAD = 4 /* only inside zone/build */,
+	ZONE_FLAG_NSEC = 8,          /* it owns an NSEC record */
+	ZONE_FLAG_NSEC3 = 16,        /* it owns an NSEC3 record, */
+	ZONE_FLAG_HASHED = 32,       /* and nothing else but RRSIGs: it does not exist for who asks for it (RFC 5155 7.2.8) */
+};
+
+/* How the zone proves what is not there. */
+enum zone_denial { ZONE_DENIES_PLAINLY, ZONE_DENIES_BY_NSEC, ZONE_DENIES_BY_NSEC3 };
+/* The chain of NSEC3 records that is used: that of the first NSEC3PARAM record of a kind that we know (RFC 5155 4). */
+struct zone_chain {
+	const uint8_t *salt;
+	uint8_t salt_length;
+	uint16_t iterations;
+};
 
 struct zone_lineage;             /* the pool and all versions in it */
 
@@ -32,6 +46,9 @@ struct zone {
 	struct tree_retired_list retired;   /* what the next version replaced */
 	bool dead;
 	struct tree tree;
+	struct tree nsec3;           /* the owners of NSEC3 records alone; their items are those of `tree` */
+	enum zone_denial denial;
+	struct zone_chain chain;
 	uint8_t apex[NAME_SIZE];
 	uint8_t apex_labels;
 	struct serial serial;
@@ -42,6 +59,7 @@ struct zone {
 	uint64_t wire_bytes;         /* of all records, uncompressed: owner + 10 + RDATA each */
 	uint64_t wildcards;          /* owner names with a label that is '*' */
 	uint64_t rrsigs;             /* RRSIG records: 0 means unsigned */
+	uint64_t hashed;             /* owner names with NSEC3 records */
 };
 
 struct zone *zone_hold(struct zone *);       /* one more holder; returns it */

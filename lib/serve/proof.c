@@ -1,0 +1,122 @@
+#include "serve/proof.h"
+
+#include "zone/denial.h"
+
+static bool by_nsec3(const struct proof *p)
+{
+	return p->zone->denial == ZONE_DENIES_BY_NSEC3;
+}
+
+/* The record of that owner, unless it is there already. */
+static bool put(struct proof *p, const struct zone_node *node)
+{
+	struct msg_mark before = msg_mark(p->writer);
+	struct zone_rrset set, sigs;
+	uint8_t owner[NAME_SIZE];
+
+	if (!node || p->count == PROOF_RECORDS)
+		return true;
+	for (unsigned i = 0; i < p->count; i++)
+		if (p->owner[i] == node)
+			return true;
+	if (!zone_node_rrset(node, by_nsec3(p) ? RR_NSEC3 : RR_NSEC, &set, &sigs))
+		return true;
+	zone_node_name(p->zone, node, owner);
+	if (!put_rrset(p->writer, MSG_AUTHORITY, &set, owner, PUT_OWNER_NAME) ||
+	    !put_rrset(p->writer, MSG_AUTHORITY, &sigs, owner, PUT_OWNER_NAME)) {
+		msg_rollback(p->writer, before);
+		return false;
+	}
+	p->owner[p->count++] = node;
+	return true;
+}
+
+/* "*" below the encloser; false: that would be too long to exist. */
+static bool wildcard_of(const uint8_t *name, unsigned encloser_labels, uint8_t out[NAME_SIZE])
+{
+	return name_join((const uint8_t *)"\1*", 2, name_suffix(name, encloser_labels), out) != 0;
+}
+
+static const struct zone_node *nsec3_of(const struct zone *zone, const uint8_t *name, bool *matches)
+{
+	uint8_t hash[NSEC3_HASH];
+
+	denial_hash(zone, name, hash);
+	return denial_nsec3(zone, hash, matches);
+}
+
+/* RFC 5155 7.2.1: the record of the closest encloser, and the one that spans the next closer name. Where opt-out has left the encloser
+ * without one (7.1), the nearest name above it that has one is taken. Its labels are put in `*encloser_labels`. */
+static bool put_encloser(struct proof *p, const uint8_t *name, unsigned *encloser_labels)
+{
+	const struct zone_node *above = NULL, *next = NULL;
+	bool matches = false;
+
+	for (unsigned labels = *encloser_labels; labels >= p->zone->apex_labels; labels--) {
+		above = nsec3_of(p->zone, name_suffix(name, labels), &matches);
+		if (matches || labels == p->zone->apex_labels) {
+			*encloser_labels = labels;
+			break;
+		}
+		next = above;
+	}
+	if (!matches)
+		return true;
+	if (!next)
+		next = nsec3_of(p->zone, name_suffix(name, *encloser_labels + 1), &matches);
+	return put(p, above) && put(p, next);
+}
+
+static bool put_match(struct proof *p, const uint8_t *name)
+{
+	bool matches;
+
+	return put(p, nsec3_of(p->zone, name, &matches));
+}
+
+static bool no_type_nsec3(struct proof *p, const uint8_t *name)
+{
+	unsigned labels = name_labels(name);
+	bool matches;
+	const struct zone_node *node = nsec3_of(p->zone, name, &matches);
+
+	if (matches || labels-- <= p->zone->apex_labels)
+		return put(p, node);
+	return put_encloser(p, name, &labels);       /* RFC 5155 7.2.4: an insecure delegation that opt-out has left out */
+}
+
+bool proof_no_type(struct proof *p, const uint8_t *name, const struct zone_node *node)
+{
+	struct zone_rrset set;
+
+	if (by_nsec3(p))
+		return no_type_nsec3(p, name);
+	return put(p, node && zone_node_rrset(node, RR_NSEC, &set, NULL) ? node : denial_nsec(p->zone, name, false));
+}
+
+bool proof_no_name(struct proof *p, const uint8_t *name, unsigned encloser_labels)
+{
+	uint8_t wildcard[NAME_SIZE];
+
+	if (by_nsec3(p))
+		return put_encloser(p, name, &encloser_labels) &&
+			(!wildcard_of(name, encloser_labels, wildcard) || put_match(p, wildcard));
+	return put(p, denial_nsec(p->zone, name, false)) &&
+		(!wildcard_of(name, encloser_labels, wildcard) || put(p, denial_nsec(p->zone, wildcard, false)));
+}
+
+bool proof_expansion(struct proof *p, const uint8_t *name, unsigned encloser_labels)
+{
+	if (by_nsec3(p))
+		return put_match(p, name_suffix(name, encloser_labels + 1));
+	return put(p, denial_nsec(p->zone, name, false));
+}
+
+bool proof_no_type_at_wildcard(struct proof *p, const uint8_t *name, unsigned encloser_labels, const struct zone_node *node)
+{
+	uint8_t wildcard[NAME_SIZE];
+
+	if (by_nsec3(p) ? !put_encloser(p, name, &encloser_labels) : !put(p, denial_nsec(p->zone, name, false)))
+		return false;
+	return !wildcard_of(name, encloser_labels, wildcard) || proof_no_type(p, wildcard, node);
+}

@@ -1,0 +1,84 @@
+#include "zone/denial.h"
+
+enum { STEPS_MAX = 64 };             /* names without the record between a name and its predecessor with one */
+
+/* --- NSEC ------------------------------------------------------------------------------- */
+
+/* Names below a cut have no NSEC record: the cut's own spans them. */
+static const struct tree_node *cut_above(const struct zone *zone, const uint8_t *key, size_t length)
+{
+	struct tree_hit hit;
+
+	tree_find(&zone->tree, key, length, &hit);
+	for (unsigned i = 0; i < hit.ancestors; i++)
+		if (tree_flags(hit.ancestor[i]) & ZONE_FLAG_CUT)
+			return hit.ancestor[i];
+	return NULL;
+}
+
+const struct zone_node *denial_nsec(const struct zone *zone, const uint8_t *name, bool or_at)
+{
+	uint8_t key[TREE_KEY_SIZE];
+	size_t length = tree_key(name, zone->apex_labels, key);
+	const struct tree_node *leaf = tree_before(&zone->tree, key, length, or_at), *cut;
+
+	for (unsigned steps = 0; leaf && steps < STEPS_MAX; steps++) {
+		if (tree_flags(leaf) & ZONE_FLAG_NSEC)
+			return (const struct zone_node *)tree_item(leaf);
+		length = tree_item_key(tree_item(leaf), key);
+		cut = cut_above(zone, key, length);
+		if (cut && tree_flags(cut) & ZONE_FLAG_NSEC)
+			return (const struct zone_node *)tree_item(cut);
+		leaf = tree_before(&zone->tree, key, length, false);
+	}
+	return NULL;
+}
+
+/* --- NSEC3 ------------------------------------------------------------------------------ */
+
+void denial_hash(const struct zone *zone, const uint8_t *name, uint8_t hash[NSEC3_HASH])
+{
+	nsec3_hash(name, zone->chain.salt, zone->chain.salt_length, zone->chain.iterations, hash);
+}
+
+static bool is_of_chain(const struct zone *zone, const struct zone_node *node)
+{
+	const struct zone_chain *chain = &zone->chain;
+	struct zone_rrset set;
+	struct rr rr;
+	uint32_t at = 0;
+
+	if (!zone_node_rrset(node, RR_NSEC3, &set, NULL))
+		return false;
+	while (zone_rrset_next(&set, &at, NULL, &rr))
+		if (rr.rdata[0] == NSEC3_SHA1 && get_u16(rr.rdata + 2) == chain->iterations && rr.rdata[4] == chain->salt_length &&
+		    memcmp(rr.rdata + 5, chain->salt, chain->salt_length) == 0)
+			return true;
+	return false;
+}
+
+/* While one chain replaces another, the records of both stand between each other. */
+const struct zone_node *denial_nsec3(const struct zone *zone, const uint8_t hash[NSEC3_HASH], bool *matches)
+{
+	uint8_t label[1 + NSEC3_LABEL + 1], key[TREE_KEY_SIZE];
+	const struct tree_node *leaf;
+	size_t length;
+
+	nsec3_label(hash, label);
+	label[1 + NSEC3_LABEL] = 0;
+	length = tree_key(label, 0, key);
+	leaf = tree_before(&zone->nsec3, key, length, true);
+	for (unsigned steps = 0; steps < STEPS_MAX; steps++) {
+		const struct zone_node *node;
+
+		if (!leaf && !(leaf = tree_last(&zone->nsec3)))      /* the last one spans the end and the beginning */
+			return NULL;
+		node = (const struct zone_node *)tree_item(leaf);
+		if (is_of_chain(zone, node)) {
+			*matches = node->name_length == 1 + NSEC3_LABEL && name_octets_equal(node->name + 1, label + 1, NSEC3_LABEL);
+			return node;
+		}
+		leaf = tree_before(&zone->nsec3, key, tree_item_key(tree_item(leaf), key), false);
+	}
+	return NULL;
+}
