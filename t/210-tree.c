@@ -131,10 +131,12 @@ static void expect_find(const struct world *w, const uint8_t *name)
 	size_t length = tree_key(name, 0, key), at;
 	unsigned ancestors = 0, common;
 	const struct tree_node *leaf;
+	struct tree_name whole;
 	struct tree_hit hit;
 	bool there, exists;
 
-	tree_find(&w->tree, key, length, &hit);
+	tree_name(&whole, name);
+	tree_find(&w->tree, (struct tree_origin){0}, &whole, &hit);
 	at = place_of(w, name, &there);
 	common = common_labels(w, name, &exists);
 	assert_int_equal(hit.leaf != NULL, there);

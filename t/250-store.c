@@ -42,12 +42,14 @@ static void expect(const char *name, const char *zone, const char *above)
 {
 	const struct store_zone *parent, *found;
 	char text[NAME_TEXT_SIZE];
+	struct tree_name key;
 
 	store_enter();
-	found = store_find(store, name_of(name), &parent);
+	tree_name(&key, name_of(name));
+	found = store_find(store, &key, &parent);
 	assert_string_equal(found ? name_text(store_name(found), text) : "", zone);
 	assert_string_equal(parent ? name_text(store_name(parent), text) : "", above);
-	assert_ptr_equal(store_find(store, name_of(name), NULL), found);
+	assert_ptr_equal(store_find(store, &key, NULL), found);
 	store_leave();
 }
 
@@ -161,11 +163,19 @@ enum { VERSIONS = 3000, READERS = 2 };
 static atomic_bool over;
 static atomic_uint reads[READERS];
 
+static const struct store_zone *find_place(const uint8_t *name)
+{
+	struct tree_name key;
+
+	tree_name(&key, name);
+	return store_find(store, &key, NULL);
+}
+
 /* What the pinned version says of its serial is the same in its SOA record and in its data. */
 static void look(unsigned *newest)
 {
 	static const uint8_t name[] = "\6serial\7example", below[] = "\1x\3kid\7example";
-	const struct store_zone *place = store_find(store, name, NULL), *kid = store_find(store, below, NULL);
+	const struct store_zone *place = find_place(name), *kid = find_place(below);
 	const struct zone *zone = place ? store_pin(place, NULL) : NULL;
 	struct zone_rrset set;
 	struct zone_hit hit;

@@ -174,6 +174,8 @@ struct suffix {
 	uint32_t at;                 /* of its first label, in the name */
 };
 
+static void enter_question(struct msg_writer *);
+
 static inline uint64_t mix(uint64_t hash, uint64_t word)
 {
 	hash = (hash ^ word) * 0x9e3779b97f4a7c15;
@@ -212,6 +214,8 @@ static size_t put_name(struct msg_writer *w, const uint8_t *name)
 	unsigned count = split(name, suffix), fresh = count;
 	size_t rest = 0, found, n, start = wbuf_used(&w->buf);
 
+	if (!w->question_known)
+		enter_question(w);
 	while (fresh > 0) {
 		const struct suffix *next = &suffix[fresh - 1];
 
@@ -233,6 +237,15 @@ static size_t put_name(struct msg_writer *w, const uint8_t *name)
 	if (fresh == 0)
 		return rest;
 	return start <= POINTER_MAX ? start : 0;
+}
+
+static void enter_question(struct msg_writer *w)
+{
+	struct suffix suffix[NAME_LABELS];
+
+	w->question_known = true;
+	for (unsigned i = split(w->buf.base + MSG_HEADER, suffix); i-- > 0;)
+		suffix_enter(w, suffix[i].hash, MSG_HEADER + suffix[i].at);
 }
 
 /* Most owners are the one before: the question's, or that of the same RRset. */
@@ -287,6 +300,7 @@ void msg_start(struct msg_writer *w, void *buffer, size_t size, size_t limit)
 	memset(w->count, 0, sizeof w->count);
 	w->names = 0;
 	w->owner = 0;
+	w->question_known = true;
 	if (++w->epoch == 0) {
 		memset(w->slot, 0, sizeof w->slot);
 		w->epoch = 1;
@@ -338,9 +352,13 @@ bool msg_put_question(struct msg_writer *w, const uint8_t *name, uint16_t type, 
 {
 	struct msg_mark before = msg_mark(w);
 
-	put_owner(w, name);
+	wbuf_bytes(&w->buf, name, name_length(name));
 	wbuf_u16(&w->buf, type);
 	wbuf_u16(&w->buf, class);
+	if (before.at == MSG_HEADER && !w->buf.bad && *name) {
+		w->owner = MSG_HEADER;
+		w->question_known = false;
+	}
 	return counted(w, MSG_QUESTION, before);
 }
 

@@ -79,6 +79,7 @@ struct msg_writer {
 	size_t whole, reserved;      /* the limit of msg_start, and what of it is reserved */
 	uint16_t count[4];           /* question, answer, authority, additional */
 	uint16_t owner;              /* where the last owner can be read, 0: nowhere */
+	bool question_known;         /* its suffixes are entered: not before another name is written */
 	uint16_t names;              /* entries in use, no more are made when half are */
 	uint32_t epoch;              /* entries of other messages are void */
 	struct { uint32_t epoch; uint16_t at, tag; } slot[MSG_SLOTS];  /* suffixes already in the message, by hash */

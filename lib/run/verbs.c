@@ -21,17 +21,17 @@ struct verbs {
 
 static atomic_uint dumps;            /* threads that write to a client; they may outlive the daemon's loop */
 
-struct request;
+struct call;
 
 /* One zone of a request that waits for something. */
 struct part {
-	struct request *request;
+	struct call *request;
 	struct keep *keep;
 	json_t *result;
 	bool open;
 };
 
-struct request {
+struct call {
 	struct verbs *verbs;
 	struct control_session *session;     /* NULL: the client has gone */
 	struct part *parts;
@@ -86,7 +86,7 @@ static struct keep *find_zone(struct verbs *v, const char *text)
 	return parse_name(text, name) ? keeper_find(v->env.keeper, name) : NULL;
 }
 
-static void request_free(struct request *r)
+static void request_free(struct call *r)
 {
 	for (size_t i = 0; i < r->count; i++)
 		json_decref(r->parts[i].result);
@@ -97,12 +97,12 @@ static void request_free(struct request *r)
 }
 
 /* All zones that the request names ("zones", or "all"), as parts. NULL: an error was sent, or there are none. */
-static struct request *request_new(struct verbs *v, struct control_session *session, json_t *ask)
+static struct call *request_new(struct verbs *v, struct control_session *session, json_t *ask)
 {
 	json_t *names = json_object_get(ask, "zones"), *name;
 	bool all = json_is_true(json_object_get(ask, "all"));
 	size_t most = all ? keeper_count(v->env.keeper) : json_array_size(names), i;
-	struct request *r = calloc(1, sizeof *r);
+	struct call *r = calloc(1, sizeof *r);
 
 	if (r)
 		r->parts = calloc(most + 1, sizeof *r->parts);
@@ -132,7 +132,7 @@ static struct request *request_new(struct verbs *v, struct control_session *sess
 	return r;
 }
 
-static void request_finish(struct request *r)
+static void request_finish(struct call *r)
 {
 	json_t *zones = json_array();
 
@@ -149,7 +149,7 @@ static void request_finish(struct request *r)
 
 static void part_done(struct part *part, json_t *result, const char *error)
 {
-	struct request *r = part->request;
+	struct call *r = part->request;
 	char name[NAME_TEXT_SIZE];
 
 	name_text(keep_name(part->keep), name);
@@ -166,7 +166,7 @@ static void part_done(struct part *part, json_t *result, const char *error)
 /* Begins what the request asks for, for one zone; may finish its part at once. `ask` lives only as long as the call. */
 typedef void start_part(struct part *, json_t *ask);
 
-static void request_run(struct request *r, json_t *ask, start_part *start)
+static void request_run(struct call *r, json_t *ask, start_part *start)
 {
 	control_set_data(r->session, r);
 	r->open = r->count + 1;      /* one more, so that it does not end before all are started */
@@ -182,7 +182,7 @@ static void request_run(struct request *r, json_t *ask, start_part *start)
 
 void verbs_closed(void *ctx, struct control_session *session)
 {
-	struct request *r = control_data(session);
+	struct call *r = control_data(session);
 
 	(void)ctx;
 	if (!r)
@@ -235,7 +235,7 @@ static void start_write(struct part *part, json_t *ask)
 
 static void run_simple(struct verbs *v, struct control_session *session, json_t *ask, start_part *start)
 {
-	struct request *r = request_new(v, session, ask);
+	struct call *r = request_new(v, session, ask);
 
 	if (r)
 		request_run(r, ask, start);
@@ -294,7 +294,7 @@ static bool has_remote(const struct keep *k, const char *name)
 
 static void send_progress(evutil_socket_t fd, short what, void *ctx)
 {
-	struct request *r = ctx;
+	struct call *r = ctx;
 	uint64_t records, bytes;
 
 	(void)fd;
@@ -331,7 +331,7 @@ static void start_transfer(struct part *part, json_t *ask)
 static void run_transfer(struct verbs *v, struct control_session *session, json_t *ask)
 {
 	struct timeval tv = {0, PROGRESS_MS * 1000};
-	struct request *r = request_new(v, session, ask);
+	struct call *r = request_new(v, session, ask);
 
 	if (!r) {
 		control_finish(session);
@@ -350,7 +350,7 @@ static void run_status(struct verbs *v, struct control_session *session, json_t 
 	json_t *names = json_object_get(ask, "zones"), *zones = json_array();
 	bool named = json_array_size(names) > 0;
 	int64_t now = v->env.now(), unix_now = (int64_t)v->env.unix_time();
-	struct request *r;
+	struct call *r;
 
 	if (!named)
 		json_object_set_new(ask, "all", json_true());

@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "serve/put.h"
 #include "serve/query.h"
-#include "serve/request.h"
 
 enum {
 	LOG_LINES_MAX = 5,           /* a second, of each thread: whoever sends bad requests must not fill a disk */
@@ -21,7 +20,7 @@ struct exchange {
 	struct answer *a;
 	const struct serve_settings *set;
 	const struct answer_request *in;
-	struct request rq;
+	const struct answer_work *work;
 	const struct tsig_key *key;  /* that the request is rightly signed with, or NULL */
 	enum msg_rcode rcode;
 	uint16_t flags;              /* AA, TC */
@@ -63,7 +62,7 @@ static void count_request(const struct exchange *x)
 		x->a->counters->queries_tcp++;
 	else
 		x->a->counters->queries_udp++;
-	if (x->rq.edns.present)
+	if (x->work->rq.edns.present)
 		x->a->counters->edns++;
 }
 
@@ -100,8 +99,8 @@ static bool log_request(struct exchange *x, struct log *log, const char *event, 
 	if (!log_wants(LOG_LEVEL_NOTICE) || !may_log(x->a, x->in->now))
 		return false;
 	log_begin(log, LOG_LEVEL_NOTICE, event);
-	if (x->rq.has_question)
-		log_str(log, "zone", name_text(x->rq.question.name, name));
+	if (x->work->rq.has_question)
+		log_str(log, "zone", name_text(x->work->rq.question.name, name));
 	log_str(log, "from", net_addr_text(&x->in->from, 0, from));
 	log_str(log, "reason", reason);
 	if (x->a->log_left_out > 0)
@@ -162,14 +161,14 @@ static size_t size_limit(const struct exchange *x)
 
 	if (x->in->tcp)
 		return MSG_MAX;
-	if (x->rq.edns.present && x->rq.edns.payload > limit)
-		limit = x->rq.edns.payload < x->set->udp_payload ? x->rq.edns.payload : x->set->udp_payload;
+	if (x->work->rq.edns.present && x->work->rq.edns.payload > limit)
+		limit = x->work->rq.edns.payload < x->set->udp_payload ? x->work->rq.edns.payload : x->set->udp_payload;
 	return limit < ANSWER_UDP_MAX ? limit : ANSWER_UDP_MAX;
 }
 
 static size_t signature_room(const struct exchange *x)
 {
-	return x->rq.has_tsig ? tsig_room(&x->a->tsig) : 0;
+	return x->work->rq.has_tsig ? tsig_room(&x->a->tsig) : 0;
 }
 
 static void begin_reply(struct exchange *x, uint8_t *out)
@@ -178,9 +177,9 @@ static void begin_reply(struct exchange *x, uint8_t *out)
 	size_t limit = size_limit(x);
 
 	msg_start(w, out, limit, limit);
-	if (x->rq.has_question)
-		msg_put_question(w, x->rq.question.name, x->rq.question.type, x->rq.question.class);
-	msg_reserve(w, (x->rq.edns.present ? OPT_SIZE : 0) + signature_room(x));
+	if (x->work->rq.has_question)
+		msg_put_question(w, x->work->rq.question.name, x->work->rq.question.type, x->work->rq.question.class);
+	msg_reserve(w, (x->work->rq.edns.present ? OPT_SIZE : 0) + signature_room(x));
 }
 
 static bool has_option(const struct msg_edns *edns, uint16_t wanted)
@@ -202,7 +201,7 @@ static void put_options(const struct exchange *x, struct wbuf *out)
 {
 	size_t length = x->set->identity ? strnlen(x->set->identity, IDENTITY_MAX) : 0;
 
-	if (length > 0 && has_option(&x->rq.edns, OPTION_NSID)) {
+	if (length > 0 && has_option(&x->work->rq.edns, OPTION_NSID)) {
 		wbuf_u16(out, OPTION_NSID);
 		wbuf_u16(out, (uint16_t)length);
 		wbuf_bytes(out, x->set->identity, length);
@@ -221,7 +220,7 @@ static void put_opt(struct exchange *x)
 	uint8_t bytes[4 + IDENTITY_MAX + 6];
 	struct wbuf options = wbuf_of(bytes, sizeof bytes);
 	uint16_t payload = x->set->udp_payload;
-	bool do_bit = x->rq.edns.do_bit;
+	bool do_bit = x->work->rq.edns.do_bit;
 
 	msg_unreserve(w, OPT_SIZE);
 	put_options(x, &options);
@@ -233,11 +232,11 @@ static enum answer_action finish_reply(struct exchange *x, size_t *length)
 {
 	struct msg_writer *w = &x->a->writer;
 
-	if (x->rq.edns.present)
+	if (x->work->rq.edns.present)
 		put_opt(x);
 	msg_unreserve(w, signature_room(x));
-	*length = msg_finish(w, x->rq.id, (uint16_t)(MSG_QR | (x->rq.flags & REPLY_FLAGS) | x->flags | (x->rcode & 15)));
-	if (x->rq.has_tsig) {
+	*length = msg_finish(w, x->work->rq.id, (uint16_t)(MSG_QR | (x->work->rq.flags & REPLY_FLAGS) | x->flags | (x->rcode & 15)));
+	if (x->work->rq.has_tsig) {
 		if (tsig_sign_reply(&x->a->tsig, &w->buf, x->in->now) != ERR_OK) {
 			x->a->counters->dropped++;
 			return ANSWER_DROP;
@@ -263,23 +262,23 @@ static void fail_unserved(struct exchange *x, enum store_state state)
 }
 
 /* DS at the apex of a zone is the parent's (RFC 4035 3.1.4.1), if that is ours too. */
-static const struct store_zone *find_place(const struct exchange *x)
+static const struct store_zone *find_place(const struct answer *a, const struct answer_work *work)
 {
 	const struct store_zone *place, *parent;
 
-	if (x->rq.question.type != RR_DS)
-		return store_find(x->a->store, x->rq.question.name, NULL);
-	place = store_find(x->a->store, x->rq.question.name, &parent);
-	return parent && name_equal(store_name(place), x->rq.question.name) ? parent : place;
+	if (work->rq.question.type != RR_DS)
+		return store_find(a->store, &work->name, NULL);
+	place = store_find(a->store, &work->name, &parent);
+	return parent && name_equal(store_name(place), work->rq.question.name) ? parent : place;
 }
 
 static void answer_from(struct exchange *x, const struct zone *zone)
 {
-	struct query_wish wish = {x->rq.question.type, x->rq.edns.present && x->rq.edns.do_bit, !x->set->minimal};
-	struct query_result result = query_answer(&x->a->writer, zone, x->rq.question.name, wish);
+	struct query_wish wish = {x->work->rq.question.type, x->work->rq.edns.present && x->work->rq.edns.do_bit, !x->set->minimal};
+	struct query_result result = query_answer(&x->a->writer, zone, &x->work->name, wish);
 
 	x->rcode = result.rcode;
-	if (result.aa && x->rq.question.class != CLASS_ANY)   /* RFC 1035 6.2 */
+	if (result.aa && x->work->rq.question.class != CLASS_ANY)   /* RFC 1035 6.2 */
 		x->flags |= MSG_AA;
 	if (result.fit == QUERY_FITS)
 		return;
@@ -291,7 +290,7 @@ static void answer_from(struct exchange *x, const struct zone *zone)
 
 static void answer_query(struct exchange *x)
 {
-	const struct store_zone *place = find_place(x);
+	const struct store_zone *place = find_place(x->a, x->work);
 	const struct zone *zone;
 	enum store_state state;
 
@@ -309,7 +308,7 @@ static void answer_chaos(struct exchange *x)
 	static const struct { const char *name; bool identity; } known[] = {
 		{"\2id\6server", true}, {"\10hostname\4bind", true}, {"\7version\6server", false}, {"\7version\4bind", false},
 	};
-	const struct msg_question *question = &x->rq.question;
+	const struct msg_question *question = &x->work->rq.question;
 	const char *text = NULL;
 	uint8_t rdata[256];
 	struct rr rr = {.owner = question->name, .type = RR_TXT, .class = CLASS_CH, .rdata = rdata};
@@ -338,7 +337,7 @@ static void log_refused_transfer(struct exchange *x, const char *reason)
 	x->a->counters->transfers_out_refused++;
 	if (!log_request(x, &log, "transfer-out-refused", reason))
 		return;
-	log_str(&log, "type", x->rq.question.type == RR_AXFR ? "AXFR" : "IXFR");
+	log_str(&log, "type", x->work->rq.question.type == RR_AXFR ? "AXFR" : "IXFR");
 	log_str(&log, "key", x->key ? name_text(x->key->name, key) : "none");
 	log_end(&log);
 }
@@ -351,7 +350,7 @@ static const struct serve_policy *policy_of(const struct store_zone *place)
 /* The zone to be transferred, or NULL and an error. */
 static struct zone *transfer_zone(struct exchange *x)
 {
-	const struct store_zone *place = store_exact(x->a->store, x->rq.question.name);
+	const struct store_zone *place = store_exact(x->a->store, x->work->rq.question.name);
 	const struct serve_policy *policy = place ? policy_of(place) : NULL;
 	enum store_state state;
 	struct zone *zone;
@@ -378,11 +377,11 @@ static enum answer_action begin_transfer(struct exchange *x, struct zone *zone, 
 	struct answer_transfer *transfer)
 {
 	*transfer = (struct answer_transfer){
-		.zone = zone_hold(zone), .id = x->rq.id, .flags = x->rq.flags & REPLY_FLAGS, .type = x->rq.question.type,
-		.from_serial = from, .edns = x->rq.edns.present,
+		.zone = zone_hold(zone), .id = x->work->rq.id, .flags = x->work->rq.flags & REPLY_FLAGS, .type = x->work->rq.question.type,
+		.from_serial = from, .edns = x->work->rq.edns.present,
 	};
-	name_copy(x->rq.question.name, transfer->qname);
-	if (x->rq.has_tsig) {
+	name_copy(x->work->rq.question.name, transfer->qname);
+	if (x->work->rq.has_tsig) {
 		transfer->tsig = x->a->tsig;
 		memset(&x->a->tsig, 0, sizeof x->a->tsig);
 	}
@@ -396,14 +395,14 @@ static enum answer_action answer_transfer(struct exchange *x, struct answer_tran
 	struct serial from = {0};
 	struct zone *zone;
 
-	if (x->rq.question.type == RR_AXFR && !x->in->tcp) {
+	if (x->work->rq.question.type == RR_AXFR && !x->in->tcp) {
 		x->rcode = RCODE_NOTIMP;
 		return ANSWER_SEND;
 	}
 	zone = transfer_zone(x);
 	if (!zone)
 		return ANSWER_SEND;
-	if (x->rq.question.type == RR_IXFR && request_soa(&x->rq, MSG_AUTHORITY, &from) != REQUEST_SOA) {
+	if (x->work->rq.question.type == RR_IXFR && request_soa(&x->work->rq, MSG_AUTHORITY, &from) != REQUEST_SOA) {
 		x->rcode = RCODE_FORMERR;
 		return ANSWER_SEND;
 	}
@@ -417,7 +416,7 @@ static enum answer_action answer_transfer(struct exchange *x, struct answer_tran
 
 static enum msg_rcode heed_notify(struct exchange *x)
 {
-	const struct msg_question *question = &x->rq.question;
+	const struct msg_question *question = &x->work->rq.question;
 	const struct store_zone *place;
 	const struct serve_policy *policy;
 	struct serial serial = {0};
@@ -431,7 +430,7 @@ static enum msg_rcode heed_notify(struct exchange *x)
 	policy = policy_of(place);
 	if (!policy || !acl_allows(&policy->notify, &x->in->from, x->key))
 		return RCODE_REFUSED;
-	soa = request_soa(&x->rq, MSG_ANSWER, &serial);
+	soa = request_soa(&x->work->rq, MSG_ANSWER, &serial);
 	if (soa == REQUEST_SOA_BAD)
 		return RCODE_FORMERR;
 	if (!x->set->notify ||
@@ -455,9 +454,9 @@ static void answer_notify(struct exchange *x)
 
 static enum answer_action answer_question(struct exchange *x, struct answer_transfer *transfer)
 {
-	const struct msg_question *question = &x->rq.question;
+	const struct msg_question *question = &x->work->rq.question;
 
-	if (msg_opcode_of(x->rq.flags) == OPCODE_NOTIFY)
+	if (msg_opcode_of(x->work->rq.flags) == OPCODE_NOTIFY)
 		answer_notify(x);
 	else if (question->class == CLASS_CH)
 		answer_chaos(x);
@@ -472,29 +471,53 @@ static enum answer_action answer_question(struct exchange *x, struct answer_tran
 	return ANSWER_SEND;
 }
 
-enum answer_action answer(struct answer *a, const struct serve_settings *set, const struct answer_request *in,
-	uint8_t *out, size_t *length, struct answer_transfer *transfer)
+void answer_read(struct answer_work *work, const struct answer_request *in)
 {
-	struct exchange x;
-	enum request_verdict verdict;
+	work->verdict = request_read(&work->rq, in->bytes, in->length);
+	if (work->verdict != REQUEST_DROP && work->rq.has_question)
+		tree_name(&work->name, work->rq.question.name);
+}
+
+/* Only questions for which a tree is searched. */
+static bool looks_up(const struct answer_work *work)
+{
+	return work->verdict == REQUEST_OK && work->rq.question.class == CLASS_IN;
+}
+
+void answer_ahead(const struct answer *a, const struct answer_work *work, unsigned count)
+{
+	struct tree_ahead ahead[TREE_AHEAD_MAX];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		if (looks_up(&work[i]))
+			ahead[n++] = store_ahead(a->store, &work[i].name);
+	tree_ahead(ahead, n);
+	n = 0;
+	for (unsigned i = 0; i < count; i++) {
+		const struct store_zone *place = looks_up(&work[i]) ? find_place(a, &work[i]) : NULL;
+		const struct zone *zone = place ? store_pin(place, NULL) : NULL;
+
+		if (zone)
+			ahead[n++] = tree_ahead_of(&zone->tree, zone->origin, &work[i].name);
+	}
+	tree_ahead(ahead, n);
+}
+
+enum answer_action answer_reply(struct answer *a, const struct serve_settings *set, const struct answer_request *in,
+	const struct answer_work *work, uint8_t *out, size_t *length, struct answer_transfer *transfer)
+{
+	struct exchange x = {.a = a, .set = set, .in = in, .work = work, .rcode = RCODE_NOERROR, .ede = EDE_NONE};
 	bool authentic;
 
-	x.a = a;
-	x.set = set;
-	x.in = in;
-	x.key = NULL;
-	x.rcode = RCODE_NOERROR;
-	x.flags = 0;
-	x.ede = EDE_NONE;
-	verdict = request_read(&x.rq, in->bytes, in->length);
-	if (verdict == REQUEST_DROP) {
+	if (work->verdict == REQUEST_DROP) {
 		a->counters->dropped++;
 		return ANSWER_DROP;
 	}
 	count_request(&x);
-	authentic = !x.rq.has_tsig || check_signature(&x);
+	authentic = !work->rq.has_tsig || check_signature(&x);
 	begin_reply(&x, out);
-	switch (authentic ? verdict : REQUEST_DROP) {
+	switch (authentic ? work->verdict : REQUEST_DROP) {
 	case REQUEST_OK:
 		if (answer_question(&x, transfer) == ANSWER_TRANSFER)
 			return ANSWER_TRANSFER;
@@ -505,4 +528,13 @@ enum answer_action answer(struct answer *a, const struct serve_settings *set, co
 	case REQUEST_DROP: break;    /* the signature was not right: the error is set */
 	}
 	return finish_reply(&x, length);
+}
+
+enum answer_action answer(struct answer *a, const struct serve_settings *set, const struct answer_request *in,
+	uint8_t *out, size_t *length, struct answer_transfer *transfer)
+{
+	struct answer_work work;
+
+	answer_read(&work, in);
+	return answer_reply(a, set, in, &work, out, length, transfer);
 }

@@ -10,6 +10,7 @@
 #include "dns/msg.h"
 #include "dns/tsig.h"
 #include "serve/acl.h"
+#include "serve/request.h"
 #include "zone/store.h"
 
 /* Counted by each thread for itself, summed by whoever asks; never reset.  X(name) */
@@ -90,5 +91,18 @@ struct answer_transfer {
  * ANSWER_TRANSFER the caller hands `transfer` to outgoing_new before store_leave. */
 enum answer_action answer(struct answer *, const struct serve_settings *, const struct answer_request *,
 	uint8_t *out, size_t *length, struct answer_transfer *transfer);
+
+/* The same in three steps, for many requests at once. answer_read takes a request apart; answer_ahead fetches what the answers to all of
+ * them (TREE_AHEAD_MAX at most) will read of trees and records into the processor's cache, and changes nothing; answer_reply is the rest.
+ * All between the same store_enter and store_leave. */
+struct answer_work {
+	enum request_verdict verdict;
+	struct request rq;
+	struct tree_name name;       /* of the question */
+};
+void answer_read(struct answer_work *, const struct answer_request *);
+void answer_ahead(const struct answer *, const struct answer_work *, unsigned count);
+enum answer_action answer_reply(struct answer *, const struct serve_settings *, const struct answer_request *,
+	const struct answer_work *, uint8_t *out, size_t *length, struct answer_transfer *transfer);
 
 #endif

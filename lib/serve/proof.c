@@ -52,9 +52,9 @@ static bool put_encloser(struct proof *p, const uint8_t *name, unsigned *enclose
 	const struct zone_node *above = NULL, *next = NULL;
 	bool matches = false;
 
-	for (unsigned labels = *encloser_labels; labels >= p->zone->apex_labels; labels--) {
+	for (unsigned labels = *encloser_labels; labels >= p->zone->origin.labels; labels--) {
 		above = nsec3_of(p->zone, name_suffix(name, labels), &matches);
-		if (matches || labels == p->zone->apex_labels) {
+		if (matches || labels == p->zone->origin.labels) {
 			*encloser_labels = labels;
 			break;
 		}
@@ -80,7 +80,7 @@ static bool no_type_nsec3(struct proof *p, const uint8_t *name)
 	bool matches;
 	const struct zone_node *node = nsec3_of(p->zone, name, &matches);
 
-	if (matches || labels-- <= p->zone->apex_labels)
+	if (matches || labels-- <= p->zone->origin.labels)
 		return put(p, node);
 	return put_encloser(p, name, &labels);       /* RFC 5155 7.2.4: an insecure delegation that opt-out has left out */
 }

@@ -338,9 +338,8 @@ static enum step at_cut(struct query *q)
 
 /* ----------------------------------------------------------------------------------------------------- */
 
-static enum step look_up(struct query *q)
+static enum step at_hit(struct query *q)
 {
-	zone_find(q->zone, q->name, &q->hit);
 	switch (q->hit.found) {
 	case ZONE_NODE: case ZONE_WILD:
 		return at_node(q, q->hit.node);
@@ -356,7 +355,8 @@ static enum step look_up(struct query *q)
 	return STEP_DONE;
 }
 
-struct query_result query_answer(struct msg_writer *writer, const struct zone *zone, const uint8_t *name, struct query_wish wish)
+struct query_result query_answer(struct msg_writer *writer, const struct zone *zone, const struct tree_name *name,
+	struct query_wish wish)
 {
 	struct msg_mark before = msg_mark(writer);
 	struct query q;
@@ -364,16 +364,16 @@ struct query_result query_answer(struct msg_writer *writer, const struct zone *z
 
 	q.writer = writer;
 	q.zone = zone;
-	q.qname = q.name = name;
+	q.qname = q.name = name->name;
 	q.wish = wish;
 	q.wish.dnssec = wish.dnssec && zone->rrsigs;
 	q.result = (struct query_result){RCODE_NOERROR, true, QUERY_FITS};
 	q.answer.count = 0;
 	q.aliases = q.made = q.hosts = q.expansions = 0;
 	proof_init(&q.proof, writer, zone);
-	do
-		step = look_up(&q);
-	while (step == STEP_AGAIN);
+	zone_find_name(zone, name, &q.hit);
+	while ((step = at_hit(&q)) == STEP_AGAIN)
+		zone_find(zone, q.name, &q.hit);
 	if (step == STEP_FULL || !put_expansions(&q)) {
 		msg_rollback(writer, before);
 		q.result = (struct query_result){RCODE_NOERROR, q.result.aa, QUERY_FULL};

@@ -29,6 +29,6 @@ struct query_wish {
 	bool additional;     /* addresses of the hosts that an answer names, where there is room; those of nameservers go in any case */
 };
 /* The writer holds the question, and nothing else; `name` (at or below the apex) is what it asks. */
-struct query_result query_answer(struct msg_writer *, const struct zone *, const uint8_t *name, struct query_wish);
+struct query_result query_answer(struct msg_writer *, const struct zone *, const struct tree_name *name, struct query_wish);
 
 #endif

@@ -38,8 +38,11 @@ struct udp {
 	struct iovec in_bytes[BATCH], out_bytes[BATCH];
 	struct net_addr from[BATCH];
 	union control control[BATCH];
+	struct answer_request request[BATCH];
+	struct answer_work work[BATCH];
 	struct packet packet[BATCH];
 };
+_Static_assert((int)BATCH <= (int)TREE_AHEAD_MAX, "a batch is looked up together");
 
 const struct serve_settings *serve_settings_get(const struct serve_settings_box *box)
 {
@@ -147,20 +150,23 @@ static void send_responses(struct udp *udp, unsigned count)
 /* Returns the number of responses. */
 static unsigned answer_batch(struct udp *udp, unsigned count)
 {
-	struct answer_request in = {.now = clock_unix()};
 	const struct serve_settings *settings;
+	uint64_t now = clock_unix();
 	unsigned responses = 0;
 	size_t length;
 
+	for (unsigned i = 0; i < count; i++) {
+		udp->request[i] = (struct answer_request){udp->packet[i].request, udp->in[i].msg_len, udp->from[i], false, now};
+		answer_read(&udp->work[i], &udp->request[i]);
+	}
 	store_enter();
 	settings = serve_settings_get(udp->settings);
+	answer_ahead(udp->answer, udp->work, count);
 	for (unsigned i = 0; i < count; i++) {
-		in.bytes = udp->packet[i].request;
-		in.length = udp->in[i].msg_len;
-		in.from = udp->from[i];
-		if (net_port(&in.from) == 0)
+		if (net_port(&udp->from[i]) == 0)
 			udp->answer->counters->dropped++;       /* nothing can be sent there */
-		else if (answer(udp->answer, settings, &in, udp->packet[i].response, &length, NULL) == ANSWER_SEND)
+		else if (answer_reply(udp->answer, settings, &udp->request[i], &udp->work[i], udp->packet[i].response, &length, NULL) ==
+			ANSWER_SEND)
 			add_response(udp, responses++, i, length);
 	}
 	store_leave();

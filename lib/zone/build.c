@@ -958,7 +958,7 @@ static enum err make_version(struct build *b, struct zone **out, struct why *why
 	zone->soa = rr_soa_of(rr.rdata, rr.rdlength);
 	zone->serial = (struct serial){zone->soa.serial};
 	name_copy(b->apex, zone->apex);
-	zone->apex_labels = (uint8_t)b->apex_labels;
+	zone->origin = tree_origin(b->apex);
 	zone->apex_node = apex;
 	zone->records = b->totals.records;
 	zone->names = b->totals.names;

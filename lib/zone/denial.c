@@ -5,11 +5,15 @@ enum { STEPS_MAX = 64 };             /* names without the record between a name 
 /* --- NSEC ------------------------------------------------------------------------------- */
 
 /* Names below a cut have no NSEC record: the cut's own spans them. */
-static const struct tree_node *cut_above(const struct zone *zone, const uint8_t *key, size_t length)
+static const struct tree_node *cut_above(const struct zone *zone, const struct zone_node *node)
 {
+	uint8_t name[NAME_SIZE];
+	struct tree_name key;
 	struct tree_hit hit;
 
-	tree_find(&zone->tree, key, length, &hit);
+	zone_node_name(zone, node, name);
+	tree_name(&key, name);
+	tree_find(&zone->tree, zone->origin, &key, &hit);
 	for (unsigned i = 0; i < hit.ancestors; i++)
 		if (tree_flags(hit.ancestor[i]) & ZONE_FLAG_CUT)
 			return hit.ancestor[i];
@@ -19,17 +23,16 @@ static const struct tree_node *cut_above(const struct zone *zone, const uint8_t 
 const struct zone_node *denial_nsec(const struct zone *zone, const uint8_t *name, bool or_at)
 {
 	uint8_t key[TREE_KEY_SIZE];
-	size_t length = tree_key(name, zone->apex_labels, key);
+	size_t length = tree_key(name, zone->origin.labels, key);
 	const struct tree_node *leaf = tree_before(&zone->tree, key, length, or_at), *cut;
 
 	for (unsigned steps = 0; leaf && steps < STEPS_MAX; steps++) {
 		if (tree_flags(leaf) & ZONE_FLAG_NSEC)
 			return (const struct zone_node *)tree_item(leaf);
-		length = tree_item_key(tree_item(leaf), key);
-		cut = cut_above(zone, key, length);
+		cut = cut_above(zone, (const struct zone_node *)tree_item(leaf));
 		if (cut && tree_flags(cut) & ZONE_FLAG_NSEC)
 			return (const struct zone_node *)tree_item(cut);
-		leaf = tree_before(&zone->tree, key, length, false);
+		leaf = tree_before(&zone->tree, key, tree_item_key(tree_item(leaf), key), false);
 	}
 	return NULL;
 }

@@ -31,16 +31,14 @@ static struct store_zone *zone_of(const struct tree_node *leaf)
 	return caa_container_of(tree_item(leaf), struct store_zone, item);
 }
 
-const struct store_zone *store_find(const struct store *store, const uint8_t *name, const struct store_zone **parent)
+const struct store_zone *store_find(const struct store *store, const struct tree_name *name, const struct store_zone **parent)
 {
-	uint8_t key[TREE_KEY_SIZE];
-	size_t length = tree_key(name, 0, key);
 	struct tree_hit hit;
 	const struct store_zone *found = NULL;
 
 	if (parent)
 		*parent = NULL;
-	tree_find(rcu_dereference(store->tree), key, length, &hit);
+	tree_find(rcu_dereference(store->tree), (struct tree_origin){0}, name, &hit);
 	if (hit.leaf)
 		found = zone_of(hit.leaf);
 	else if (hit.ancestors)
@@ -48,6 +46,11 @@ const struct store_zone *store_find(const struct store *store, const uint8_t *na
 	if (parent && hit.ancestors)
 		*parent = zone_of(hit.ancestor[hit.ancestors - 1]);
 	return found;
+}
+
+struct tree_ahead store_ahead(const struct store *store, const struct tree_name *name)
+{
+	return tree_ahead_of(rcu_dereference(store->tree), (struct tree_origin){0}, name);
 }
 
 const struct store_zone *store_exact(const struct store *store, const uint8_t *name)

@@ -35,7 +35,9 @@ void store_leave(void);
 
 /* The zone that `name` is in: the longest match. `parent` (may be NULL): the next zone above it that is ours
  * too (for DS at the cut), or NULL. NULL: none of ours. */
-const struct store_zone *store_find(const struct store *, const uint8_t *name, const struct store_zone **parent);
+const struct store_zone *store_find(const struct store *, const struct tree_name *name, const struct store_zone **parent);
+/* What store_find will read of the tree of zones. */
+struct tree_ahead store_ahead(const struct store *, const struct tree_name *);
 const struct store_zone *store_exact(const struct store *, const uint8_t *name);
 /* Its current version, or NULL (then `state` says why). Valid until store_leave; zone_hold it to keep it longer. */
 struct zone *store_pin(const struct store_zone *, enum store_state *state);

@@ -18,7 +18,7 @@ enum { END = 0 };
 /* Symbols of the octets, in canonical order (upper case as lower). Octets that host names are made of, and '*', have
  * a symbol of their own; the others share a first symbol with their neighbours and have a second one (never END). */
 struct symbol {
-	uint8_t first, second;
+	uint8_t first, second;       /* in this order in memory: both are written at once */
 };
 #define ALONE(s) {s, 0}
 #define RUN2(s, n) {s, n}, {s, (n) + 1}
@@ -51,7 +51,8 @@ static const struct symbol symbols[256] = {
 
 static inline bool is_branch(const struct tree_node *node) { return node->word & BRANCH; }
 static inline unsigned offset_of(const struct tree_node *node) { return (unsigned)((node->word & OFFSET_MASK) >> OFFSET_SHIFT); }
-/* Without the popcnt instruction in the baseline, the library's function would be a call and a table for each level. */
+/* Without the popcnt instruction in the baseline, the library's function would be a call and a table for each level. The searches
+ * are compiled for processors with it too, and those are called where they can be (WITH_POPCNT). */
 static inline unsigned ones(uint64_t x)
 {
 #ifdef __POPCNT__
@@ -62,12 +63,27 @@ static inline unsigned ones(uint64_t x)
 	return (unsigned)(((x + (x >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f)) * UINT64_C(0x0101010101010101) >> 56);
 #endif
 }
+#if defined __x86_64__ && !defined __POPCNT__
+#define WITH_POPCNT __attribute__((target("popcnt")))
+#define HAS_POPCNT __builtin_cpu_supports("popcnt")
+#else
+#define WITH_POPCNT
+#define HAS_POPCNT false
+#endif
+#define EITHER static inline __attribute__((always_inline))
+
 static inline unsigned twig_count(const struct tree_node *node) { return ones(node->word & BITMAP); }
 static inline struct tree_node *twigs_of(const struct tree_node *node) { return node->to; }
 static inline bool has_twig(const struct tree_node *node, unsigned symbol) { return node->word >> symbol & 1; }
 static inline unsigned twig_place(const struct tree_node *node, unsigned symbol)
 {
 	return ones(node->word & ((UINT64_C(1) << symbol) - 1));
+}
+EITHER unsigned twig_place_by(bool popcnt, const struct tree_node *node, unsigned symbol)
+{
+	uint64_t below = node->word & ((UINT64_C(1) << symbol) - 1);
+
+	return popcnt ? (unsigned)__builtin_popcountll(below) : ones(below);
 }
 
 /* Labels that end before `end` (an exclusive limit), last first, to symbols. */
@@ -81,9 +97,8 @@ static size_t encode(const uint8_t *const *label, unsigned labels, uint8_t *out)
 		for (; octet < end; octet++) {
 			struct symbol s = symbols[*octet];
 
-			*at++ = s.first;
-			if (s.second)
-				*at++ = s.second;
+			memcpy(at, &s, 2);
+			at += 1 + (s.second != 0);
 		}
 		*at++ = END;
 	}
@@ -110,6 +125,27 @@ size_t tree_item_key(const struct tree_item *item, uint8_t out[TREE_KEY_SIZE])
 	for (; at < end; at += 1 + *at)
 		label[labels++] = at;
 	return encode(label, labels, out);
+}
+
+void tree_name(struct tree_name *out, const uint8_t *name)
+{
+	const uint8_t *label[NAME_LABELS + 1], *at = name;
+	unsigned labels = 0;
+
+	for (; *at; at += 1 + *at)
+		label[labels++] = at;
+	out->name = name;
+	out->octets = (uint8_t)(at - name);
+	out->labels = (uint8_t)labels;
+	out->length = (uint16_t)encode(label, labels, out->symbol);
+}
+
+struct tree_origin tree_origin(const uint8_t *name)
+{
+	struct tree_name whole;
+
+	tree_name(&whole, name);
+	return (struct tree_origin){whole.octets, whole.labels, whole.length};
 }
 
 static const struct tree_node *leftmost(const struct tree_node *node)
@@ -149,49 +185,156 @@ static unsigned labels_before(const uint8_t *key, size_t end)
 	return labels;
 }
 
-void tree_find(const struct tree *tree, const uint8_t *key, size_t length, struct tree_hit *hit)
+/* What a search has met on its way down. */
+struct descent {
+	const struct tree_node *node;        /* where it ended */
+	bool fell;                           /* at a branch that has no twig for the key: no name begins as the key does up to there */
+	size_t at;                           /* fell: the branch's offset */
+	uint16_t offset[TREE_ANCESTORS];     /* of the hit's ancestors */
+};
+
+EITHER void descend_noting(bool popcnt, const struct tree *tree, const uint8_t *key, size_t length, struct descent *d,
+	struct tree_hit *hit)
 {
 	const struct tree_node *node = &tree->root;
-	uint16_t offset[TREE_ANCESTORS];
-	size_t common;
-	uint8_t symbol;
 
-	hit->leaf = NULL;
-	hit->exists = false;
-	hit->common = hit->ancestors = 0;
-	if (!node->to)
-		return;
+	d->fell = false;
 	while (is_branch(node)) {
 		unsigned at = offset_of(node);
 
 		if (at > length)
 			break;
-		if (at < length && has_twig(node, END) && (at == 0 || key[at - 1] == END)) {
-			offset[hit->ancestors] = (uint16_t)at;
+		if (has_twig(node, END) && at < length && (at == 0 || key[at - 1] == END)) {
+			d->offset[hit->ancestors] = (uint16_t)at;
 			hit->ancestor[hit->ancestors++] = twigs_of(node);
 		}
-		if (!has_twig(node, key[at]))
+		if (!has_twig(node, key[at])) {
+			d->fell = true;
+			d->at = at;
 			break;
-		node = twigs_of(node) + twig_place(node, key[at]);
+		}
+		node = twigs_of(node) + twig_place_by(popcnt, node, key[at]);
 	}
-	if (!is_branch(node))
-		hit->leaf = node;
-	common = first_difference(key, length, leftmost(node), &symbol);
+	d->node = node;
+}
+
+WITH_POPCNT static void descend_popcnt(const struct tree *tree, const uint8_t *key, size_t length, struct descent *d,
+	struct tree_hit *hit)
+{
+	descend_noting(true, tree, key, length, d, hit);
+}
+
+static void descend_plain(const struct tree *tree, const uint8_t *key, size_t length, struct descent *d, struct tree_hit *hit)
+{
+	descend_noting(false, tree, key, length, d, hit);
+}
+
+/* Whether the item's name is an ancestor of the name: the one that a delegation, or a zone, is found by. */
+static bool is_ancestor(const struct tree_item *item, const uint8_t *name, size_t octets, unsigned labels, struct tree_hit *hit)
+{
+	while (octets > item->name_length) {
+		octets -= 1u + *name;
+		name += 1 + *name;
+		labels--;
+	}
+	if (octets != item->name_length || !name_octets_equal(item->name, name, octets))
+		return false;
+	hit->common = labels;
+	return true;
+}
+
+/* The name is not there: how much of it is. */
+static void find_encloser(const struct descent *d, const uint8_t *key, size_t length, struct tree_hit *hit)
+{
+	size_t common;
+	uint8_t symbol;
+
+	if (d->fell && d->at < length && !memchr(key, END, d->at)) {   /* not even one label: no need to look at any name */
+		hit->ancestors = hit->ancestors && d->offset[0] == 0;
+		return;
+	}
+	common = first_difference(key, length, leftmost(d->node), &symbol);
 	hit->exists = common >= length;
-	if (common <= length)
-		hit->leaf = NULL;
-	else
+	if (common > length)
 		common = length;
 	hit->common = labels_before(key, common);
-	while (hit->ancestors && offset[hit->ancestors - 1] > common)
+	while (hit->ancestors && d->offset[hit->ancestors - 1] > common)
 		hit->ancestors--;
-	if (!is_branch(node) && common < length && symbol == END && (common == 0 || key[common - 1] == END)) {
+	if (!is_branch(d->node) && common < length && symbol == END && (common == 0 || key[common - 1] == END)) {
 		/* A name with nothing below it: no branch on the way has its END. */
-		offset[hit->ancestors] = (uint16_t)common;
-		hit->ancestor[hit->ancestors++] = node;
+		hit->ancestor_labels[hit->ancestors] = (uint8_t)labels_before(key, common);
+		hit->ancestor[hit->ancestors++] = d->node;
 	}
+}
+
+void tree_find(const struct tree *tree, struct tree_origin origin, const struct tree_name *name, struct tree_hit *hit)
+{
+	const uint8_t *key = name->symbol + origin.length;
+	size_t length = name->length - origin.length, octets = name->octets - origin.octets;
+	unsigned labels = name->labels - origin.labels;
+	const struct tree_item *item;
+	struct descent d;
+
+	hit->leaf = NULL;
+	hit->exists = false;
+	hit->common = hit->ancestors = 0;
+	if (!tree->root.to)
+		return;
+	if (HAS_POPCNT)
+		descend_popcnt(tree, key, length, &d, hit);
+	else
+		descend_plain(tree, key, length, &d, hit);
 	for (unsigned i = 0; i < hit->ancestors; i++)
-		hit->ancestor_labels[i] = (uint8_t)labels_before(key, offset[i]);
+		hit->ancestor_labels[i] = (uint8_t)labels_before(key, d.offset[i]);
+	item = is_branch(d.node) ? NULL : tree_item(d.node);
+	if (!item || !is_ancestor(item, name->name, octets, labels, hit)) {
+		find_encloser(&d, key, length, hit);
+	} else if (hit->common == labels) {
+		hit->leaf = d.node;
+		hit->exists = true;
+	} else {
+		hit->ancestor_labels[hit->ancestors] = (uint8_t)hit->common;
+		hit->ancestor[hit->ancestors++] = d.node;
+	}
+}
+
+EITHER void ahead(bool popcnt, struct tree_ahead *a, unsigned count)
+{
+	uint8_t moving[TREE_AHEAD_MAX];
+	unsigned left = count;
+
+	for (unsigned i = 0; i < count; i++)
+		moving[i] = (uint8_t)i;
+	while (left) {
+		unsigned still = 0;
+
+		for (unsigned i = 0; i < left; i++) {
+			struct tree_ahead *one = &a[moving[i]];
+			const struct tree_node *node = one->to;
+			unsigned at = offset_of(node);
+
+			if (!is_branch(node)) {
+				__builtin_prefetch(node->to);
+				__builtin_prefetch((const uint8_t *)node->to + 64);
+			} else if (at <= one->length && has_twig(node, one->key[at])) {
+				one->to = twigs_of(node) + twig_place_by(popcnt, node, one->key[at]);
+				__builtin_prefetch(one->to);
+				moving[still++] = moving[i];
+			}
+		}
+		left = still;
+	}
+}
+
+WITH_POPCNT static void ahead_popcnt(struct tree_ahead *a, unsigned count) { ahead(true, a, count); }
+static void ahead_plain(struct tree_ahead *a, unsigned count) { ahead(false, a, count); }
+
+void tree_ahead(struct tree_ahead *a, unsigned count)
+{
+	if (HAS_POPCNT)
+		ahead_popcnt(a, count);
+	else
+		ahead_plain(a, count);
 }
 
 static const struct tree_node *descend(const struct tree *tree, const uint8_t *key, size_t length)

@@ -43,6 +43,21 @@ size_t tree_key(const uint8_t *name, unsigned skip, uint8_t out[TREE_KEY_SIZE]);
 /* The same of an item's name. */
 size_t tree_item_key(const struct tree_item *, uint8_t out[TREE_KEY_SIZE]);
 
+/* A name made ready once for all trees that it is looked up in: its key below an origin is the end of its whole key. */
+struct tree_name {
+	const uint8_t *name;         /* borrowed */
+	uint8_t octets, labels;      /* without the root label */
+	uint16_t length;             /* of the key */
+	uint8_t symbol[TREE_KEY_SIZE];
+};
+void tree_name(struct tree_name *, const uint8_t *name);
+/* What the names in a tree have in common; all 0: the root. */
+struct tree_origin {
+	uint8_t octets, labels;
+	uint16_t length;             /* of its key */
+};
+struct tree_origin tree_origin(const uint8_t *name);
+
 /* Leaf flags: 16 bits, free for the owner's use, found without touching the item. */
 static inline uint16_t tree_flags(const struct tree_node *leaf) { return (uint16_t)leaf->word; }
 static inline struct tree_item *tree_item(const struct tree_node *leaf) { return leaf->to; }
@@ -56,7 +71,21 @@ struct tree_hit {
 	const struct tree_node *ancestor[TREE_ANCESTORS];
 	uint8_t ancestor_labels[TREE_ANCESTORS];             /* how many labels below the origin each is */
 };
-void tree_find(const struct tree *, const uint8_t *key, size_t length, struct tree_hit *);
+/* The name is at or below the origin. */
+void tree_find(const struct tree *, struct tree_origin, const struct tree_name *, struct tree_hit *);
+/* Fetches into the processor's cache what tree_find will read for each of the names, in step, so that the memory's latency is paid for
+ * all of them together. `to`: where the search ended. Asks nothing of the result. */
+struct tree_ahead {
+	const struct tree_node *to;
+	const uint8_t *key;
+	uint16_t length;
+};
+enum { TREE_AHEAD_MAX = 64 };
+void tree_ahead(struct tree_ahead *, unsigned count);
+static inline struct tree_ahead tree_ahead_of(const struct tree *tree, struct tree_origin origin, const struct tree_name *name)
+{
+	return (struct tree_ahead){&tree->root, name->symbol + origin.length, (uint16_t)(name->length - origin.length)};
+}
 /* Only an exact match, or NULL. */
 const struct tree_node *tree_get(const struct tree *, const uint8_t *key, size_t length);
 

@@ -248,8 +248,9 @@ static const struct zone_node *node_of(const struct tree_node *leaf)
 /* RFC 4592 3.3.1: the source of synthesis is "*" below the closest encloser; it may be an empty non-terminal. */
 static bool find_wildcard(const struct zone *zone, const uint8_t *name, struct zone_hit *hit)
 {
-	uint8_t wildcard[NAME_SIZE + 2] = {1, '*'}, key[TREE_KEY_SIZE];
+	uint8_t wildcard[NAME_SIZE + 2] = {1, '*'};
 	const uint8_t *encloser;
+	struct tree_name key;
 	struct tree_hit tree;
 	size_t length;
 
@@ -260,8 +261,8 @@ static bool find_wildcard(const struct zone *zone, const uint8_t *name, struct z
 	if (length + 2 > NAME_SIZE)
 		return false;
 	memcpy(wildcard + 2, encloser, length);
-	length = tree_key(wildcard, zone->apex_labels, key);
-	tree_find(&zone->tree, key, length, &tree);
+	tree_name(&key, wildcard);
+	tree_find(&zone->tree, zone->origin, &key, &tree);
 	if (!tree.exists)
 		return false;
 	hit->found = tree.leaf ? ZONE_WILD : ZONE_EMPTY;
@@ -310,21 +311,27 @@ static bool found_name(const struct tree_hit *tree, struct zone_hit *hit)
 
 void zone_find(const struct zone *zone, const uint8_t *name, struct zone_hit *hit)
 {
-	uint8_t key[TREE_KEY_SIZE];
-	size_t length = tree_key(name, zone->apex_labels, key);
+	struct tree_name key;
+
+	tree_name(&key, name);
+	zone_find_name(zone, &key, hit);
+}
+
+void zone_find_name(const struct zone *zone, const struct tree_name *name, struct zone_hit *hit)
+{
 	struct tree_hit tree;
 
-	tree_find(&zone->tree, key, length, &tree);
+	tree_find(&zone->tree, zone->origin, name, &tree);
 	hit->node = NULL;
 	hit->at_name = false;
-	hit->encloser_labels = zone->apex_labels + tree.common;
+	hit->encloser_labels = zone->origin.labels + tree.common;
 	if (stopped(&tree, hit))
 		return;
 	if (is_hashed(zone, &tree))
 		hit->encloser_labels--;
 	else if (found_name(&tree, hit))
 		return;
-	if (!find_wildcard(zone, name, hit))
+	if (!find_wildcard(zone, name->name, hit))
 		hit->found = ZONE_NONE;
 }
 
@@ -335,7 +342,7 @@ const struct zone_node *zone_find_node(const struct zone *zone, const uint8_t *n
 
 	if (!name_is_under(name, zone->apex))
 		return NULL;
-	leaf = tree_get(&zone->tree, key, tree_key(name, zone->apex_labels, key));
+	leaf = tree_get(&zone->tree, key, tree_key(name, zone->origin.labels, key));
 	return leaf ? node_of(leaf) : NULL;
 }
 

@@ -50,7 +50,7 @@ struct zone {
 	enum zone_denial denial;
 	struct zone_chain chain;
 	uint8_t apex[NAME_SIZE];
-	uint8_t apex_labels;
+	struct tree_origin origin;   /* the apex */
 	struct serial serial;
 	struct rr_soa soa;           /* host order */
 	const struct zone_node *apex_node;
@@ -115,6 +115,7 @@ struct zone_hit {
 };
 /* `name` is at or below the apex. The highest cut or DNAME on the way decides. */
 void zone_find(const struct zone *, const uint8_t *name, struct zone_hit *);
+void zone_find_name(const struct zone *, const struct tree_name *, struct zone_hit *);
 /* Exactly this name's block, also below a cut (glue); NULL if there is none. */
 const struct zone_node *zone_find_node(const struct zone *, const uint8_t *name);
 
