@@ -310,7 +310,7 @@ static size_t response_length;
 
 static enum answer_action ask_bytes(const uint8_t *bytes, size_t length, bool tcp)
 {
-	struct answer_request in = {bytes, length, client, tcp, 1700000000};
+	struct answer_request in = {.bytes = bytes, .length = length, .from = client, .tcp = tcp, .now = 1700000000};
 	struct answer_transfer transfer;
 	enum answer_action action;
 

@@ -244,6 +244,10 @@ static const struct { const char *text, *error; } wrong[] = {
 		"lockstep.conf:1: server.listen: must be a list: [ \"...\", \"...\" ], but is a string"},
 	{"server: { listen = [ 53 ]; };", "lockstep.conf:1: server.listen: must be an address in quotes, but is a whole number"},
 	{"server: { cookies = 1; };", "lockstep.conf:1: server.cookies: must be true or false, but is a whole number"},
+	{"server: {\n cookie-secret-file = \"nowhere\"; };",
+		"lockstep.conf:2: server.cookie-secret-file: DIR/nowhere: open: No such file or directory"},
+	{"server: { cookies = false;\n cookie-secret-file = \"lockstep.conf\"; };",
+		"lockstep.conf:2: server.cookie-secret-file: DIR/lockstep.conf: line 1: a secret must be 32 hexadecimal digits"},
 	{"server: { user = true; };", "lockstep.conf:1: server.user: must be a string, but is true or false"},
 	{"server: { user = \"\"; };", "lockstep.conf:1: server.user: is empty"},
 	{"server: { user = \"a\\nb\"; };", "lockstep.conf:1: server.user: a control character in it"},
@@ -439,6 +443,26 @@ static void a_bad_name_in_a_zone_list_is_named_with_its_line(void **state)
 		"%s/list:3: zones: the zone \"a.example.\" is here a second time (the first: %s/list:1)", directory, directory);
 	must_fail(PLAIN "zone-lists: ( { file = \"list\"; } );", expected);
 	must_fail("zone-lists: ( { file = \"list\"; } );", "lockstep.conf:1: zone-lists: primaries: the template \"default\" has none");
+}
+
+static void secrets_of_cookies_are_read_from_their_file(void **state)
+{
+	struct conf *conf;
+
+	(void)state;
+	put_file("cookies", "ffeeddccbbaa99887766554433221100\n00112233445566778899aabbccddeeff # before\n");
+	assert_int_equal(chmod("cookies", 0644), 0);
+	conf = must_read("server: { cookie-secret-file = \"cookies\"; };");
+	assert_int_equal(conf->server.cookie_secrets->count, 2);
+	assert_memory_equal(conf->server.cookie_secrets->secret[1], "\0\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff", 16);
+	assert_int_equal(conf->warning_count, 1);
+	assert_string_equal(conf->warnings[0], "lockstep.conf:1: server.cookie-secret-file: everybody on this machine may read the secret");
+	assert_true(conf->server.cookies);
+	conf_free(conf);
+	conf = must_read("server: { cookies = false; };");
+	assert_null(conf->server.cookie_secrets);
+	assert_false(conf->server.cookies);
+	conf_free(conf);
 }
 
 /* --- what is understood ---------------------------------------------------------- */
@@ -806,7 +830,7 @@ static int enter(void **state)
 
 static int leave(void **state)
 {
-	static const char *const files[] = {"lockstep.conf", "customers.list", "more.conf", "list", "many", "k.secret"};
+	static const char *const files[] = {"lockstep.conf", "customers.list", "more.conf", "list", "many", "k.secret", "cookies"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
@@ -825,6 +849,7 @@ int main(void)
 		cmocka_unit_test(an_error_in_an_included_file_names_that_file),
 		cmocka_unit_test(a_file_that_cannot_be_read_is_named),
 		cmocka_unit_test(a_bad_name_in_a_zone_list_is_named_with_its_line),
+		cmocka_unit_test(secrets_of_cookies_are_read_from_their_file),
 		cmocka_unit_test(later_keys_are_reported_once_unless_they_say_off),
 		cmocka_unit_test(a_remote_over_tls_is_never_used_without_it),
 		cmocka_unit_test(a_secret_in_a_file_is_trimmed_and_warned_about_if_all_may_read_it),

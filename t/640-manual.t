@@ -54,7 +54,8 @@ for my $option ($help =~ /--([a-z]+)/g) {
 # --- the example -------------------------------------------------------------------
 my $dir = work_dir('example');
 spew("$dir/xfr.secret", "c2VjcmV0c2VjcmV0c2VjcmV0\n");
-chmod 0600, "$dir/xfr.secret";
+spew("$dir/cookie.secret", "00112233445566778899aabbccddeeff\n");
+chmod 0600, "$dir/$_.secret" for qw(xfr cookie);
 my $example = slurp("$top/cmd/lockstep.conf.example");
 spew("$dir/lockstep.conf", $example);
 my ($status, $out, $said) = run_command($program, '-c', "$dir/lockstep.conf", 'config');

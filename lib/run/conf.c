@@ -93,25 +93,6 @@ static bool listen_everywhere(struct reading *r)
 	return r->conf->server.listen;
 }
 
-static bool read_server(struct reading *r)
-{
-	const config_setting_t *group = config_setting_get_member(config_root_setting(&r->file), "server");
-	struct conf *conf = r->conf;
-
-	server_defaults(conf);
-	if (group && !key_read(&r->reader, keys_server, group, conf))
-		return false;
-	if (!conf->server.listen && !listen_everywhere(r))
-		return false;
-	if (!conf->server.workers)
-		conf->server.workers = count_processors();
-	if (!conf->server.zone_dir)
-		conf->server.zone_dir = arena_printf(&conf->arena, "%s/zones", conf->server.state_dir);
-	return conf->server.zone_dir || key_no_memory(&r->reader);
-}
-
-/* --- sections that are lists ----------------------------------------------------- */
-
 static bool warn(struct reading *r, const config_setting_t *setting, const char *what)
 {
 	const char **list = reallocarray(r->warnings, r->warning_count + 1, sizeof *list), *file;
@@ -126,6 +107,71 @@ static bool warn(struct reading *r, const config_setting_t *setting, const char 
 	list[r->warning_count] = arena_printf(&r->conf->arena, "%s:%u: %s: %s", file, line, place, what);
 	return list[r->warning_count++] || key_no_memory(&r->reader);
 }
+
+static const config_setting_t *member_or(const config_setting_t *group, const char *name)
+{
+	const config_setting_t *member = config_setting_get_member(group, name);
+
+	return member ? member : group;
+}
+
+/* To be released by forget_file; false: it could not be read. */
+static bool open_secret_file(struct reading *r, const config_setting_t *setting, const char *path, struct file_bytes *file)
+{
+	struct why why;
+	struct stat st;
+
+	if (file_read(path, SECRET_FILE_MAX, file, &why))
+		return key_fail(&r->reader, setting, "%s", why.text);
+	return stat(path, &st) < 0 || !(st.st_mode & S_IROTH) || warn(r, setting, "everybody on this machine may read the secret");
+}
+
+static void forget_file(struct file_bytes *file)
+{
+	if (file->bytes)
+		explicit_bzero(file->bytes, file->length);
+	file_bytes_release(file);
+}
+
+static bool read_cookie_secrets(struct reading *r, const config_setting_t *group)
+{
+	const char *path = r->conf->server.cookie_secret_file;
+	const config_setting_t *setting = member_or(group, "cookie-secret-file");
+	struct cookie_secrets *secrets = arena_zero(&r->conf->arena, sizeof *secrets);
+	struct file_bytes file = {0};
+	struct why why;
+	bool fine;
+
+	r->conf->server.cookie_secrets = secrets;
+	if (!secrets)
+		return key_no_memory(&r->reader);
+	fine = open_secret_file(r, setting, path, &file);
+	if (fine && cookie_secrets_parse(secrets, file.bytes, file.length, &why))
+		fine = key_fail(&r->reader, setting, "%s: %s", path, why.text);
+	forget_file(&file);
+	return fine;
+}
+
+static bool read_server(struct reading *r)
+{
+	const config_setting_t *group = config_setting_get_member(config_root_setting(&r->file), "server");
+	struct conf *conf = r->conf;
+
+	server_defaults(conf);
+	if (group && !key_read(&r->reader, keys_server, group, conf))
+		return false;
+	if (!conf->server.listen && !listen_everywhere(r))
+		return false;
+	if (conf->server.cookie_secret_file && !read_cookie_secrets(r, group))
+		return false;
+	if (!conf->server.workers)
+		conf->server.workers = count_processors();
+	if (!conf->server.zone_dir)
+		conf->server.zone_dir = arena_printf(&conf->arena, "%s/zones", conf->server.state_dir);
+	return conf->server.zone_dir || key_no_memory(&r->reader);
+}
+
+/* --- sections that are lists ----------------------------------------------------- */
 
 /* The section's list, NULL if there is none or (with an error) if it is none; `*n`: its length. */
 static const config_setting_t *section_list(struct reading *r, const char *name, size_t *n)
@@ -170,25 +216,12 @@ static bool read_section(struct reading *r, const char *section, size_t size, re
 	return ref_end(&r->reader, index);
 }
 
-static const config_setting_t *member_or(const config_setting_t *group, const char *name)
-{
-	const config_setting_t *member = config_setting_get_member(group, name);
-
-	return member ? member : group;
-}
-
-/* The file's content without white space at its ends, to be freed by file_bytes_release. */
+/* The file's content without white space at its ends, to be released by forget_file. */
 static const char *read_secret_file(struct reading *r, const config_setting_t *setting, const char *path, struct file_bytes *file)
 {
-	struct why why;
-	struct stat st;
 	char *text;
 
-	if (file_read(path, SECRET_FILE_MAX, file, &why)) {
-		key_fail(&r->reader, setting, "%s", why.text);
-		return NULL;
-	}
-	if (stat(path, &st) == 0 && (st.st_mode & S_IROTH) && !warn(r, setting, "everybody on this machine may read the secret"))
+	if (!open_secret_file(r, setting, path, file))
 		return NULL;
 	text = file->bytes;
 	while (file->length && strchr(" \t\r\n", text[file->length - 1]))
@@ -217,9 +250,7 @@ static bool parse_key(struct reading *r, const config_setting_t *group, const st
 		key_fail(&r->reader, secret_setting, "%s", why.text);
 	else if (secret)
 		fine = true;
-	if (file.bytes)
-		explicit_bzero(file.bytes, file.length);
-	file_bytes_release(&file);
+	forget_file(&file);
 	return fine;
 }
 
@@ -833,6 +864,8 @@ void conf_free(struct conf *conf)
 		return;
 	if (conf->key_count)
 		explicit_bzero((void *)(uintptr_t)conf->keys, conf->key_count * sizeof *conf->keys);
+	if (conf->server.cookie_secrets)
+		explicit_bzero((void *)(uintptr_t)conf->server.cookie_secrets, sizeof *conf->server.cookie_secrets);
 	arena_release(&conf->arena);
 	free(conf);
 }

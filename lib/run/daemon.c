@@ -41,6 +41,7 @@ struct daemon {
 	struct inbox *inbox;
 	struct verbs *verbs;
 	struct control *control;
+	struct cookie_secrets secrets;       /* of cookies, where no file has them: as long as the daemon runs */
 };
 
 static void tell_systemd(const char *state)
@@ -100,7 +101,7 @@ static void free_old_settings(void *arg)
 /* The workers see the generation's keys and texts from here on. */
 static enum err put_settings(struct daemon *d, struct generation *g)
 {
-	struct serve_settings *settings = generation_settings(g, notified, d);
+	struct serve_settings *settings = generation_settings(g, notified, d, &d->secrets);
 	struct old_settings *old = malloc(sizeof *old);
 
 	if (!settings || !old) {
@@ -443,6 +444,8 @@ int daemon_run(const char *conf_path, int verbosity)
 		return 1;
 	}
 	rr_init();
+	d.secrets.count = 1;
+	net_random(d.secrets.secret[0], sizeof d.secrets.secret[0]);
 	setup_log(&d, conf);
 	log_conf(conf);
 	store_thread_begin();

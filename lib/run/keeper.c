@@ -375,6 +375,16 @@ static void tell_downstream(struct keep *k, const struct zone *version)
 		notify_send(k->keeper->notifier, version, k->wired->targets, k->wired->target_count, notify_finished, k->keeper);
 }
 
+/* Told downstream (RFC 7314). */
+static void set_expiry(struct keep *k)
+{
+	struct secondary_status status;
+
+	secondary_status(k->secondary, &status);
+	if (status.refresh.loaded)
+		store_set_expiry(k->place, status.refresh.expire_at);
+}
+
 /* Serves the version (takes the hold), then everything that follows from it. */
 static void serve(struct keep *k, struct zone *version)
 {
@@ -389,6 +399,7 @@ static void published(struct keep *k, struct zone *version)
 {
 	serve(k, version);
 	secondary_published(k->secondary, ERR_OK, NULL);
+	set_expiry(k);
 	touch_row(k);
 	if (!is_written(k))
 		sync_later(k);
@@ -418,6 +429,7 @@ static void confirmed(void *ctx, struct secondary *s, bool revived)
 		store_commit(k->place, zone_hold(secondary_version(s)), STORE_SERVED);
 		log_end(log_keep(&log, LOG_LEVEL_NOTICE, "zone-revived", k));
 	}
+	set_expiry(k);
 	touch_row(k);
 }
 
@@ -491,6 +503,7 @@ static void loaded_secondary(struct keep *k, struct disk_result *result)
 	k->row.file_known = true;
 	k->row.written = version->serial;
 	k->written_at = result->modified;
+	set_expiry(k);
 	secondary_status(k->secondary, &status);
 	if (status.refresh.expire_at > all->env.now())
 		store_commit(k->place, zone_hold(version), STORE_SERVED);
@@ -829,9 +842,11 @@ static void keep_change(struct keep *k, struct generation *g, const struct conf_
 
 	k->wired = generation_wired(g, zone->set);
 	store_set_policy(k->place, wired_policy(k->wired));
-	if (k->secondary)
+	if (k->secondary) {
 		secondary_set_conf(k->secondary, (struct secondary_conf *)&k->wired->secondary, !wired_same_source(old, k->wired),
 			spread_of(k->keeper));
+		set_expiry(k);
+	}
 	if (path && k->path && strcmp(path, k->path) == 0)
 		free(path);
 	else

@@ -8,6 +8,7 @@
 #include "base/net.h"
 #include "dns/name.h"
 #include "dns/tsig.h"
+#include "serve/cookie.h"
 
 #include <stdbool.h>
 
@@ -111,11 +112,13 @@ struct conf {
 		bool listen_all;             /* `listen` was left out: a family that the machine lacks is no error */
 		unsigned udp_payload;        /* octets */
 		bool minimal_responses;
+		bool cookies;
+		const char *cookie_secret_file;
+		const struct cookie_secrets *cookie_secrets;   /* what it holds; NULL: there is no such file */
 		/* Without effect in this version: */
 		const struct net_addr *listen_tls; size_t listen_tls_count;
-		const char *tls_cert, *tls_key, *tls_ca, *cookie_secret_file;
+		const char *tls_cert, *tls_key, *tls_ca;
 		const struct net_addr *metrics;        /* NULL: off */
-		bool cookies;
 		struct { unsigned rate, slip; bool log_only; const struct net_prefix *allow; size_t allow_count; } rrl;
 	} server;
 	const struct tsig_key *keys; size_t key_count;

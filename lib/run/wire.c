@@ -216,19 +216,21 @@ struct store_policy *wired_policy(const struct wired *w)
 	return (struct store_policy *)&w->policy.base;
 }
 
-struct serve_settings *generation_settings(struct generation *g, notify_heard *notify, void *ctx)
+struct serve_settings *generation_settings(struct generation *g, notify_heard *notify, void *ctx, const struct cookie_secrets *own)
 {
+	const struct conf *conf = g->conf;
 	struct serve_settings *s = calloc(1, sizeof *s);
 
 	if (!s)
 		return NULL;
 	*s = (struct serve_settings){
-		.identity = g->conf->server.identity,
-		.version = g->conf->server.version,
-		.udp_payload = g->conf->server.udp_payload,
-		.minimal = g->conf->server.minimal_responses,
-		.keys = g->conf->keys,
-		.key_count = g->conf->key_count,
+		.identity = conf->server.identity,
+		.version = conf->server.version,
+		.cookies = !conf->server.cookies ? NULL : conf->server.cookie_secrets ? conf->server.cookie_secrets : own,
+		.udp_payload = (uint16_t)conf->server.udp_payload,
+		.minimal = conf->server.minimal_responses,
+		.keys = conf->keys,
+		.key_count = conf->key_count,
 		.notify = notify,
 		.notify_ctx = ctx,
 	};

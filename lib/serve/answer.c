@@ -7,9 +7,6 @@
 enum {
 	LOG_LINES_MAX = 5,           /* a second, of each thread: whoever sends bad requests must not fill a disk */
 	REPLY_FLAGS = 0x7800 | MSG_RD,   /* what a reply repeats: opcode and RD */
-	OPT_SIZE = 11,
-	OPTION_NSID = 3, OPTION_EDE = 15,
-	IDENTITY_MAX = 255,          /* octets that are told of it */
 };
 
 /* RFC 8914 4 */
@@ -21,7 +18,11 @@ struct exchange {
 	const struct serve_settings *set;
 	const struct answer_request *in;
 	const struct answer_work *work;
+	struct edns_request options;
+	enum cookie cookie;          /* where the options have one */
 	const struct tsig_key *key;  /* that the request is rightly signed with, or NULL */
+	const struct store_zone *place;   /* of `zone` */
+	const struct zone *zone;     /* that it is answered from, or NULL */
 	enum msg_rcode rcode;
 	uint16_t flags;              /* AA, TC */
 	enum ede ede;
@@ -171,6 +172,14 @@ static size_t signature_room(const struct exchange *x)
 	return x->work->rq.has_tsig ? tsig_room(&x->a->tsig) : 0;
 }
 
+/* What is kept free for the OPT: the cookie always fits. */
+static size_t opt_room(const struct exchange *x)
+{
+	if (!x->work->rq.edns.present)
+		return 0;
+	return EDNS_OPT_SIZE + (x->options.asked & EDNS_COOKIE ? EDNS_COOKIE_SIZE : 0);
+}
+
 static void begin_reply(struct exchange *x, uint8_t *out)
 {
 	struct msg_writer *w = &x->a->writer;
@@ -179,54 +188,119 @@ static void begin_reply(struct exchange *x, uint8_t *out)
 	msg_start(w, out, limit, limit);
 	if (x->work->rq.has_question)
 		msg_put_question(w, x->work->rq.question.name, x->work->rq.question.type, x->work->rq.question.class);
-	msg_reserve(w, (x->work->rq.edns.present ? OPT_SIZE : 0) + signature_room(x));
+	msg_reserve(w, opt_room(x) + signature_room(x));
 }
 
-static bool has_option(const struct msg_edns *edns, uint16_t wanted)
+/* --- options (serve/edns) ---------------------------------------------------------------------- */
+
+static void check_cookie(struct exchange *x)
 {
-	struct rbuf options = rbuf_of(edns->options, edns->options_length);
+	struct serve_counters *counters = x->a->counters;
 
-	while (rbuf_left(&options) > 0) {
-		uint16_t code = rbuf_u16(&options);
-
-		if (code == wanted)
-			return true;
-		rbuf_take(&options, rbuf_u16(&options));
+	x->cookie = cookie_check(x->set->cookies, x->options.cookie, x->options.cookie_length, &x->in->from, (uint32_t)x->in->now);
+	switch (x->cookie) {
+	case COOKIE_NONE: break;
+	case COOKIE_NEW: counters->cookies_new++; break;
+	case COOKIE_INVALID: counters->cookies_bad++; break;
+	case COOKIE_RENEW: case COOKIE_GOOD: counters->cookies_good++; break;
 	}
-	return false;
 }
 
-/* Who answers (RFC 5001), for whom asks that; and why not (RFC 8914). */
-static void put_options(const struct exchange *x, struct wbuf *out)
+/* False: they are malformed. Apart, as most queries have none. */
+static __attribute__((noinline)) bool read_options(struct exchange *x)
 {
-	size_t length = x->set->identity ? strnlen(x->set->identity, IDENTITY_MAX) : 0;
+	enum edns_verdict verdict = edns_read(&x->work->rq.edns, x->set->cookies, &x->options);
 
-	if (length > 0 && has_option(&x->work->rq.edns, OPTION_NSID)) {
-		wbuf_u16(out, OPTION_NSID);
-		wbuf_u16(out, (uint16_t)length);
-		wbuf_bytes(out, x->set->identity, length);
+	if (verdict == EDNS_BAD_COOKIE)
+		x->a->counters->cookies_malformed++;
+	if (x->options.asked & EDNS_COOKIE)
+		check_cookie(x);
+	if (!x->in->tcp)
+		x->options.asked &= ~(unsigned)EDNS_KEEPALIVE;       /* RFC 7828 3.2.1 */
+	if (!x->in->secure)
+		x->options.asked &= ~(unsigned)EDNS_PADDING;
+	return verdict == EDNS_OK;
+}
+
+/* RFC 7314 2: for a secondary what is left until it expires, else the SOA's field. */
+static uint32_t seconds_to_expiry(const struct exchange *x)
+{
+	int64_t at = store_expiry(x->place), left = (at - x->in->now_ms) / 1000;
+
+	if (at == STORE_NO_EXPIRY)
+		return x->zone->soa.expire;
+	return left < 0 ? 0 : left > UINT32_MAX ? UINT32_MAX : (uint32_t)left;
+}
+
+static bool is_about_expiry(const struct exchange *x)
+{
+	uint16_t type = x->work->rq.question.type;
+
+	return x->zone && (type == RR_SOA || type == RR_AXFR || type == RR_IXFR) && name_equal(x->work->rq.question.name, x->zone->apex);
+}
+
+static void tell_cookie(const struct exchange *x, struct edns_reply *reply)
+{
+	if (x->cookie == COOKIE_GOOD)
+		memcpy(reply->cookie, x->options.cookie, COOKIE_SIZE);
+	else
+		cookie_make(x->set->cookies, x->options.cookie, &x->in->from, (uint32_t)x->in->now, reply->cookie);
+}
+
+/* What there is to tell of what was asked. */
+static void tell(const struct exchange *x, struct edns_reply *reply)
+{
+	unsigned asked = x->options.asked;
+
+	reply->tell = asked & (EDNS_COOKIE | EDNS_KEEPALIVE);
+	if (asked & EDNS_COOKIE)
+		tell_cookie(x, reply);
+	if (asked & EDNS_KEEPALIVE)
+		reply->keepalive = x->in->idle_ms / 100 < UINT16_MAX ? (uint16_t)(x->in->idle_ms / 100) : UINT16_MAX;
+	if (asked & EDNS_NSID && x->set->identity) {
+		reply->tell |= EDNS_NSID;
+		reply->identity = x->set->identity;
+	}
+	if (asked & EDNS_EXPIRE && is_about_expiry(x)) {
+		reply->tell |= EDNS_EXPIRE;
+		reply->expire = seconds_to_expiry(x);
+	}
+	if (asked & EDNS_ZONEVERSION && x->zone) {
+		reply->tell |= EDNS_ZONEVERSION;
+		reply->labels = (uint8_t)name_labels(x->zone->apex);
+		reply->serial = x->zone->serial.v;
 	}
 	if (x->ede != EDE_NONE) {
-		wbuf_u16(out, OPTION_EDE);
-		wbuf_u16(out, 2);
-		wbuf_u16(out, (uint16_t)x->ede);
+		reply->tell |= EDNS_EDE;
+		reply->ede = (uint16_t)x->ede;
 	}
 }
 
-/* Only the bare OPT has its room reserved. */
-static void put_opt(struct exchange *x)
+static __attribute__((noinline)) void put_options(struct exchange *x)
 {
 	struct msg_writer *w = &x->a->writer;
-	uint8_t bytes[4 + IDENTITY_MAX + 6];
-	struct wbuf options = wbuf_of(bytes, sizeof bytes);
-	uint16_t payload = x->set->udp_payload;
-	bool do_bit = x->work->rq.edns.do_bit;
+	uint8_t bytes[EDNS_OPTIONS_MAX + EDNS_PADDING_MAX];
+	size_t room = wbuf_left(&w->buf) > EDNS_OPT_SIZE ? wbuf_left(&w->buf) - EDNS_OPT_SIZE : 0;
+	struct wbuf options = wbuf_of(bytes, room < sizeof bytes ? room : sizeof bytes);
+	struct edns_reply reply;
 
-	msg_unreserve(w, OPT_SIZE);
-	put_options(x, &options);
-	if (!msg_put_opt(w, payload, x->rcode, do_bit, bytes, wbuf_used(&options)))
-		msg_put_opt(w, payload, x->rcode, do_bit, NULL, 0);
+	tell(x, &reply);
+	edns_write(&reply, &options);
+	if (x->options.asked & EDNS_PADDING)
+		edns_pad(&options, wbuf_used(&w->buf) + EDNS_OPT_SIZE + wbuf_used(&options) + signature_room(x), size_limit(x));
+	msg_put_opt(w, x->set->udp_payload, x->rcode, x->work->rq.edns.do_bit, bytes, wbuf_used(&options));
 }
+
+static void put_opt(struct exchange *x)
+{
+	msg_unreserve(&x->a->writer, opt_room(x));
+	if (x->options.asked || x->ede != EDE_NONE)
+		put_options(x);
+	else
+		msg_put_opt(&x->a->writer, x->set->udp_payload, x->rcode, x->work->rq.edns.do_bit, NULL, 0);
+}
+
+/* --------------------------------------------------------------------------------------------------- */
 
 static enum answer_action finish_reply(struct exchange *x, size_t *length)
 {
@@ -272,10 +346,10 @@ static const struct store_zone *find_place(const struct answer *a, const struct 
 	return parent && name_equal(store_name(place), work->rq.question.name) ? parent : place;
 }
 
-static void answer_from(struct exchange *x, const struct zone *zone)
+static void answer_from(struct exchange *x)
 {
 	struct query_wish wish = {x->work->rq.question.type, x->work->rq.edns.present && x->work->rq.edns.do_bit, !x->set->minimal};
-	struct query_result result = query_answer(&x->a->writer, zone, &x->work->name, wish);
+	struct query_result result = query_answer(&x->a->writer, x->zone, &x->work->name, wish);
 
 	x->rcode = result.rcode;
 	if (result.aa && x->work->rq.question.class != CLASS_ANY)   /* RFC 1035 6.2 */
@@ -290,16 +364,15 @@ static void answer_from(struct exchange *x, const struct zone *zone)
 
 static void answer_query(struct exchange *x)
 {
-	const struct store_zone *place = find_place(x->a, x->work);
-	const struct zone *zone;
 	enum store_state state;
 
-	if (!place)
+	x->place = find_place(x->a, x->work);
+	if (!x->place)
 		fail(x, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE);
-	else if (!(zone = store_pin(place, &state)))
+	else if (!(x->zone = store_pin(x->place, &state)))
 		fail_unserved(x, state);
 	else
-		answer_from(x, zone);
+		answer_from(x);
 }
 
 /* What a server says of itself (RFC 4892, and the older names). */
@@ -320,7 +393,7 @@ static void answer_chaos(struct exchange *x)
 		fail(x, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE);
 		return;
 	}
-	rdata[0] = (uint8_t)strnlen(text, IDENTITY_MAX);
+	rdata[0] = (uint8_t)strnlen(text, EDNS_IDENTITY_MAX);
 	memcpy(rdata + 1, text, rdata[0]);
 	rr.rdlength = rdata[0] + 1;
 	if (!msg_put_rr(&x->a->writer, MSG_ANSWER, &rr))
@@ -370,17 +443,25 @@ static struct zone *transfer_zone(struct exchange *x)
 		fail_unserved(x, state);
 		log_refused_transfer(x, state == STORE_EXPIRED ? "the zone is expired" : "the zone is not loaded");
 	}
+	x->place = place;
+	x->zone = zone;
 	return zone;
 }
 
 static enum answer_action begin_transfer(struct exchange *x, struct zone *zone, struct serial from,
 	struct answer_transfer *transfer)
 {
+	struct wbuf options = wbuf_of(transfer->options, sizeof transfer->options);
+	struct edns_reply reply;
+
 	*transfer = (struct answer_transfer){
 		.zone = zone_hold(zone), .id = x->work->rq.id, .flags = x->work->rq.flags & REPLY_FLAGS, .type = x->work->rq.question.type,
 		.from_serial = from, .edns = x->work->rq.edns.present,
 	};
 	name_copy(x->work->rq.question.name, transfer->qname);
+	tell(x, &reply);
+	edns_write(&reply, &options);
+	transfer->options_length = (uint16_t)wbuf_used(&options);
 	if (x->work->rq.has_tsig) {
 		transfer->tsig = x->a->tsig;
 		memset(&x->a->tsig, 0, sizeof x->a->tsig);
@@ -471,6 +552,14 @@ static enum answer_action answer_question(struct exchange *x, struct answer_tran
 	return ANSWER_SEND;
 }
 
+/* RFC 7873 5.4 */
+static enum msg_rcode answer_nothing(const struct exchange *x)
+{
+	if (!(x->options.asked & EDNS_COOKIE))
+		return RCODE_FORMERR;
+	return x->cookie == COOKIE_INVALID ? RCODE_BADCOOKIE : RCODE_NOERROR;
+}
+
 void answer_read(struct answer_work *work, const struct answer_request *in)
 {
 	work->verdict = request_read(&work->rq, in->bytes, in->length);
@@ -508,16 +597,19 @@ enum answer_action answer_reply(struct answer *a, const struct serve_settings *s
 	const struct answer_work *work, uint8_t *out, size_t *length, struct answer_transfer *transfer)
 {
 	struct exchange x = {.a = a, .set = set, .in = in, .work = work, .rcode = RCODE_NOERROR, .ede = EDE_NONE};
+	enum request_verdict verdict = work->verdict;
 	bool authentic;
 
-	if (work->verdict == REQUEST_DROP) {
+	if (verdict == REQUEST_DROP) {
 		a->counters->dropped++;
 		return ANSWER_DROP;
 	}
 	count_request(&x);
+	if (work->rq.edns.present && work->rq.edns.options_length > 0 && verdict != REQUEST_BADVERS && !read_options(&x))
+		verdict = REQUEST_FORMERR;
 	authentic = !work->rq.has_tsig || check_signature(&x);
 	begin_reply(&x, out);
-	switch (authentic ? work->verdict : REQUEST_DROP) {
+	switch (authentic ? verdict : REQUEST_DROP) {
 	case REQUEST_OK:
 		if (answer_question(&x, transfer) == ANSWER_TRANSFER)
 			return ANSWER_TRANSFER;
@@ -525,6 +617,7 @@ enum answer_action answer_reply(struct answer *a, const struct serve_settings *s
 	case REQUEST_FORMERR: x.rcode = RCODE_FORMERR; break;
 	case REQUEST_NOTIMP: x.rcode = RCODE_NOTIMP; break;
 	case REQUEST_BADVERS: x.rcode = RCODE_BADVERS; break;
+	case REQUEST_QUESTIONLESS: x.rcode = answer_nothing(&x); break;
 	case REQUEST_DROP: break;    /* the signature was not right: the error is set */
 	}
 	return finish_reply(&x, length);

@@ -1,6 +1,7 @@
 /* serve/answer: one request to one response, from one pinned version. No lock and no allocation; no system call but for
  * the log lines of refused transfers and bad signatures, a few in a second at most. The question is answered by serve/query.
- * RFC 1034 4.3.2, 2308, 4592, 6672, 5001, 6891, 8482, 8914; NOTIFY: RFC 1996 4.7; TSIG: RFC 8945 5.
+ * RFC 1034 4.3.2, 2308, 4592, 6672, 6891, 8482; NOTIFY: RFC 1996 4.7; TSIG: RFC 8945 5; cookies: RFC 7873 5.2; the other options
+ * of EDNS: serve/edns.
  * One `struct answer` for each thread.
  */
 #ifndef SERVE_ANSWER_H
@@ -10,12 +11,14 @@
 #include "dns/msg.h"
 #include "dns/tsig.h"
 #include "serve/acl.h"
+#include "serve/edns.h"
 #include "serve/request.h"
 #include "zone/store.h"
 
 /* Counted by each thread for itself, summed by whoever asks; never reset.  X(name) */
 #define SERVE_COUNTERS(X) \
 	X(queries_udp) X(queries_tcp) X(answers_udp) X(answers_tcp) X(dropped) X(truncated) X(edns) X(tsig_ok) X(tsig_bad) \
+	X(cookies_new) X(cookies_good) X(cookies_bad) X(cookies_malformed) \
 	X(rcode_noerror) X(rcode_formerr) X(rcode_servfail) X(rcode_nxdomain) X(rcode_notimp) X(rcode_refused) \
 	X(rcode_notauth) X(rcode_other) \
 	X(notify_received) X(notify_refused) X(notify_dropped) X(axfr_out) X(ixfr_out) X(transfers_out_refused) X(transfers_out_failed) \
@@ -36,6 +39,7 @@ typedef bool notify_heard(void *ctx, const uint8_t *zone, const struct net_addr 
 struct serve_settings {
 	const char *identity;        /* CH TXT id.server, hostname.bind (NULL: REFUSED), and NSID (RFC 5001) */
 	const char *version;         /* CH TXT version.bind, version.server; NULL: REFUSED */
+	const struct cookie_secrets *cookies;   /* NULL: COOKIE options are ignored */
 	uint16_t udp_payload;        /* our EDNS size, and the most we send over UDP: 1232; 512 to ANSWER_UDP_MAX */
 	bool minimal;                /* no addresses of hosts that an answer names but nameservers */
 	const struct tsig_key *keys; /* array */
@@ -70,7 +74,10 @@ struct answer_request {
 	size_t length;
 	struct net_addr from;
 	bool tcp;
-	uint64_t now;                /* seconds since 1970, for TSIG */
+	bool secure;                 /* over TLS (then tcp too): the answer is padded for a client that pads */
+	uint32_t idle_ms;            /* how long the connection may be idle: told to a client that asks (RFC 7828) */
+	uint64_t now;                /* seconds since 1970, for TSIG and cookies */
+	int64_t now_ms;              /* of clock_ms, for what is left until a zone expires */
 };
 enum answer_action {
 	ANSWER_SEND,                 /* `out` holds the response */
@@ -85,6 +92,8 @@ struct answer_transfer {
 	struct serial from_serial;   /* IXFR: what the client has */
 	uint8_t qname[NAME_SIZE];
 	bool edns;
+	uint16_t options_length;
+	uint8_t options[EDNS_OPTIONS_MAX];   /* for the first message's OPT */
 	struct tsig tsig;            /* taken over, with the request's MAC; its key is borrowed from the settings */
 };
 /* Call between store_enter and store_leave. `out` has room for 65,535 octets over TCP, ANSWER_UDP_MAX over UDP. After

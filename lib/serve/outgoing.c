@@ -6,7 +6,6 @@
 
 enum {
 	MESSAGE_SIZE = 16 << 10,     /* farther than a compression pointer reaches nothing is gained */
-	OPT_SIZE = 11,
 };
 
 enum phase { PHASE_FIRST_SOA, PHASE_RECORDS, PHASE_LAST_SOA, PHASE_DONE };
@@ -140,16 +139,18 @@ static void fill(struct outgoing *out)
 /* The question and OPT go with the first message alone (RFC 5936 2.2.1, 2.2.5). */
 static void write_message(struct outgoing *out, uint8_t *bytes, size_t limit)
 {
-	bool first = out->sum.messages == 0, opt = first && out->transfer.edns;
+	const struct answer_transfer *transfer = &out->transfer;
+	bool first = out->sum.messages == 0, opt = first && transfer->edns;
+	size_t opt_size = opt ? (size_t)EDNS_OPT_SIZE + transfer->options_length : 0;
 
 	msg_start(&out->writer, bytes, MSG_MAX, limit);
-	msg_reserve(&out->writer, tsig_room(&out->transfer.tsig) + (opt ? OPT_SIZE : 0));
+	msg_reserve(&out->writer, tsig_room(&transfer->tsig) + opt_size);
 	if (first)
-		msg_put_question(&out->writer, out->transfer.qname, out->transfer.type, CLASS_IN);
+		msg_put_question(&out->writer, transfer->qname, transfer->type, CLASS_IN);
 	fill(out);
 	if (opt) {
-		msg_unreserve(&out->writer, OPT_SIZE);
-		msg_put_opt(&out->writer, MSG_UDP_MAX, RCODE_NOERROR, false, NULL, 0);
+		msg_unreserve(&out->writer, opt_size);
+		msg_put_opt(&out->writer, MSG_UDP_MAX, RCODE_NOERROR, false, transfer->options, transfer->options_length);
 	}
 }
 

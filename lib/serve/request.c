@@ -26,9 +26,9 @@ static bool read_section(struct request *rq, struct rbuf *msg, unsigned count, e
 
 static bool read_body(struct request *rq, struct rbuf *msg, const struct msg_header *header)
 {
-	if (header->qdcount != 1 || !msg_read_question(msg, &rq->question))
+	if (header->qdcount > 1 || (header->qdcount == 1 && !msg_read_question(msg, &rq->question)))
 		return false;
-	rq->has_question = true;
+	rq->has_question = header->qdcount == 1;
 	rq->records[0] = *msg;
 	if (!read_section(rq, msg, header->ancount, MSG_ANSWER))
 		return false;
@@ -57,9 +57,11 @@ enum request_verdict request_read(struct request *rq, const uint8_t *bytes, size
 	opcode = msg_opcode_of(header.flags);
 	if (opcode != OPCODE_QUERY && opcode != OPCODE_NOTIFY)
 		return REQUEST_NOTIMP;
-	if (!whole)
+	if (!whole || (!rq->has_question && opcode != OPCODE_QUERY))
 		return REQUEST_FORMERR;
-	return rq->edns.present && rq->edns.version > 0 ? REQUEST_BADVERS : REQUEST_OK;
+	if (rq->edns.present && rq->edns.version > 0)
+		return REQUEST_BADVERS;
+	return rq->has_question ? REQUEST_OK : REQUEST_QUESTIONLESS;
 }
 
 enum request_soa request_soa(const struct request *rq, enum msg_section section, struct serial *serial)

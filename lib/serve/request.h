@@ -11,17 +11,18 @@
 enum request_verdict {
 	REQUEST_OK,
 	REQUEST_DROP,        /* shorter than a header, or a response: any reply could start a loop */
-	REQUEST_FORMERR,     /* not exactly one question, a section that is not what its count says, octets after the last record,
+	REQUEST_FORMERR,     /* more than one question, a section that is not what its count says, octets after the last record,
 	                      * an OPT that is malformed, in a wrong section or not the only one */
 	REQUEST_NOTIMP,      /* an opcode other than QUERY and NOTIFY */
 	REQUEST_BADVERS,     /* EDNS of a version above 0 */
+	REQUEST_QUESTIONLESS,   /* a query without a question, in form otherwise: with a COOKIE it asks for one (RFC 7873 5.4) */
 };
 struct request {
 	uint16_t id, flags;
-	bool has_question;           /* `question` is there (it may be so with REQUEST_FORMERR too) */
+	bool has_question;           /* `question` is there (it may be so with REQUEST_FORMERR too, and is with REQUEST_OK) */
 	bool has_tsig;               /* there is a TSIG record somewhere; dns/tsig judges it */
 	struct msg_question question;
-	struct msg_edns edns;        /* not present with REQUEST_FORMERR */
+	struct msg_edns edns;        /* not present where the message could not be read to its end */
 	struct rbuf records[2];      /* the whole message, with the cursor at the answer and the authority section */
 	uint16_t counts[2];
 };

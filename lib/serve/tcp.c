@@ -160,7 +160,8 @@ static bool answer_one(struct client *client, const struct serve_settings *setti
 {
 	struct tcp *tcp = client->tcp;
 	struct answer_request in = {
-		.bytes = message.at, .length = rbuf_left(&message), .from = *conn_peer(client->conn), .tcp = true, .now = clock_unix(),
+		.bytes = message.at, .length = rbuf_left(&message), .from = *conn_peer(client->conn), .tcp = true,
+		.idle_ms = tcp->limits.idle_ms, .now = clock_unix(), .now_ms = clock_coarse_ms(),
 	};
 	struct answer_transfer transfer;
 	size_t length;

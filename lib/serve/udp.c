@@ -152,11 +152,14 @@ static unsigned answer_batch(struct udp *udp, unsigned count)
 {
 	const struct serve_settings *settings;
 	uint64_t now = clock_unix();
+	int64_t now_ms = clock_coarse_ms();
 	unsigned responses = 0;
 	size_t length;
 
 	for (unsigned i = 0; i < count; i++) {
-		udp->request[i] = (struct answer_request){udp->packet[i].request, udp->in[i].msg_len, udp->from[i], false, now};
+		udp->request[i] = (struct answer_request){
+			.bytes = udp->packet[i].request, .length = udp->in[i].msg_len, .from = udp->from[i], .now = now, .now_ms = now_ms,
+		};
 		answer_read(&udp->work[i], &udp->request[i]);
 	}
 	store_enter();

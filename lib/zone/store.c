@@ -8,6 +8,7 @@ struct store_zone {
 	struct zone *current;        /* RCU */
 	enum store_state state;      /* written before `current`, read after it */
 	struct store_policy *policy; /* RCU */
+	int64_t expiry;              /* atomic */
 	struct store_zone *next_removed;
 	struct tree_item item;       /* its name: what the tree finds */
 };
@@ -75,6 +76,16 @@ struct zone *store_pin(const struct store_zone *place, enum store_state *state)
 const struct store_policy *store_policy(const struct store_zone *place)
 {
 	return rcu_dereference(place->policy);
+}
+
+int64_t store_expiry(const struct store_zone *place)
+{
+	return __atomic_load_n(&place->expiry, __ATOMIC_RELAXED);
+}
+
+void store_set_expiry(struct store_zone *place, int64_t ms)
+{
+	__atomic_store_n(&place->expiry, ms, __ATOMIC_RELAXED);
 }
 
 const uint8_t *store_name(const struct store_zone *place)
@@ -228,6 +239,7 @@ enum err store_add(struct store *store, const uint8_t *name, struct store_policy
 	}
 	place->state = STORE_LOADING;
 	place->policy = policy;
+	place->expiry = STORE_NO_EXPIRY;
 	place->item.name_length = (uint8_t)(length - 1);
 	memcpy(place->item.name, name, length);
 	tree_leaf_set(&store->edit, leaf, &place->item, 0);

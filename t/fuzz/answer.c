@@ -1,4 +1,4 @@
-/* Any octets as a request, over UDP or TCP, with or without a right signature, to a server of a parent zone, its child and one
+/* Any octets as a request, over UDP, TCP or TLS, with or without a right signature, to a server of a parent zone, its child and one
  * that is not loaded. The first octet says how; whatever is answered must be a message that can be read whole, within its
  * limit; a transfer is run to its end. */
 #include "../serve-zone.h"
@@ -9,7 +9,7 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { HOW_TCP = 1, HOW_SIGN = 2, NOW = 1700000000 };
+enum { HOW_TCP = 1, HOW_SIGN = 2, HOW_SECURE = 4, NOW = 1700000000, NOW_MS = 1000000 };
 
 static const char parent[] =
 	"@ IN SOA ns1 host 7 3600 900 604800 300\n@ IN NS ns1\n@ IN NS ns.sub\n@ IN MX 10 mail\nns1 IN A 192.0.2.1\nns1 IN AAAA 2001:db8::1\n"
@@ -30,6 +30,8 @@ static struct tsig_key key;
 static struct tsig asker;
 static uint8_t request[MSG_MAX + TSIG_ROOM], response[MSG_MAX];
 
+static const struct cookie_secrets secrets = {2, {"fifteen octets!", "and once more.."}};
+
 static bool on_notify(void *ctx, const uint8_t *zone, const struct net_addr *from, const struct tsig_key *with, bool has_serial,
 	struct serial serial)
 {
@@ -39,7 +41,7 @@ static bool on_notify(void *ctx, const uint8_t *zone, const struct net_addr *fro
 }
 
 static const struct serve_settings settings = {.identity = "ns1.example", .version = "1", .udp_payload = 1232, .keys = &key, .key_count = 1,
-	.notify = on_notify};
+	.notify = on_notify, .cookies = &secrets};
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -51,7 +53,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	store_thread_begin();
 	store = store_new();
 	add_zone(store, "example.", parent, &policy);
-	add_zone(store, "kid.example.", child, &policy);
+	store_set_expiry(add_zone(store, "kid.example.", child, &policy), NOW_MS + 5000);
 	add_zone(store, "new.example.", NULL, &policy);
 	answer_init(&answerer, store, &counters);
 	CHECK(tsig_key_parse(&key, "key.example", "hmac-sha256", "c2VjcmV0IHNlY3JldCBzZWNyZXQ=", NULL) == ERR_OK);
@@ -91,7 +93,7 @@ static void run_transfer(struct answer_transfer *transfer)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct wbuf out = wbuf_of(request, sizeof request);
-	struct answer_request in = {.bytes = request, .now = NOW};
+	struct answer_request in = {.bytes = request, .idle_ms = 10000, .now = NOW, .now_ms = NOW_MS};
 	struct answer_transfer transfer;
 	size_t length;
 
@@ -101,7 +103,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (data[0] & HOW_SIGN && size > MSG_HEADER)
 		(void)tsig_sign_request(&asker, &key, &out, NOW);
 	in.length = wbuf_used(&out);
-	in.tcp = data[0] & HOW_TCP;
+	in.secure = data[0] & HOW_SECURE;
+	in.tcp = data[0] & HOW_TCP || in.secure;
 	net_addr_parse(&in.from, "192.0.2.200@4000", 0, NULL);
 	store_enter();
 	switch (answer(&answerer, &settings, &in, response, &length, &transfer)) {
