@@ -17,12 +17,12 @@ use IPC::Open2;
 use POSIX ();
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC sleep);
 
-our @EXPORT_OK = qw(slurp spew now median on_driver build start_source expect wait_gone);
+our @EXPORT_OK = qw(slurp spew now median on_driver build start_source expect wait_gone free_port);
 
 my $build = $ENV{top_builddir} // '.';
 my $nproc = () = glob '/sys/devices/system/cpu/cpu[0-9]*';
 my ($driver, $served) = $nproc > 1 ? ([ qw(taskset -c 0) ], [ qw(taskset -c 1) ]) : ([], []);
-our $port = 24153;
+our $port;
 my $schema = '/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql';
 
 sub build { return $build }
@@ -31,6 +31,16 @@ sub slurp { my ($path) = @_; open my $in, '<', $path or return ''; local $/; ret
 sub spew { my ($path, $text) = @_; open my $out, '>', $path or die "$path: $!"; print $out $text; close $out }
 sub now { clock_gettime(CLOCK_MONOTONIC) }
 sub median { my @sorted = sort { $a <=> $b } grep { defined } @_; return @sorted ? $sorted[ $#sorted / 2 ] : undef }
+
+# The first port from this one on that nobody has.
+sub free_port {
+    my ($from) = @_;
+    for my $port ($from .. $from + 99) {
+        my @both = map { IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Proto => $_, $_ eq 'tcp' ? (Listen => 1, ReuseAddr => 1) : ()) } qw(udp tcp);
+        return $port if 2 == grep { defined } @both;
+    }
+    die "no free port from $from on\n";
+}
 
 # --- how each is set up -----------------------------------------------------------------------------
 
@@ -157,7 +167,7 @@ max-tcp-connections=1000
 loglevel=4
 X
     };
-    my $run = sub { system(join(' ', map { qq('$_') } @_) . " >> '$dir/out' 2>&1") == 0 or die "failed: @_\n", substr slurp("$dir/out"), -2000 };
+    my $run = sub { system('timeout 900 ' . join(' ', map { qq('$_') } @_) . " >> '$dir/out' 2>&1") == 0 or die "failed: @_\n", substr slurp("$dir/out"), -2000 };
     my @util = ('pdnsutil', "--config-dir=$dir");
     $conf->($database);
     if (!$file || $new) {
@@ -167,7 +177,9 @@ X
     }
     if ($new) {
         my $denial = slurp("$file.signed");
-        $run->(@util, @$_) for $denial ? ($denial =~ /nsec3/ ? [ 'set-nsec3', $zone, '1 0 0 -' ] : (), [ 'set-presigned', $zone ], [ 'rectify-zone', $zone ]) : ();
+        # It sets the order of the names for a zone that it signs itself: so it gets a key, which is taken away again.
+        $run->(@$_) for $denial ? ([ @util, 'secure-zone', $zone ], $denial =~ /nsec3/ ? [ @util, 'set-nsec3', $zone, '1 0 0 -' ] : (),
+            [ @util, 'rectify-zone', $zone ], [ 'sqlite3', $database, 'delete from cryptokeys' ], [ @util, 'set-presigned', $zone ]) : ();
         rename $database, "$file.pdns" or die "$file.pdns: $!";
     }
     $conf->("$dir/pdns.db");
@@ -177,15 +189,28 @@ X
 
 # --- processes --------------------------------------------------------------------------------------
 
+# What is interrupted leaves no server behind.
+my ($owner, %running) = ($$);
+$SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
+END {
+    my $status = $?;
+    kill KILL => map { -$_ } keys %running if $$ == $owner;
+    $? = $status;
+}
+
 sub program { my ($name, $path) = @_; $program{$name} = $path }
 sub have { my ($class, $name) = @_; return -x ($program{$name} // '') && ($name ne 'powerdns' || -e $schema) }
 
 sub start {
     my ($class, $name, %of) = @_;
     my $self = bless { name => $name, %of }, $class;
+    $port = free_port(24153) unless $of{primary};            # the primary knows the port already
     my @command = $setup{$name}->(@of{qw(dir zone file primary)});
     $self->{pid} = fork // die "fork: $!";
-    return $self if $self->{pid};
+    if ($self->{pid}) {
+        $running{ $self->{pid} } = 1;
+        return $self;
+    }
     POSIX::setpgid(0, 0);
     open STDOUT, '>>', "$of{dir}/out";
     open STDERR, '>&', \*STDOUT;
@@ -197,6 +222,7 @@ sub stop {
     kill TERM => -$self->{pid};
     wait_gone($self->{pid}, 20);
     kill KILL => -$self->{pid};
+    delete $running{ $self->{pid} };
 }
 
 sub wait_gone {
@@ -247,6 +273,7 @@ sub wait_answer {
 sub start_source {
     my ($behind, @options) = @_;
     my $source = { text => '' };
+    $port = free_port(24153);
     $source->{pid} = open2($source->{out}, $source->{in}, @$behind, @$driver, "$build/t/bench/source", '--server', $port, @options);
     return $source;
 }

@@ -18,7 +18,7 @@
  * (TC set), closed (connections that the server closed); octets, the mean length of an answer; idle, the share of rounds in which nothing
  * had come, near 0 when this program and not the server is the bottleneck; user and system, nanoseconds a query that the server took; and
  * with --rate p50, p99, p99.9 and max in milliseconds, from the sending to the kernel's stamp of arrival, and late, the most that a
- * query was sent after its time.
+ * query was sent after its time: if that is much, it is this program that was held up.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -40,6 +40,7 @@
 enum { MAX_QUERY = 288, BATCH = 64, MAX_LANES = 1024, MAX_WINDOW = 4096, MAX_PIDS = 64, HEADER = 12, ANY = 0xffff, STREAM = 1 << 17 };
 
 #define SECOND 1000000000ULL
+#define PATIENCE (SECOND / 500)
 
 /* In the file's order, one after another in `queries`. */
 struct query { uint16_t length, question_length, rcode, answers; uint8_t wire[]; };
@@ -405,6 +406,7 @@ static struct { uint64_t start, sent; unsigned lane; } schedule;
 
 static uint64_t due_at(uint64_t n) { return schedule.start + n * SECOND / opt.rate; }
 
+/* The slots of a lane take turns; of its idle ones only the number is kept. */
 static void send_one(uint64_t when)
 {
 	struct lane *lane = &lanes[schedule.lane++ % opt.lanes];
@@ -419,6 +421,8 @@ static void send_one(uint64_t when)
 	}
 	if (counting && when - due > count.late)
 		count.late = when - due;
+	if (when - due > PATIENCE)
+		schedule.start += when - due;           /* this program was held up: no flood to catch up */
 	begin(slot, when);
 	out_parts[0] = (struct iovec){slot->wire, slot->query->length};
 	send_batch(lane, 1);
@@ -444,7 +448,6 @@ static void round_at_rate(uint64_t when)
 	for (unsigned i = 0; i < opt.lanes; i++) {
 		if (fds[i].revents)
 			receive(&lanes[i]);
-		/* release() put it there; at a fixed rate the slots go round, and only the number counts */
 	}
 }
 
@@ -681,6 +684,7 @@ int main(int argc, char *argv[])
 		return 2;
 	}
 	read_queries();
+	alarm((unsigned)(opt.seconds + opt.warm) + 30);
 	prctl(PR_SET_TIMERSLACK, 1);
 	prepare_batches();
 	prepare_lanes();
