@@ -182,49 +182,73 @@ static inline uint64_t mix(uint64_t hash, uint64_t word)
 	return hash ^ hash >> 32;
 }
 
-/* All suffixes but the root, longest first; returns their count. A suffix is hashed from its end, label by label, eight
- * octets at a time: those behind the label belong to the suffix as well, or are the zeros behind the name. */
-static unsigned split(const uint8_t *name, struct suffix suffix[NAME_LABELS])
+/* The hash of a suffix, from that of the next shorter one and its first label. Letters count as the same in both cases (and some other
+ * octets as each other, which is looked at closer if it matters). */
+static inline uint64_t hash_label(uint64_t hash, const uint8_t *label)
 {
-	uint8_t lower[NAME_SIZE + 8];
+	static const uint64_t both_cases = 0x2020202020202020;
+	size_t n = *label++;
+
+	if (n < 8)
+		return mix(hash + n, name_load_few(label, n) | both_cases);
+	hash += n;
+	for (size_t i = 0; i + 8 <= n; i += 8)
+		hash = mix(hash, name_load8(label + i) | both_cases);
+	return mix(hash, name_load8(label + n - 8) | both_cases);
+}
+
+/* The suffixes of a name, longest first, without the anchor's own and the root. */
+struct split {
+	unsigned count;
+	bool anchored;               /* the name ends in the anchor */
+	struct suffix suffix[NAME_LABELS];
+};
+
+static inline void split(const struct msg_anchor *anchor, const uint8_t *name, struct split *s)
+{
+	const uint8_t *p = name;
 	uint64_t hash = 0;
-	unsigned count = 0;
 
-	memset(lower + name_lower(name, lower), 0, 8);
-	for (const uint8_t *p = lower; *p; p = name_parent(p))
-		suffix[count++].at = (uint32_t)(p - lower);
-	for (unsigned i = count; i-- > 0;) {
-		const uint8_t *label = lower + suffix[i].at;
+	s->count = 0;
+	for (; *p; p = name_parent(p))
+		s->suffix[s->count++].at = (uint32_t)(p - name);
+	s->anchored = false;
+	if (anchor->octets && s->count >= anchor->labels && p - name >= anchor->octets) {
+		const uint8_t *tail = p - anchor->octets;
+		unsigned before = s->count - anchor->labels;
 
-		for (unsigned k = 0; k <= *label; k += 8) {
-			uint64_t word;
-
-			memcpy(&word, label + k, sizeof word);
-			hash = mix(hash, word);
+		if ((before == s->count ? p : name + s->suffix[before].at) == tail && name_octets_equal(tail, anchor->name, anchor->octets)) {
+			s->anchored = true;
+			s->count = before;
 		}
-		suffix[i].hash = (uint32_t)hash;
 	}
-	return count;
+	for (unsigned i = s->count; i-- > 0;) {
+		hash = hash_label(hash, name + s->suffix[i].at);
+		s->suffix[i].hash = (uint32_t)hash;
+	}
 }
 
 /* Writes the name, its end by a pointer if it is known. The place where the name can be read, or 0. */
 static size_t put_name(struct msg_writer *w, const uint8_t *name)
 {
-	struct suffix suffix[NAME_LABELS];
-	unsigned count = split(name, suffix), fresh = count;
-	size_t rest = 0, found, n, start = wbuf_used(&w->buf);
+	struct split s;
+	unsigned fresh;
+	size_t rest, found, n, start = wbuf_used(&w->buf);
 
 	if (!w->question_known)
 		enter_question(w);
+	split(&w->anchor, name, &s);
+	fresh = s.count;
+	rest = s.anchored ? w->anchor.at : 0;
 	while (fresh > 0) {
-		const struct suffix *next = &suffix[fresh - 1];
+		const struct suffix *next = &s.suffix[fresh - 1];
 
 		if (!(found = suffix_find(w, next->hash, name + next->at, rest)))
 			break;
 		rest = found;
 		fresh--;
 	}
-	n = fresh < count ? suffix[fresh].at : name_length(name) - 1;
+	n = fresh < s.count ? s.suffix[fresh].at : name_length(name) - 1 - (s.anchored ? w->anchor.octets : 0u);
 	wbuf_bytes(&w->buf, name, n);
 	if (rest)
 		wbuf_u16(&w->buf, (uint16_t)(POINTER | rest));
@@ -233,7 +257,7 @@ static size_t put_name(struct msg_writer *w, const uint8_t *name)
 	if (w->buf.bad)
 		return 0;
 	for (unsigned i = fresh; i-- > 0;)
-		suffix_enter(w, suffix[i].hash, start + suffix[i].at);
+		suffix_enter(w, s.suffix[i].hash, start + s.suffix[i].at);
 	if (fresh == 0)
 		return rest;
 	return start <= POINTER_MAX ? start : 0;
@@ -241,11 +265,12 @@ static size_t put_name(struct msg_writer *w, const uint8_t *name)
 
 static void enter_question(struct msg_writer *w)
 {
-	struct suffix suffix[NAME_LABELS];
+	struct split s;
 
 	w->question_known = true;
-	for (unsigned i = split(w->buf.base + MSG_HEADER, suffix); i-- > 0;)
-		suffix_enter(w, suffix[i].hash, MSG_HEADER + suffix[i].at);
+	split(&w->anchor, w->buf.base + MSG_HEADER, &s);
+	for (unsigned i = s.count; i-- > 0;)
+		suffix_enter(w, s.suffix[i].hash, MSG_HEADER + s.suffix[i].at);
 }
 
 /* Most owners are the one before: the question's, or that of the same RRset. */
@@ -301,6 +326,7 @@ void msg_start(struct msg_writer *w, void *buffer, size_t size, size_t limit)
 	w->names = 0;
 	w->owner = 0;
 	w->question_known = true;
+	w->anchor.octets = 0;
 	if (++w->epoch == 0) {
 		memset(w->slot, 0, sizeof w->slot);
 		w->epoch = 1;
@@ -360,6 +386,13 @@ bool msg_put_question(struct msg_writer *w, const uint8_t *name, uint16_t type, 
 		w->question_known = false;
 	}
 	return counted(w, MSG_QUESTION, before);
+}
+
+void msg_anchor(struct msg_writer *w, const uint8_t *name, unsigned octets, unsigned labels)
+{
+	size_t question = name_length(w->buf.base + MSG_HEADER) - 1;
+
+	w->anchor = (struct msg_anchor){name, (uint8_t)octets, (uint8_t)labels, (uint16_t)(MSG_HEADER + question - octets)};
 }
 
 bool msg_put_rr(struct msg_writer *w, enum msg_section section, const struct rr *rr)

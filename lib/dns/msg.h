@@ -80,6 +80,11 @@ struct msg_writer {
 	uint16_t count[4];           /* question, answer, authority, additional */
 	uint16_t owner;              /* where the last owner can be read, 0: nowhere */
 	bool question_known;         /* its suffixes are entered: not before another name is written */
+	struct msg_anchor {          /* a suffix that most names of the message share; octets 0: none */
+		const uint8_t *name;
+		uint8_t octets, labels;
+		uint16_t at;
+	} anchor;
 	uint16_t names;              /* entries in use, no more are made when half are */
 	uint32_t epoch;              /* entries of other messages are void */
 	struct { uint32_t epoch; uint16_t at, tag; } slot[MSG_SLOTS];  /* suffixes already in the message, by hash */
@@ -96,6 +101,9 @@ void msg_reserve(struct msg_writer *, size_t octets);
 void msg_unreserve(struct msg_writer *, size_t octets);
 /* These return false and leave the message as it was if it would pass the limit. */
 bool msg_put_question(struct msg_writer *, const uint8_t *name, uint16_t type, uint16_t class);
+/* Says, before any other name is put, that the question's name ends in this one (`octets` and `labels` without the root's), so that it is
+ * not looked for label by label again and again. `name` must live until the message is finished. */
+void msg_anchor(struct msg_writer *, const uint8_t *name, unsigned octets, unsigned labels);
 bool msg_put_rr(struct msg_writer *, enum msg_section, const struct rr *);
 /* `count` records as they go on the wire, in `n` octets, their owners given by pointers (C0 0C: the question's name). */
 static inline bool msg_put_ready(struct msg_writer *w, enum msg_section section, const void *records, size_t n, uint16_t count)

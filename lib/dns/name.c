@@ -7,13 +7,6 @@ enum { POINTER = 0xc0, FIRST_NAME = 12 /* nothing in the header is a name */ };
 
 #define OCTETS(x) ((uint64_t)0x0101010101010101 * (x))
 
-static inline uint64_t load8(const uint8_t *p)
-{
-	uint64_t word;
-
-	memcpy(&word, p, sizeof word);
-	return word;
-}
 
 static inline uint64_t lower8(uint64_t word)
 {
@@ -25,23 +18,22 @@ static inline uint64_t lower8(uint64_t word)
 	return word | upper >> 2;
 }
 
+static inline bool same(uint64_t x, uint64_t y)
+{
+	return x == y || lower8(x) == lower8(y);
+}
+
 static inline bool same8(const uint8_t *a, const uint8_t *b)
 {
-	uint64_t x = load8(a), y = load8(b);
-
-	return x == y || lower8(x) == lower8(y);
+	return same(name_load8(a), name_load8(b));
 }
 
 bool name_octets_equal(const uint8_t *a, const uint8_t *b, size_t n)
 {
 	size_t i;
 
-	if (n < 8) {
-		for (i = 0; i < n; i++)
-			if (name_octet_lower(a[i]) != name_octet_lower(b[i]))
-				return false;
-		return true;
-	}
+	if (n < 8)
+		return same(name_load_few(a, n), name_load_few(b, n));
 	for (i = 0; i + 8 <= n; i += 8)
 		if (!same8(a + i, b + i))
 			return false;
@@ -386,7 +378,7 @@ size_t name_lower(const uint8_t *name, uint8_t *out)
 	size_t n = name_length(name), i = 0;
 
 	for (; i + 8 <= n; i += 8) {
-		uint64_t word = lower8(load8(name + i));
+		uint64_t word = lower8(name_load8(name + i));
 
 		memcpy(out + i, &word, sizeof word);
 	}

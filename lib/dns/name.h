@@ -46,6 +46,31 @@ size_t name_put_text(const uint8_t *name, char *out);
 bool name_equal(const uint8_t *a, const uint8_t *b);
 /* `n` octets of both are the same but for case. */
 bool name_octets_equal(const uint8_t *a, const uint8_t *b, size_t n);
+/* Octets as words, for comparing and hashing many at once; equal words mean equal octets where `n` is the same. */
+static inline uint64_t name_load8(const uint8_t *p)
+{
+	uint64_t word;
+
+	memcpy(&word, p, sizeof word);
+	return word;
+}
+/* `n` octets, 7 at most. */
+static inline uint64_t name_load_few(const uint8_t *p, size_t n)
+{
+	uint32_t head, tail;
+	uint16_t first, last;
+
+	if (n >= 4) {
+		memcpy(&head, p, sizeof head);
+		memcpy(&tail, p + n - 4, sizeof tail);
+		return (uint64_t)tail << 32 | head;
+	}
+	if (n < 2)
+		return n ? *p : 0;
+	memcpy(&first, p, sizeof first);
+	memcpy(&last, p + n - 2, sizeof last);
+	return (uint32_t)last << 16 | first;
+}
 /* For tables whose names nobody chooses to be in the way: equal names have equal ones. */
 uint32_t name_hash(const uint8_t *);
 /* RFC 4034 6.1 canonical order: <0, 0, >0. */

@@ -366,7 +366,7 @@ static void answer_query(struct exchange *x)
 {
 	enum store_state state;
 
-	x->place = find_place(x->a, x->work);
+	x->place = x->work->located ? x->work->place : find_place(x->a, x->work);
 	if (!x->place)
 		fail(x, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE);
 	else if (!(x->zone = store_pin(x->place, &state)))
@@ -562,6 +562,7 @@ static enum msg_rcode answer_nothing(const struct exchange *x)
 
 void answer_read(struct answer_work *work, const struct answer_request *in)
 {
+	work->located = false;
 	work->verdict = request_read(&work->rq, in->bytes, in->length);
 	if (work->verdict != REQUEST_DROP && work->rq.has_question)
 		tree_name(&work->name, work->rq.question.name);
@@ -573,7 +574,7 @@ static bool looks_up(const struct answer_work *work)
 	return work->verdict == REQUEST_OK && work->rq.question.class == CLASS_IN;
 }
 
-void answer_ahead(const struct answer *a, const struct answer_work *work, unsigned count)
+void answer_ahead(const struct answer *a, struct answer_work *work, unsigned count)
 {
 	struct tree_ahead ahead[TREE_AHEAD_MAX];
 	unsigned n = 0;
@@ -584,9 +585,13 @@ void answer_ahead(const struct answer *a, const struct answer_work *work, unsign
 	tree_ahead(ahead, n);
 	n = 0;
 	for (unsigned i = 0; i < count; i++) {
-		const struct store_zone *place = looks_up(&work[i]) ? find_place(a, &work[i]) : NULL;
-		const struct zone *zone = place ? store_pin(place, NULL) : NULL;
+		const struct zone *zone;
 
+		if (!looks_up(&work[i]))
+			continue;
+		work[i].place = find_place(a, &work[i]);
+		work[i].located = true;
+		zone = work[i].place ? store_pin(work[i].place, NULL) : NULL;
 		if (zone)
 			ahead[n++] = tree_ahead_of(&zone->tree, zone->origin, &work[i].name);
 	}

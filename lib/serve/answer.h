@@ -108,9 +108,11 @@ struct answer_work {
 	enum request_verdict verdict;
 	struct request rq;
 	struct tree_name name;       /* of the question */
+	bool located;                /* `place` is where store_find would look, NULL: no zone of ours */
+	const struct store_zone *place;
 };
 void answer_read(struct answer_work *, const struct answer_request *);
-void answer_ahead(const struct answer *, const struct answer_work *, unsigned count);
+void answer_ahead(const struct answer *, struct answer_work *, unsigned count);
 enum answer_action answer_reply(struct answer *, const struct serve_settings *, const struct answer_request *,
 	const struct answer_work *, uint8_t *out, size_t *length, struct answer_transfer *transfer);
 

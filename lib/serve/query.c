@@ -371,6 +371,7 @@ struct query_result query_answer(struct msg_writer *writer, const struct zone *z
 	q.answer.count = 0;
 	q.aliases = q.made = q.hosts = q.expansions = 0;
 	proof_init(&q.proof, writer, zone);
+	msg_anchor(writer, zone->apex, zone->origin.octets, zone->origin.labels);
 	zone_find_name(zone, name, &q.hit);
 	while ((step = at_hit(&q)) == STEP_AGAIN)
 		zone_find(zone, q.name, &q.hit);
