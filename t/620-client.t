@@ -120,6 +120,9 @@ my $status = { done => { zones => [ \%ok, \%stale, \%empty ], summary => { zones
         error => 'connection refused' } ] };
     ($exit, $out) = lockstep([ { done => { zones => [ $failing ] } } ], 'status', 'example.com');
     like($out, qr/^primary       a ::1\@53: serial -, failing; last error: connection refused$/m, 'a primary that fails, and how');
+    $failing->{primaries}[0] = { %{ $failing->{primaries}[0] }, healthy => JSON::PP::true, error => 'REFUSED' };
+    like((lockstep([ { done => { zones => [ $failing ] } } ], 'status', 'example.com'))[1], qr/^primary       a ::1\@53: serial -, answering; last error: REFUSED$/m,
+        'a primary that answers, but not what was wanted');
     like($out, qr/^file          \S+\nfile error    disk full$/m, 'a file that cannot be written, and why');
 
     ($exit, $out) = lockstep([ $status ], 'status', 'example.com', 'b.example');

@@ -33,6 +33,7 @@ sub signed { my %wrong = @_; return (axfr => sub { my ($talk) = @_; $talk->send(
 
 $pair->taken('every message signed', records => 33, messages(10, sub { 1 }));
 $pair->refused('no message signed', 'tsig', messages(1, sub { 0 }));
+$pair->refused('an error that is not signed', 'tsig.*MISSING \(the primary answered NOTAUTH\)', axfr => sub { $_[0]->send(rcode => 9, sign => 0) });
 $pair->refused('no message of several signed', 'tsig', messages(10, sub { 0 }));
 $pair->refused('only the first signed', 'tsig', messages(10, sub { $_[0] == 0 }));
 $pair->refused('only the last signed', 'tsig', messages(10, sub { $_[0] == 9 }));
@@ -116,14 +117,14 @@ $pair->taken('250 s ago, within its fudge', records => 23, signed(time => $now -
 
 # --- errors in answer to our signature -----------------------------------------------------------
 
-for my $case ([ BADSIG => 16 ], [ BADKEY => 17 ]) {
+for my $case ([ 'BADSIG (compare the secrets)' => 16 ], [ 'BADKEY (compare the names and algorithms of the keys)' => 17 ], [ BADTRUNC => 22 ]) {
     my ($name, $error) = @$case;
-    $pair->refused("$name", "tsig.*$name", axfr => sub {
+    $pair->refused("$name", "tsig.*\Q$name\E\\z", axfr => sub {
         my ($talk) = @_;
         my $tsig = Tsig->new($key)->record($talk->message, mac => '', error => $error);
         $talk->send_message($talk->message(rcode => 9, additional => [$tsig]));
     });
 }
-$pair->refused('BADTIME', 'tsig.*BADTIME', axfr => sub { $_[0]->send(rcode => 9, tsig => { error => 18, other => pack 'nN', 0, $now + 5000 }) });
+$pair->refused('BADTIME', 'tsig.*BADTIME \(compare the clocks\)', axfr => sub { $_[0]->send(rcode => 9, tsig => { error => 18, other => pack 'nN', 0, $now + 5000 }) });
 $pair->finish;
 done_testing;

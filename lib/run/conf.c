@@ -44,6 +44,7 @@ struct reading {
 	const struct conf_settings *default_set;
 	struct entry *entries; size_t entry_count, entry_size;
 	const char **warnings; size_t warning_count;
+	const char *open_file;       /* that everybody may read, and for which it was said */
 };
 
 /* --- the server ------------------------------------------------------------------ */
@@ -176,18 +177,37 @@ static const config_setting_t *member_or(const config_setting_t *group, const ch
 	return member ? member : group;
 }
 
+static bool all_may_read(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && st.st_mode & S_IROTH;
+}
+
+/* Said once, not for each of the keys that follow each other in a file. */
+static bool warn_of_open_file(struct reading *r, const config_setting_t *setting)
+{
+	const char *file;
+	unsigned line;
+
+	source_where(&r->source, config_setting_source_line(setting), &file, &line);
+	if ((r->open_file && strcmp(r->open_file, file) == 0) || !all_may_read(file))
+		return true;
+	r->open_file = file;
+	return warn(r, setting, "everybody on this machine may read the secret");
+}
+
 /* The file's content without white space at its ends, to be freed by file_bytes_release. */
 static const char *read_secret_file(struct reading *r, const config_setting_t *setting, const char *path, struct file_bytes *file)
 {
 	struct why why;
-	struct stat st;
 	char *text;
 
 	if (file_read(path, SECRET_FILE_MAX, file, &why)) {
 		key_fail(&r->reader, setting, "%s", why.text);
 		return NULL;
 	}
-	if (stat(path, &st) == 0 && (st.st_mode & S_IROTH) && !warn(r, setting, "everybody on this machine may read the secret"))
+	if (all_may_read(path) && !warn(r, setting, "everybody on this machine may read the secret"))
 		return NULL;
 	text = file->bytes;
 	while (file->length && strchr(" \t\r\n", text[file->length - 1]))
@@ -215,7 +235,7 @@ static bool parse_key(struct reading *r, const config_setting_t *group, const st
 	else if (secret && tsig_key_parse(key, name, text->algorithm, secret, &why))
 		key_fail(&r->reader, secret_setting, "%s", why.text);
 	else if (secret)
-		fine = true;
+		fine = !text->secret || warn_of_open_file(r, secret_setting);
 	if (file.bytes)
 		explicit_bzero(file.bytes, file.length);
 	file_bytes_release(&file);
