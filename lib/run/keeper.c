@@ -20,7 +20,7 @@ struct keep {
 	struct keeper *keeper;
 	const struct wired *wired;
 	struct generation *generation;       /* that wired is of; held */
-	struct store_zone *place;
+	struct store_zone *place;            /* NULL: not in the store yet, or no more */
 	struct secondary *secondary;
 	char *path;
 	struct zone *pending;                /* zonefile-sync = 0: written first, then served */
@@ -50,7 +50,6 @@ struct keeper {
 	struct journal_zone *rows;           /* as read from the database, in canonical order */
 	size_t row_count;
 	struct event *rows_timer;
-	bool stopping;
 };
 
 /* A `notify` that somebody waits for. */
@@ -68,7 +67,7 @@ const uint8_t *keep_name(const struct keep *k) { return k->name; }
 const struct wired *keep_wired(const struct keep *k) { return k->wired; }
 struct secondary *keep_secondary(const struct keep *k) { return k->secondary; }
 const char *keep_path(const struct keep *k) { return k->path; }
-struct zone *keep_served(const struct keep *k) { return store_hold(k->place); }
+struct zone *keep_served(const struct keep *k) { return k->place ? store_hold(k->place) : NULL; }
 size_t keeper_count(const struct keeper *all) { return all->count; }
 struct keep *keeper_at(const struct keeper *all, size_t i) { return all->keeps[i]; }
 struct generation *keeper_generation(const struct keeper *all) { return all->generation; }
@@ -608,7 +607,7 @@ void keep_reread(struct keep *k, keep_done *done, void *ctx)
 	}
 	wait_for(&k->load_waiters, k, done, ctx);
 	if (k->loading)
-		k->load_again = true;    /* it may have been read before the change */
+		k->load_again |= file_changed(k);        /* it may have been read before the change */
 	else
 		load(k);
 }
@@ -793,6 +792,20 @@ static bool keep_place(struct keep *k)
 
 static const char too_long[] = "the zone file's path is too long";
 
+/* Nothing may wait for a file that cannot be. */
+static void lose_path(struct keep *k)
+{
+	struct zone *pending = k->pending;
+
+	fail_waiters(k, ERR_CONF, too_long);
+	if (k->loading && k->secondary)
+		start_secondary(k, false);
+	k->loading = false;
+	k->pending = NULL;
+	if (pending)
+		published(k, pending);
+}
+
 /* From now on the file is another one. What was under way with the old one is begun anew. */
 static void set_path(struct keep *k, char *path)
 {
@@ -804,7 +817,7 @@ static void set_path(struct keep *k, char *path)
 	k->file = (struct file_mark){0};
 	snprintf(k->error, sizeof k->error, "%s", path ? "" : too_long);
 	if (!path)
-		fail_waiters(k, ERR_CONF, too_long);
+		lose_path(k);
 	else if (k->loading || !k->secondary)
 		load(k);
 	else if (k->pending)
@@ -847,7 +860,15 @@ static bool same_kind(const struct keep *k, const struct conf_zone *zone)
 	return (zone->set->source == CONF_TRANSFER) == (k->secondary != NULL);
 }
 
-/* The new list: kept zones by pointer, new ones made. NULL: out of memory, nothing has changed. */
+static void free_new(struct keep **list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!list[i]->mark)
+			keep_free(list[i]);
+	free(list);
+}
+
+/* The new list: kept zones by pointer, marked, and new ones made. NULL: out of memory, nothing has changed. */
 static struct keep **plan(struct keeper *all, struct generation *g, struct keeper_change *change)
 {
 	const struct conf *conf = generation_conf(g);
@@ -872,13 +893,30 @@ static struct keep **plan(struct keeper *all, struct generation *g, struct keepe
 		else
 			change->added++;
 	}
-	if (list && i == conf->zone_count)
-		return list;
-	while (list && i--)
+	if (list && i < conf->zone_count) {
+		free_new(list, i);
+		list = NULL;
+	}
+	return list;
+}
+
+/* What the store shows of zones that come and go changes, all at once. False: out of memory, nothing has changed. */
+static bool place_all(struct keeper *all, struct keep **list, size_t count)
+{
+	bool placed = true;
+
+	for (size_t i = 0; i < all->count; i++)
+		if (!all->keeps[i]->mark)
+			store_remove(all->store, all->keeps[i]->place);
+	for (size_t i = 0; i < count && placed; i++)
 		if (!list[i]->mark)
-			keep_free(list[i]);
-	free(list);
-	return NULL;
+			placed = keep_place(list[i]);
+	if (store_publish(all->store) != ERR_OK)
+		return false;
+	for (size_t i = 0; i < all->count; i++)
+		if (!all->keeps[i]->mark)
+			all->keeps[i]->place = NULL;
+	return true;
 }
 
 static void start(struct keep *k)
@@ -913,7 +951,6 @@ static void remove_keep(struct keeper *all, struct keep *k, const struct conf *c
 		write_last(k);       /* it comes back at once, with another source */
 	else
 		disk_forget(all->disk, k->name);
-	store_remove(all->store, k->place);
 	notify_cancel(all->notifier, k->name);
 	keep_free(k);
 }
@@ -937,6 +974,10 @@ enum err keeper_apply(struct keeper *all, struct generation *g, struct keeper_ch
 
 	*change = (struct keeper_change){.zones = conf->zone_count};
 	list = plan(all, g, change);
+	if (list && !place_all(all, list, conf->zone_count)) {
+		free_new(list, conf->zone_count);
+		list = NULL;
+	}
 	if (!list) {
 		generation_retire(g);
 		return err_why(why, ERR_NOMEM, "out of memory");
@@ -957,14 +998,9 @@ enum err keeper_apply(struct keeper *all, struct generation *g, struct keeper_ch
 	for (size_t i = 0; i < all->count; i++) {
 		if (list[i]->mark)
 			keep_change(list[i], g, &conf->zones[i]);
-		else if (!keep_place(list[i]))
-			return err_why(why, ERR_NOMEM, "out of memory");
-	}
-	if (store_publish(all->store))
-		return err_why(why, ERR_NOMEM, "out of memory");
-	for (size_t i = 0; i < all->count; i++)
-		if (!list[i]->mark)
+		else
 			start(list[i]);
+	}
 	drop_rows(all);
 	if (old)
 		generation_retire(old);
