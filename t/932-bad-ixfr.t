@@ -91,8 +91,8 @@ is(scalar(grep { $_->{asked} eq 'AXFR' } $pair->attempts), 0, 'AXFR was not trie
 
 # --- size --------------------------------------------------------------------------------------
 
-$pair->{offered} += 4999;
-$pair->taken('five thousand steps', records => 24, ixfr => sub {
+# One record in each step, and as few messages as there may be.
+sub step_by_step {
     my ($talk) = @_;
     my ($ours, $new) = ($talk->serial, $talk->{fake}{serial});
     my @wait = ($talk->soa);
@@ -101,6 +101,14 @@ $pair->taken('five thousand steps', records => 24, ixfr => sub {
         $talk->send(answer => [ splice @wait ]) if @wait > 200;
     }
     $talk->send(answer => [ @wait, $talk->soa ]);
-}, @no_axfr);
+}
+$pair->{offered} += 4999;
+$pair->taken('five thousand steps', records => 24, ixfr => \&step_by_step, @no_axfr);
 $pair->finish;
+my $small = Hostile->new(settings => { 'max-records' => 40 });
+$small->{offered} += 99;
+$small->taken('steps of more records than a zone may have: AXFR helps', records => 23, ixfr => \&step_by_step,
+    axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, $talk->soa ]) });
+is(join(' ', map { $_->{asked} } $small->attempts), 'IXFR AXFR', 'in one go');
+$small->finish;
 done_testing;

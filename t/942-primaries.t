@@ -178,6 +178,18 @@ subtest 'rollback' => sub {
     }
 };
 
+subtest 'rollback = accept, where the operator asks for a transfer' => sub {
+    my ($p) = primaries(1);
+    $p->serve(serial => 10);
+    start_with([$p], rollback => 'accept');
+    ok($lockstep->wait_serial('example', 10), 'serial 10');
+    $p->serve(serial => 9);
+    is(($lockstep->verb('transfer', 'example'))[0], 0, 'the primary went back to 9, and a transfer follows it');
+    is($lockstep->serial('example'), 9, 'it is served');
+    is(join(' ', map { $_->{asked} } ($lockstep->events('transfer'))[ 1, 2 ]), 'IXFR AXFR', 'by AXFR, when IXFR showed that it is older');
+    ended();
+};
+
 # Two primaries with eight zones each. Each transfer notes when it begins and, before its last message, when it ends.
 subtest 'how many transfers at once' => sub {
     my $notes = work_dir('notes') . '/notes';

@@ -362,7 +362,7 @@ static void start_udp(struct fetch *f)
 		return;
 	}
 	if (!make_query(f) || !(f->udp_event = event_new(f->loop, f->udp, EV_READ | EV_PERSIST, udp_ready, f))) {
-		finish(f, FETCH_NO_MEMORY);
+		fail(f, FETCH_NO_MEMORY, "out of memory");
 		return;
 	}
 	event_add(f->udp_event, &tv);
@@ -381,10 +381,16 @@ static void tcp_connected(struct conn *conn, void *ctx)
 		f->stream = stream_new(&(struct stream_ask){.zone = f->zone, .id = f->id, .base = f->base, .limits = f->limits,
 			.type = f->kind == FETCH_IXFR ? RR_IXFR : RR_AXFR});
 	if (!ok || (f->kind != FETCH_SOA && !f->stream)) {
-		finish(f, FETCH_NO_MEMORY);
+		fail(f, FETCH_NO_MEMORY, "out of memory");
 		return;
 	}
 	conn_write(conn, f->query, 2 + f->query_length);
+}
+
+/* A whole zone may be within the limits where many steps to it are not. */
+static bool axfr_may_help(const struct stream_sum *sum)
+{
+	return stream_reason_wants_axfr(sum->reason) || (sum->reason == STREAM_LIMIT && sum->incremental);
 }
 
 static void refused(struct fetch *f)
@@ -393,7 +399,7 @@ static void refused(struct fetch *f)
 
 	f->result.why = sum->why;
 	f->result.reason = stream_reason_name(sum->reason);
-	f->result.axfr_may_help = f->kind == FETCH_IXFR && stream_reason_wants_axfr(sum->reason);
+	f->result.axfr_may_help = f->kind == FETCH_IXFR && axfr_may_help(sum);
 	finish(f, sum->reason == STREAM_SERIAL_BACK ? FETCH_BACK :
 		sum->reason == STREAM_MEMORY ? FETCH_NO_MEMORY : FETCH_PROTOCOL);
 }

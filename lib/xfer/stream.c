@@ -346,7 +346,7 @@ enum stream_verdict stream_record(struct stream *s, const struct rr *rr)
 	s->wire_bytes += name_length(rr->owner) + 10u + rr->rdlength;
 	if (s->limits.bytes && s->wire_bytes > s->limits.bytes)
 		return reject(s, STREAM_LIMIT, "more bytes than max-zone-size");
-	if (s->limits.records && s->sum.records > s->limits.records * 2 + 2)
+	if (s->limits.records && (s->sum.records - 1) / 2 > s->limits.records)
 		return reject(s, STREAM_LIMIT, "more records than twice max-records");
 	if (rr->type == RR_SOA && s->sum.state != STREAM_CURRENT) {
 		if (!name_equal(rr->owner, s->zone))
