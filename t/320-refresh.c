@@ -230,6 +230,28 @@ static void a_notify_ahead_of_the_primary_is_followed_up_a_bounded_number_of_tim
 	assert_false(r.hinted);
 }
 
+static void what_was_announced_stays_known_while_nobody_answers(void **state)
+{
+	struct refresh r = loaded_at(0);
+	unsigned probes = 1;
+
+	(void)state;
+	assert_int_equal(hear(&r, 8, 10 * S), REFRESH_ASK);
+	give(&r, REFRESH_FAILED, 10 * S);
+	while (refresh_due(&r) < 20000 * S) {
+		int64_t now = refresh_due(&r);
+
+		assert_int_equal(give(&r, REFRESH_TIMER, now), REFRESH_ASK);
+		give(&r, REFRESH_FAILED, now);
+		probes++;
+	}
+	assert_in_range(probes, 10, 20000 / 600 + 6);
+	assert_true(r.hinted);
+	give(&r, REFRESH_TIMER, refresh_due(&r));
+	give(&r, REFRESH_SAME, 21000 * S);
+	assert_false(r.hinted);
+}
+
 static void what_never_answers_is_given_up(void **state)
 {
 	struct refresh r = loaded_at(0);
@@ -322,6 +344,7 @@ int main(void)
 		cmocka_unit_test(a_flood_of_notifies_causes_a_handful_of_probes),
 		cmocka_unit_test(changes_one_after_the_other_are_followed_without_a_pause),
 		cmocka_unit_test(a_notify_ahead_of_the_primary_is_followed_up_a_bounded_number_of_times),
+		cmocka_unit_test(what_was_announced_stays_known_while_nobody_answers),
 		cmocka_unit_test(what_never_answers_is_given_up),
 		cmocka_unit_test(the_timers_are_clamped),
 		cmocka_unit_test(nothing_wedges_in_a_hundred_years),
