@@ -8,7 +8,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { ROWS_MS = 50, SPREAD_US = 200, RETRY_S = 60 };
+enum {
+	ROWS_MS = 50,
+	SPREAD_US = 200,
+	RETRY_S = 60,                /* to write */
+	RELOAD_S = 10,               /* to read */
+};
 
 struct waiter {
 	struct waiter *next;
@@ -29,9 +34,10 @@ struct keep {
 	struct waiter *write_waiters, *load_waiters;
 	struct notify_wait *notify_waits;
 	struct journal_zone row;
-	bool row_dirty, writing, write_again, loading, load_again, mark;
+	bool row_dirty, writing, write_again, loading, load_again, started, mark;
 	struct serial writing_serial;
-	struct file_mark { ino_t inode; off_t size; struct timespec time; } file;   /* the file as we read or wrote it; zeros: it is not there */
+	/* The file as we read or wrote it; zeros: it is not there. */
+	struct file_mark { ino_t inode; off_t size; struct timespec time; } file;
 	int64_t loaded, written_at;          /* seconds since 1970; 0: not known */
 	char error[WHY_MAX];
 	uint8_t name[];
@@ -323,18 +329,22 @@ static void write_done(void *ctx, struct disk_result *result)
 		sync_later(k);       /* try again */
 }
 
+static void load(struct keep *);
+
 static void sync_due(evutil_socket_t fd, short what, void *ctx)
 {
 	struct keep *k = ctx;
 
 	(void)fd;
 	(void)what;
-	if (!k->path || !version_of(k) || is_written(k))
+	if (!k->path || is_written(k))
 		return;
-	if (k->writing)
+	if (version_of(k) && k->writing)
 		k->write_again = true;
-	else
+	else if (version_of(k))
 		write_version(k, version_of(k));
+	else if (!k->loading)
+		load(k);
 }
 
 void keep_write(struct keep *k, keep_done *done, void *ctx)
@@ -386,6 +396,8 @@ static void serve(struct keep *k, struct zone *version)
 
 static void published(struct keep *k, struct zone *version)
 {
+	if (!version_of(k))
+		evtimer_del(k->sync);        /* a file that could not be read need not be any more */
 	serve(k, version);
 	secondary_published(k->secondary, ERR_OK, NULL);
 	touch_row(k);
@@ -505,6 +517,9 @@ static void start_secondary(struct keep *k, bool loaded)
 {
 	uint32_t spread = spread_of(k->keeper), random;
 
+	if (k->started)
+		return;
+	k->started = true;
 	net_random(&random, sizeof random);
 	secondary_start(k->secondary, loaded && spread ? random % spread : 0);
 }
@@ -555,7 +570,19 @@ static void log_absent(const struct keep *k)
 	log_end(&log);
 }
 
-static void load(struct keep *);
+/* The next time it may be read, or by then a version was transferred. */
+static bool may_pass(enum err err)
+{
+	return err == ERR_IO || err == ERR_NOMEM || err == ERR_REFUSED;
+}
+
+static void reload_later(struct keep *k)
+{
+	static const struct timeval later = {RELOAD_S, 0};
+
+	if (!evtimer_pending(k->sync, NULL))
+		evtimer_add(k->sync, &later);
+}
 
 static void load_done(void *ctx, struct disk_result *result)
 {
@@ -575,11 +602,11 @@ static void load_done(void *ctx, struct disk_result *result)
 	k->keeper->counters.loads_failed += result->err && !absent;
 	snprintf(k->error, sizeof k->error, "%s", result->err && !absent ? err_say(&result->why, result->err) : "");
 	if (k->secondary) {
-		bool have = !result->err;
-
-		if (have)
+		if (!result->err && !version_of(k))
 			loaded_secondary(k, result);
-		start_secondary(k, have);
+		else if (may_pass(result->err) && !version_of(k))
+			reload_later(k);
+		start_secondary(k, !result->err);
 	} else if (!result->err) {
 		loaded_file(k, result);
 	}
@@ -618,7 +645,7 @@ void keeper_notified(struct keeper *all, const uint8_t *zone, const struct net_a
 {
 	struct keep *k = keeper_find(all, zone);
 
-	if (k && k->secondary && !k->loading)
+	if (k && k->secondary)
 		secondary_notify(k->secondary, from, has_serial, serial);
 }
 
@@ -634,7 +661,8 @@ static void notify_waited(void *ctx, const uint8_t *zone, unsigned answered, uns
 			break;
 		}
 	if (failed)
-		err_why(&why, ERR_TIMEOUT, "%u of %u addresses downstream did not accept the NOTIFY (the log says which)", failed, answered + failed);
+		err_why(&why, ERR_TIMEOUT, "%u of %u addresses downstream did not accept the NOTIFY (the log says which)", failed,
+			answered + failed);
 	if (w->done)
 		w->done(w->ctx, w->keep, failed ? ERR_TIMEOUT : ERR_OK, &why);
 	free(w);

@@ -700,6 +700,8 @@ void secondary_loaded(struct secondary *s, struct zone *version, int64_t refresh
 {
 	s->version = version;
 	refresh_loaded(&s->refresh, version->serial, refresh_times_of(&version->soa, &s->conf->clamps), refreshed);
+	if (s->start == STARTED)
+		arm(s);
 }
 
 static void note_hint(struct secondary *s, struct serial before, bool had)
@@ -802,6 +804,8 @@ void secondary_notify(struct secondary *s, const struct net_addr *from, bool has
 	struct serial hint = s->refresh.hint;
 	enum refresh_act what;
 
+	if (s->start != STARTED)
+		return;
 	if (!busy)
 		s->prefer = sender(s, from);
 	what = refresh_notify(&s->refresh, has_serial, serial, s->env->now(), random32());
