@@ -1063,14 +1063,21 @@ void keeper_set_disk(struct keeper *all, struct disk *disk)
 	all->disk = disk;
 }
 
+struct rows_reader {
+	struct keeper *all;
+	bool no_memory;
+};
+
 static bool each_row(void *ctx, const struct journal_zone *row)
 {
-	struct keeper *all = ctx;
+	struct rows_reader *reader = ctx;
+	struct keeper *all = reader->all;
 
 	if (!(all->row_count & (all->row_count - 1))) {
 		size_t room = all->row_count ? all->row_count * 2 : 1;
 		struct journal_zone *rows = realloc(all->rows, room * sizeof *rows);
 
+		reader->no_memory = !rows;
 		if (!rows)
 			return false;
 		all->rows = rows;
@@ -1086,8 +1093,11 @@ static int row_order(const void *a, const void *b)
 
 enum err keeper_read_rows(struct keeper *all, struct journal *journal, struct why *why)
 {
-	enum err err = journal_read(journal, each_row, all, why);
+	struct rows_reader reader = {.all = all};
+	enum err err = journal_read(journal, each_row, &reader, why);
 
+	if (reader.no_memory)
+		err = err_why(why, ERR_NOMEM, "out of memory");
 	if (all->row_count)
 		qsort(all->rows, all->row_count, sizeof *all->rows, row_order);
 	return err;
