@@ -544,6 +544,21 @@ static void pull_failed(struct secondary *s, const struct fetch_result *result)
 	pull_next(s);
 }
 
+/* The one that was asked for its serial a moment ago showed more than its answer to IXFR does: it is several machines, or its
+ * differences lag behind. What it showed stays known, and AXFR decides. */
+static bool contradicts_its_probe(const struct secondary *s, const struct fetch_result *result)
+{
+	return result->outcome == FETCH_CURRENT && s->round.has_best && s->round.turn == 0;
+}
+
+static void note_contradiction(struct secondary *s)
+{
+	char text[200];
+
+	snprintf(text, sizeof text, "it showed serial %u, but has no differences from ours, %u", s->round.best_serial.v, s->refresh.serial.v);
+	note_error(s, remote_at(s, s->round.turn)->name, text);
+}
+
 static void pull_done(void *ctx, struct fetch_result *result)
 {
 	struct secondary *s = ctx;
@@ -551,8 +566,14 @@ static void pull_done(void *ctx, struct fetch_result *result)
 	s->fetch = NULL;
 	primary_leave(&s->ticket);
 	log_transfer(s, result);
-	note_view(s, s->round.order[s->round.turn], result);
 	count_transfer(s->env->counters, result);
+	if (contradicts_its_probe(s, result)) {
+		note_contradiction(s);
+		s->round.axfr_here = true;
+		pull_next(s);
+		return;
+	}
+	note_view(s, s->round.order[s->round.turn], result);
 	if (result->outcome == FETCH_OK) {
 		take_version(s, result);
 	} else if (result->outcome == FETCH_CURRENT) {
