@@ -5,6 +5,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Hostile;
+use Process qw(slurp spew work_dir);
 use Test::More;
 use Tsig;
 use Wire qw(name raw_rr);
@@ -40,6 +41,12 @@ $pair->refused('only the last signed', 'tsig', messages(10, sub { $_[0] == 9 }))
 $pair->refused('all but the last signed', 'tsig', messages(10, sub { $_[0] != 9 }));
 $pair->taken('99 unsigned between two signed ones', records => 124, messages(101, sub { $_[0] % 100 == 0 }));
 $pair->refused('100 unsigned between two signed ones', 'tsig', messages(102, sub { $_[0] % 101 == 0 }));
+$pair->refused('differences whose last message is not signed', 'tsig', ixfr => sub {
+    my ($talk) = @_;
+    $talk->send(answer => [ $talk->soa, $talk->soa($talk->serial), $talk->soa, 'x.example. 300 IN A 192.0.2.1' ]);
+    $talk->send(answer => [ $talk->soa ], sign => 0);
+    $talk->close;
+}, axfr => sub { $_[0]->send(rcode => 5) });
 
 # --- keys and MACs ---------------------------------------------------------------------------
 
@@ -61,6 +68,24 @@ $pair->refused('with the signature of another exchange', 'tsig', axfr => sub {
 $pair->refused('with a signature that is not bound to the request', 'tsig', axfr => sub {
     my ($talk) = @_;
     $talk->send_message(Tsig->new($key)->sign($talk->message(answer => [ $talk->soa, @records, $talk->soa ])));
+});
+my $recorded = work_dir('recorded') . '/reply';
+$pair->taken('a transfer that somebody records', records => 23, axfr => sub {
+    my ($talk) = @_;
+    my $next = $talk->soa($talk->{fake}{serial} + 1);
+    spew($recorded, Tsig->new($key, request_mac => $talk->{signer}{mac})->sign($talk->message(answer => [ $next, @records, $next ])));
+    $talk->send(answer => [ $talk->soa, @records, $talk->soa ]);
+});
+$pair->refused('and plays again', 'tsig', axfr => sub {
+    my ($talk) = @_;
+    my $message = slurp($recorded);
+    substr($message, 0, 2) = pack 'n', $talk->query->{id};
+    $talk->send_message($message);
+});
+$pair->refused('signed as it must be, but another zone', 'question|soa-owner', axfr => sub {
+    my ($talk) = @_;
+    my $soa = $talk->soa(undef, owner => 'other.');
+    $talk->send(question => Wire::question('other.', 'AXFR'), answer => [ $soa, 'other. 300 IN NS ns.other.', $soa ]);
 });
 for my $place (0, 2, 3, 7, 13, 35, 60, 200, -1, -20, -40, -60) {
     $pair->refused("a bit flips at $place", 'tsig|protocol', axfr => sub {
@@ -113,6 +138,7 @@ for my $case ([ 'cut short', sub { substr $_[0], 0, -5 } ], [ 'with a MAC longer
 my $now = time;
 $pair->refused("signed at $_->[0]", 'tsig.*BADTIME', signed(time => $_->[1])) for [ '1000 s ago', $now - 1000 ], [ '1000 s ahead', $now + 1000 ], [ '0', 0 ],
     [ '2^32', 2 ** 32 + $now ], [ '2^48 - 1', 2 ** 48 - 1 ];
+$pair->refused('a minute ago, with a fudge of 0', 'tsig.*BADTIME', signed(time => $now - 60, fudge => 0));
 $pair->taken('250 s ago, within its fudge', records => 23, signed(time => $now - 250));
 
 # --- errors in answer to our signature -----------------------------------------------------------

@@ -157,6 +157,27 @@ subtest 'primary-choice = "newest"' => sub {
     ended();
 };
 
+subtest 'serials that have no order' => sub {
+    my @p = primaries(2);
+    $p[0]->serve(serial => 5);
+    $p[1]->serve(serial => 5 + 2 ** 31);
+    for my $choice (qw(first newest)) {
+        start_with(\@p, 'primary-choice' => $choice);
+        ok(wait_for(sub { defined $lockstep->serial('example') }), "$choice: a zone is there");
+        my $serial = $lockstep->serial('example');
+        my $transfers = $lockstep->json('stats')->{transfer}{transfers};
+        refresh() for 1 .. 5;
+        is($lockstep->serial('example'), $serial, "$choice: it does not go to and fro between the two");
+        is($lockstep->json('stats')->{transfer}{transfers}, $transfers, "$choice: and nothing more is transferred");
+        $_->serve(serial => $serial + 1) for @p;
+        is(refresh(), 0, "$choice: when they agree again, and have a newer one");
+        is($lockstep->serial('example'), $serial + 1, "$choice: it is taken");
+        $p[0]->serve(serial => 5);
+        $p[1]->serve(serial => 5 + 2 ** 31);
+        ended();
+    }
+};
+
 subtest 'rollback' => sub {
     for my $case ([ 'refuse', 0, 0 ], [ 'after-expire', 0, 1 ], [ 'accept', 1, 1 ]) {
         my ($rollback, $at_once, $expired) = @$case;
