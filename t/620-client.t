@@ -278,7 +278,8 @@ my $status = { done => { zones => [ \%ok, \%stale, \%empty ], summary => { zones
     my ($exit, $out, $said) = run_command($program, '--help');
     is("$exit$said", '0', '--help ends with 0');
     my @verbs = $out =~ /^  ([a-z]+) +\S/mg;
-    ok(@verbs >= 10, '--help lists the verbs');
+    my %listed = map { $_ => 1 } @verbs;
+    is(join(' ', grep { !$listed{$_} } qw(status transfer refresh notify write reload dump stats stop pull config)), '', '--help lists the verbs');
     for my $verb (@verbs) {
         ($exit, $out, $said) = run_command($program, $verb, '--help');
         is("$exit$said", '0', "$verb --help ends with 0");
