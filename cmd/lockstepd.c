@@ -6,6 +6,7 @@
 #include "run/daemon.h"
 
 #include <getopt.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,7 +27,7 @@ static int help(void)
 		"  -c, --conf FILE   the configuration file (%s)\n"
 		"  -t, --test        check the configuration and exit: 0 if it is right, 1 if not\n"
 		"  -v, --verbose     log more than server.log.level says; once more for each -v\n"
-		"      --help        print this and exit\n"
+		"  -h, --help        print this and exit\n"
 		"      --version     print the version and exit\n\n"
 		"Manual: lockstepd(8), lockstep.conf(5).\n", usage, conf_default_path());
 	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -46,6 +47,8 @@ static int test(const char *path)
 		fprintf(stderr, "lockstepd: %s\n", conf->warnings[i]);
 	for (size_t i = 0; i < conf->unused_key_count; i++)
 		fprintf(stderr, "lockstepd: %s has no effect in this version\n", conf->unused_keys[i]);
+	if (conf->server.user && !getpwnam(conf->server.user))
+		fprintf(stderr, "lockstepd: server.user: there is no user \"%s\" on this machine\n", conf->server.user);
 	conf_free(conf);
 	return EXIT_SUCCESS;
 }

@@ -70,6 +70,25 @@ static void refresh_same_newer_done(void **state)
 	assert_int_equal(r.expire_at, (7203 + 86400) * S);
 }
 
+static void pauses_are_shortened_by_a_tenth_at_most(void **state)
+{
+	static const struct { uint32_t random; int64_t refresh, retry; } cases[] = {
+		{0, 3600 * S, 600 * S}, {1u << 31, 3420 * S, 570 * S}, {UINT32_MAX, 3240 * S + 1, 540 * S + 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct refresh r = loaded_at(0);
+
+		refresh_event(&r, REFRESH_TIMER, 3600 * S, cases[i].random);
+		refresh_event(&r, REFRESH_SAME, 3600 * S, cases[i].random);
+		assert_int_equal(refresh_due(&r) - 3600 * S, cases[i].refresh);
+		refresh_event(&r, REFRESH_TIMER, 7200 * S, cases[i].random);
+		refresh_event(&r, REFRESH_FAILED, 7200 * S, cases[i].random);
+		assert_int_equal(refresh_due(&r) - 7200 * S, cases[i].retry);
+	}
+}
+
 static void failures_wait_for_retry_then_expire_then_recover(void **state)
 {
 	struct refresh r = loaded_at(0);
@@ -230,6 +249,28 @@ static void a_notify_ahead_of_the_primary_is_followed_up_a_bounded_number_of_tim
 	assert_false(r.hinted);
 }
 
+static void what_was_announced_stays_known_while_nobody_answers(void **state)
+{
+	struct refresh r = loaded_at(0);
+	unsigned probes = 1;
+
+	(void)state;
+	assert_int_equal(hear(&r, 8, 10 * S), REFRESH_ASK);
+	give(&r, REFRESH_FAILED, 10 * S);
+	while (refresh_due(&r) < 20000 * S) {
+		int64_t now = refresh_due(&r);
+
+		assert_int_equal(give(&r, REFRESH_TIMER, now), REFRESH_ASK);
+		give(&r, REFRESH_FAILED, now);
+		probes++;
+	}
+	assert_in_range(probes, 10, 20000 / 600 + 6);
+	assert_true(r.hinted);
+	give(&r, REFRESH_TIMER, refresh_due(&r));
+	give(&r, REFRESH_SAME, 21000 * S);
+	assert_false(r.hinted);
+}
+
 static void what_never_answers_is_given_up(void **state)
 {
 	struct refresh r = loaded_at(0);
@@ -314,6 +355,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_new_zone_is_pulled_at_once_and_ever_more_slowly),
 		cmocka_unit_test(refresh_same_newer_done),
+		cmocka_unit_test(pauses_are_shortened_by_a_tenth_at_most),
 		cmocka_unit_test(failures_wait_for_retry_then_expire_then_recover),
 		cmocka_unit_test(when_it_expires_the_primaries_are_asked_at_once),
 		cmocka_unit_test(other_clamps_move_what_is_due),
@@ -322,6 +364,7 @@ int main(void)
 		cmocka_unit_test(a_flood_of_notifies_causes_a_handful_of_probes),
 		cmocka_unit_test(changes_one_after_the_other_are_followed_without_a_pause),
 		cmocka_unit_test(a_notify_ahead_of_the_primary_is_followed_up_a_bounded_number_of_times),
+		cmocka_unit_test(what_was_announced_stays_known_while_nobody_answers),
 		cmocka_unit_test(what_never_answers_is_given_up),
 		cmocka_unit_test(the_timers_are_clamped),
 		cmocka_unit_test(nothing_wedges_in_a_hundred_years),

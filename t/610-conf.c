@@ -533,6 +533,43 @@ static void a_secret_in_a_file_is_trimmed_and_warned_about_if_all_may_read_it(vo
 	must_fail(text, "lockstep.conf:1: keys.secret-file: the secret is empty");
 }
 
+static void a_configuration_with_secrets_that_all_may_read_is_warned_about_once(void **state)
+{
+	static const char text[] = "keys: ( { name = \"a\"; secret = \"AAAA\"; },\n { name = \"b\"; secret = \"AAAA\"; },\n"
+		"@include \"more.conf\"\n);";
+	char included[512];
+	struct conf *conf;
+
+	(void)state;
+	snprintf(included, sizeof included, "%s/more.conf:1: keys.secret: everybody on this machine may read the secret", directory);
+	put_file("more.conf", "{ name = \"c\"; secret = \"AAAA\"; }");
+	conf = must_read(text);
+	assert_int_equal(conf->warning_count, 0);
+	conf_free(conf);
+	assert_int_equal(chmod("lockstep.conf", 0644), 0);
+	assert_int_equal(chmod("more.conf", 0604), 0);
+	conf = conf_read("lockstep.conf", &why);
+	assert_non_null(conf);
+	assert_int_equal(conf->warning_count, 2);
+	assert_string_equal(conf->warnings[0], "lockstep.conf:1: keys.secret: everybody on this machine may read the secret");
+	assert_string_equal(conf->warnings[1], included);
+	conf_free(conf);
+	put_file("lockstep.conf", "zones: ( );");
+	assert_int_equal(chmod("lockstep.conf", 0644), 0);
+	conf = conf_read("lockstep.conf", &why);
+	assert_non_null(conf);
+	assert_int_equal(conf->warning_count, 0);
+	conf_free(conf);
+}
+
+static void a_quote_is_missing_before_an_address_with_a_port(void **state)
+{
+	(void)state;
+	must_fail("server: { user = \"a; };\nremotes: ( { name = \"r\"; address = [ \"::1@53\" ]; } );",
+		"lockstep.conf:2: syntax error: '@' stands only in quotes, or in @include \"FILE\" on a line of its own; "
+		"is a quote missing before it?");
+}
+
 static void a_key_is_found_whatever_its_case_and_final_dot(void **state)
 {
 	struct conf *conf = must_read(KEY1
@@ -853,6 +890,8 @@ int main(void)
 		cmocka_unit_test(later_keys_are_reported_once_unless_they_say_off),
 		cmocka_unit_test(a_remote_over_tls_is_never_used_without_it),
 		cmocka_unit_test(a_secret_in_a_file_is_trimmed_and_warned_about_if_all_may_read_it),
+		cmocka_unit_test(a_configuration_with_secrets_that_all_may_read_is_warned_about_once),
+		cmocka_unit_test(a_quote_is_missing_before_an_address_with_a_port),
 		cmocka_unit_test(a_key_is_found_whatever_its_case_and_final_dot),
 		cmocka_unit_test(zones_that_say_the_same_share_their_settings),
 		cmocka_unit_test(a_hundred_thousand_zones_cost_few_octets_each),

@@ -12,7 +12,7 @@ use Test::More;
 use Tsig;
 
 my %file = map { m{([^/]+)\.zone$} ? ($1 => $_) : () } glob("$FindBin::Bin/../zones/*.zone");
-my @key = map { Tsig::key(name => "key.$_", algorithm => $_) } Tsig::algorithms;
+my @key = map { Tsig::key(name => "key.$_", algorithm => $_) } Tsig::algorithms, 'hmac-sha1-80', 'hmac-sha256-128', 'hmac-sha512-256';
 my ($key) = grep { $_->{algorithm} eq 'hmac-sha256' } @key;
 my $lockstep = Lockstep->new(server => { identity => 'ns1.company.example' }, keys => \@key,
     acls => [ map { { name => $_->{algorithm}, key => $_->{name}, action => 'allow' } } @key ],

@@ -53,5 +53,6 @@ $fake->serve(serial => 6, axfr => undef);
 ($status, $out, $said) = run_command($lockstep, '--json', 'pull', 'example', '--from', $fake->at);
 is($status, 0, '--json') or diag($said);
 ok(eval { decode_json($out) }, 'is one JSON document') or diag($out);
+like($out, qr/"seconds":\d+\.\d{1,6},/, 'its time is not given to more digits than there are');
 is((run_command($lockstep, 'pull', 'example'))[0], 2, 'without --from: wrong usage');
 done_testing;

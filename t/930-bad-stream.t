@@ -8,15 +8,15 @@ use Hostile;
 use Test::More;
 use Wire;
 
-my $pair = Hostile->new(settings => { 'max-zone-size' => '1M', 'max-records' => 20_000 });
+my $pair = Hostile->new(settings => { 'max-zone-size' => '1M', 'max-records' => 5000 });
 my $hasty = Hostile->new(limits => { 'transfer-time' => '3s' });
 my @records = $pair->records;
 
 # --- it breaks off -------------------------------------------------------------------
 
 $pair->refused('it closes when the connection is there', 'network', connect => sub { $_[0]->close });
-$pair->refused('it closes after one octet of the length', 'network', axfr => sub { $_[0]->bytes("\0"); $_[0]->close });
-$pair->refused('it closes in the middle of a message', 'network', axfr => sub {
+$pair->refused('it closes after one octet of the length', 'network.*closed the connection within a message', axfr => sub { $_[0]->bytes("\0"); $_[0]->close });
+$pair->refused('it closes in the middle of a message', 'network.*closed the connection within a message', axfr => sub {
     my ($talk) = @_;
     my $message = Wire::frame($talk->message(answer => [ $talk->soa, @records, $talk->soa ]));
     $talk->bytes(substr $message, 0, length($message) / 2);
@@ -84,7 +84,8 @@ $pair->refused('octets follow the last record', 'trailing', axfr => sub {
 # --- headers ---------------------------------------------------------------------------
 
 for my $case ([ 'another ID', 'not-response', id => 0 ], [ 'the QR bit 0', 'not-response', qr => 0 ], [ 'the opcode UPDATE', 'not-response', opcode => 5 ],
-    [ 'the TC bit', 'truncated', tc => 1 ], [ 'the code SERVFAIL', 'rcode.*SERVFAIL', rcode => 2 ], [ 'the code NOTAUTH', 'rcode.*NOTAUTH', rcode => 9 ]) {
+    [ 'the TC bit', 'truncated', tc => 1 ], [ 'the code SERVFAIL', 'rcode.*SERVFAIL', rcode => 2 ], [ 'the code NOTAUTH', 'rcode.*NOTAUTH \(it may not have the zone', rcode => 9 ],
+    [ 'the code REFUSED', 'rcode.*REFUSED \(it may not let this address', rcode => 5 ]) {
     my ($what, $reason, $field, $value) = @$case;
     for my $nth (1, 2) {
         $pair->refused("message $nth has $what", $reason, axfr => sub {
@@ -127,13 +128,36 @@ sub for_ever {
     my $n = 0;
     while ($talk->send($next->(\$n))) { }
 }
-$pair->refused('records without end', 'limit', axfr => sub {
+$pair->refused('records without end', 'limit.*max-records', axfr => sub {
     for_ever($_[0], sub { my ($n) = @_; return (answer => [ map { \(Wire::name('n' . ++$$n . '.example.') . pack 'n2 N n N', 1, 1, 300, 4, $$n) } 1 .. 500 ]) });
 });
-$pair->refused('the same record without end', 'limit', axfr => sub {
+$pair->refused('the same record without end', 'limit.*max-records', axfr => sub {
     for_ever($_[0], sub { return (answer => [ ('same.example. 300 IN A 192.0.2.1') x 500 ]) });
 });
-$hasty->refused('empty messages without end', 'network|limit|empty', axfr => sub { for_ever($_[0], sub { return () }) });
+$pair->refused('empty messages without end', 'limit.*a hundred messages', axfr => sub { for_ever($_[0], sub { return () }) });
+# Twelve octets each, which become more than five hundred: owner and name in RDATA are pointers.
+$pair->refused('a few messages that unfold to a hundred times their size', 'limit.*max-zone-size', axfr => sub {
+    my ($talk) = @_;
+    my $long = join('', map { pack 'C/a', $_ x 58 } 'a' .. 'd') . "\xc0\x0c";
+    $talk->send(answer => [ $talk->soa, 'example. 300 IN NS ns.example.' ]);
+    for my $n (1 .. 20) {
+        my @records = \(pack('C/a', "n$n") . $long . pack('n2 N n', 2, 1, 300, 2) . "\xc0\x0c");
+        my $at = 12 + length($talk->query->{question_bytes}) + 1 + length "n$n";
+        push @records, \(pack('C/a', $_) . pack('n n2 N n', 0xc000 | $at, 2, 1, 300, 2) . pack 'n', 0xc000 | $at) for 1 .. 200;
+        $talk->send(answer => \@records) or last;
+    }
+    $talk->wait_close(5);
+});
+for my $case ([ 'as many records as max-records allows', 'taken', 5000 ], [ 'one record more', 'refused', 5001 ]) {
+    my ($what, $verdict, $count) = @$case;
+    $pair->$verdict($what, $verdict eq 'taken' ? (records => $count) : 'limit.*5000 records', axfr => sub {
+        my ($talk) = @_;
+        $talk->send(answer => [ $talk->soa, 'example. 300 IN NS ns.example.' ]);
+        my @more = map { \(Wire::name("n$_.example.") . pack 'n2 N n N', 1, 1, 300, 4, $_) } 1 .. $count - 2;
+        $talk->send(answer => [ splice @more, 0, 500 ]) while @more;
+        $talk->send(answer => [ $talk->soa ]);
+    });
+}
 
 # --- odd, but right ----------------------------------------------------------------------
 
@@ -145,6 +169,10 @@ $pair->taken('each octet in a segment of its own', records => 23, axfr => sub {
     my ($talk) = @_;
     setsockopt $talk->{socket}, Socket::IPPROTO_TCP(), Socket::TCP_NODELAY(), 1;
     $talk->bytes($_) for split //, Wire::frame($talk->message(answer => [ $talk->soa, @records, $talk->soa ]));
+});
+$pair->taken('messages without the AA bit', records => 23, axfr => sub {
+    my ($talk) = @_;
+    $talk->send(answer => $_, aa => 0) for [ $talk->soa, @records ], [ $talk->soa ];
 });
 $pair->taken('an empty message in the middle', records => 23, axfr => sub {
     my ($talk) = @_;

@@ -10,7 +10,7 @@ use Process qw(slurp);
 use Test::More;
 use Wire qw(name raw_rr soa_rdata);
 
-my $pair = Hostile->new;
+my $pair = Hostile->new(settings => { 'allow-transfer' => ['fake'] });
 my @records = $pair->records;
 
 # A zone with these records more (references or text), between two good SOAs.
@@ -64,12 +64,24 @@ $pair->refused('nothing but the SOA', 'content', axfr => sub { my ($talk) = @_; 
 $pair->refused('no NS at the apex', 'content', axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records[ 1 .. $#records ], $talk->soa ]) });
 $pair->refused('CNAME at the apex', 'content|record', with('example. 300 IN CNAME h1.example.'));
 $pair->refused('CNAME beside other data', 'content|record', with('h1.example. 300 IN CNAME h2.example.'));
-$pair->taken('an NS set of a thousand names', records => 1023, axfr => sub {
-    my ($talk) = @_;
-    $talk->send(answer => [ $talk->soa, @records ]);
-    $talk->send(answer => [ map { "example. 300 IN NS ns$_.provider.test." } 1 .. 1000 ]);
-    $talk->send(answer => [ $talk->soa ]);
-});
+$pair->refused('two DNAMEs at a name', 'content.*DNAME', with('d.example. 300 IN DNAME one.test.', 'd.example. 300 IN DNAME two.test.'));
+
+# A zone with so many records more, which are made by their number, a thousand to the message.
+sub with_many {
+    my ($count, $make) = @_;
+    return (axfr => sub {
+        my ($talk) = @_;
+        $talk->send(answer => [ $talk->soa, @records ]);
+        for (my $n = 0; $n < $count; $n += 1000) {
+            $talk->send(answer => [ map { $make->($_) } $n .. $n + 999 ]) or last;
+        }
+        $talk->send(answer => [ $talk->soa ]);
+    });
+}
+$pair->taken('an NS set of ten thousand names', records => 10_023, with_many(10_000, sub { raw_rr(owner => 'example.', type => 'NS', rdata => name("ns$_[0].provider.test.")) }));
+$pair->taken('ten thousand types at a name', records => 10_023, with_many(10_000, sub { raw_rr(owner => 'types.example.', type => 10_000 + $_[0], rdata => 'x') }));
+$pair->taken('an RRset of 65,000 records', records => 65_023, with_many(65_000, sub { raw_rr(owner => 'set.example.', type => 'A', rdata => pack 'N', $_[0]) }));
+$pair->refused('an RRset of 100,000 records', 'set\.example\..*more than 65535 records', with_many(100_000, sub { raw_rr(owner => 'set.example.', type => 'A', rdata => pack 'N', $_[0]) }));
 $pair->taken('data below a delegation and below a DNAME', records => 28, with('sub.example. 300 IN NS ns.sub.example.', 'ns.sub.example. 300 IN A 192.0.2.1',
     'www.sub.example. 300 IN TXT "hidden"', 'd.example. 300 IN DNAME elsewhere.test.', 'below.d.example. 300 IN A 192.0.2.1'));
 $pair->taken('the same record three times', records => 24, with(('twice.example. 300 IN A 192.0.2.1') x 3));
@@ -116,6 +128,28 @@ like($named->{why} // '', qr/message 1, record 2[45].*bad\.example\. A/, 'with m
 
 for my $case ([ 'is 0', 0 ], [ 'is 1 short', 3 ], [ 'is 1 long', 5 ], [ 'is 65535', 65535 ]) {
     $pair->refused("the RDATA's length $case->[0]", 'rdata|malformed|trailing', with(raw_rr(owner => 'h1.example.', type => 'A', rdata => "\1\2\3\4", rdlength => $case->[1])));
+}
+
+# What is odd, but can be had: it is served, written, and read back.
+my @strange = (raw_rr(owner => 'not-base32hex.example.', type => 'NSEC3', rdata => pack('C2 n C C/a', 1, 0, 1, 0, 'x' x 20) . "\0\1\x40"),
+    raw_rr(owner => 'short.example.', type => 'NSEC3', rdata => pack('C2 n C C/a', 9, 0xff, 65535, 0, 'x')), raw_rr(owner => 'none.example.', type => 65280, rdata => ''),
+    raw_rr(owner => 'long.example.', type => 65280, rdata => 'x' x 10_000), raw_rr(owner => 'apl.example.', type => 'APL', rdata => ''),
+    raw_rr(owner => 'family.example.', type => 'APL', rdata => pack 'n C C a2', 9, 255, 2, 'ab'), raw_rr(owner => 'root.example.', type => 'MX', rdata => "\0\0\0"),
+    raw_rr(owner => 'null.example.', type => 10, rdata => ''), raw_rr(owner => 'text.example.', type => 'TXT', rdata => "\0" x 300),
+    raw_rr(owner => 'key.example.', type => 'DNSKEY', rdata => pack('n C2', 0xffff, 255, 0) . 'k'), raw_rr(owner => 'md.example.', type => 63, rdata => pack('N C2', 1, 9, 9) . 'x' x 12),
+    raw_rr(owner => 'svc.example.', type => 'SVCB', rdata => pack('n', 1) . "\0" . pack('n n/a', 65534, "\0\xff")));
+$pair->taken('RDATA that is odd, but well-formed', records => 23 + @strange, with(@strange));
+same_zone(dump_text(slurp($pair->{lockstep}->zone_file('example')), 'example'), $pair->{lockstep}->dump('example'), 'BIND reads the zone file back to the same records');
+my $at = $pair->{lockstep}->at;
+my %given = map { ("$_->{owner} $_->{type}" => $_->{rdata}) } map { @{ Wire::parse($_)->{answer} } } Wire::ask_tcp($at, Wire::message(question => Wire::question('example.', 'AXFR')));
+for my $record (@strange) {
+    my ($owner) = $$record =~ /^(.*?\x07example\0)/s;
+    my ($type, $length) = unpack 'n x6 n', substr $$record, length $owner;
+    my $rdata = substr $$record, length($$record) - $length;
+    my ($answer) = @{ Wire::parse((Wire::ask_tcp($at, Wire::message(question => $owner . pack 'n2', $type, 1)))[0])->{answer} };
+    my $name = Wire::name_text($owner);
+    is(unpack('H*', $answer->{rdata} // 'nothing'), unpack('H*', $rdata), "$name is answered as it came");
+    is(unpack('H*', $given{"$name $type"} // 'nothing'), unpack('H*', $rdata), 'and transferred on');
 }
 
 # --- compression -------------------------------------------------------------------------

@@ -5,6 +5,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Hostile;
+use Process qw(slurp spew work_dir);
 use Test::More;
 use Tsig;
 use Wire qw(name raw_rr);
@@ -33,12 +34,19 @@ sub signed { my %wrong = @_; return (axfr => sub { my ($talk) = @_; $talk->send(
 
 $pair->taken('every message signed', records => 33, messages(10, sub { 1 }));
 $pair->refused('no message signed', 'tsig', messages(1, sub { 0 }));
+$pair->refused('an error that is not signed', 'tsig.*MISSING \(the primary answered NOTAUTH\)', axfr => sub { $_[0]->send(rcode => 9, sign => 0) });
 $pair->refused('no message of several signed', 'tsig', messages(10, sub { 0 }));
 $pair->refused('only the first signed', 'tsig', messages(10, sub { $_[0] == 0 }));
 $pair->refused('only the last signed', 'tsig', messages(10, sub { $_[0] == 9 }));
 $pair->refused('all but the last signed', 'tsig', messages(10, sub { $_[0] != 9 }));
 $pair->taken('99 unsigned between two signed ones', records => 124, messages(101, sub { $_[0] % 100 == 0 }));
 $pair->refused('100 unsigned between two signed ones', 'tsig', messages(102, sub { $_[0] % 101 == 0 }));
+$pair->refused('differences whose last message is not signed', 'tsig', ixfr => sub {
+    my ($talk) = @_;
+    $talk->send(answer => [ $talk->soa, $talk->soa($talk->serial), $talk->soa, 'x.example. 300 IN A 192.0.2.1' ]);
+    $talk->send(answer => [ $talk->soa ], sign => 0);
+    $talk->close;
+}, axfr => sub { $_[0]->send(rcode => 5) });
 
 # --- keys and MACs ---------------------------------------------------------------------------
 
@@ -60,6 +68,24 @@ $pair->refused('with the signature of another exchange', 'tsig', axfr => sub {
 $pair->refused('with a signature that is not bound to the request', 'tsig', axfr => sub {
     my ($talk) = @_;
     $talk->send_message(Tsig->new($key)->sign($talk->message(answer => [ $talk->soa, @records, $talk->soa ])));
+});
+my $recorded = work_dir('recorded') . '/reply';
+$pair->taken('a transfer that somebody records', records => 23, axfr => sub {
+    my ($talk) = @_;
+    my $next = $talk->soa($talk->{fake}{serial} + 1);
+    spew($recorded, Tsig->new($key, request_mac => $talk->{signer}{mac})->sign($talk->message(answer => [ $next, @records, $next ])));
+    $talk->send(answer => [ $talk->soa, @records, $talk->soa ]);
+});
+$pair->refused('and plays again', 'tsig', axfr => sub {
+    my ($talk) = @_;
+    my $message = slurp($recorded);
+    substr($message, 0, 2) = pack 'n', $talk->query->{id};
+    $talk->send_message($message);
+});
+$pair->refused('signed as it must be, but another zone', 'question|soa-owner', axfr => sub {
+    my ($talk) = @_;
+    my $soa = $talk->soa(undef, owner => 'other.');
+    $talk->send(question => Wire::question('other.', 'AXFR'), answer => [ $soa, 'other. 300 IN NS ns.other.', $soa ]);
 });
 for my $place (0, 2, 3, 7, 13, 35, 60, 200, -1, -20, -40, -60) {
     $pair->refused("a bit flips at $place", 'tsig|protocol', axfr => sub {
@@ -112,18 +138,19 @@ for my $case ([ 'cut short', sub { substr $_[0], 0, -5 } ], [ 'with a MAC longer
 my $now = time;
 $pair->refused("signed at $_->[0]", 'tsig.*BADTIME', signed(time => $_->[1])) for [ '1000 s ago', $now - 1000 ], [ '1000 s ahead', $now + 1000 ], [ '0', 0 ],
     [ '2^32', 2 ** 32 + $now ], [ '2^48 - 1', 2 ** 48 - 1 ];
+$pair->refused('a minute ago, with a fudge of 0', 'tsig.*BADTIME', signed(time => $now - 60, fudge => 0));
 $pair->taken('250 s ago, within its fudge', records => 23, signed(time => $now - 250));
 
 # --- errors in answer to our signature -----------------------------------------------------------
 
-for my $case ([ BADSIG => 16 ], [ BADKEY => 17 ]) {
+for my $case ([ 'BADSIG (compare the secrets)' => 16 ], [ 'BADKEY (compare the names and algorithms of the keys)' => 17 ], [ BADTRUNC => 22 ]) {
     my ($name, $error) = @$case;
-    $pair->refused("$name", "tsig.*$name", axfr => sub {
+    $pair->refused("$name", "tsig.*\Q$name\E\\z", axfr => sub {
         my ($talk) = @_;
         my $tsig = Tsig->new($key)->record($talk->message, mac => '', error => $error);
         $talk->send_message($talk->message(rcode => 9, additional => [$tsig]));
     });
 }
-$pair->refused('BADTIME', 'tsig.*BADTIME', axfr => sub { $_[0]->send(rcode => 9, tsig => { error => 18, other => pack 'nN', 0, $now + 5000 }) });
+$pair->refused('BADTIME', 'tsig.*BADTIME \(compare the clocks\)', axfr => sub { $_[0]->send(rcode => 9, tsig => { error => 18, other => pack 'nN', 0, $now + 5000 }) });
 $pair->finish;
 done_testing;

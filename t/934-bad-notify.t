@@ -6,7 +6,9 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Fake;
 use Lockstep;
+use IO::Socket::IP;
 use Process qw(wait_for);
+use Socket qw(SOCK_DGRAM);
 use Test::More;
 use Tsig;
 use Wire qw(name raw_rr soa_rdata question);
@@ -119,6 +121,15 @@ bad_probe('nothing', sub { $_[0]->send });
 bad_probe('a referral', sub { $_[0]->send(aa => 0, authority => ['plain. 300 IN NS ns.other.']) });
 bad_probe('the SOA of another owner', sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa(99, owner => 'other.') ]) });
 bad_probe('a SOA that is short', sub { $_[0]->send(answer => [ raw_rr(owner => 'plain.', type => 'SOA', rdata => substr soa_rdata('plain.', 99), 0, -9) ]) });
+bad_probe('two SOAs of different serials', sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa(98), $talk->soa(99) ]) });
+bad_probe('an answer from another address', sub {
+    my ($talk) = @_;
+    return $talk->close unless $talk->{peer};
+    for my $from ([ LocalHost => '127.0.0.3', LocalPort => $plain->{port} ], [ LocalHost => $plain->{address} ]) {
+        my $socket = IO::Socket::IP->new(@$from, Type => SOCK_DGRAM) or die "UDP: $!";
+        $socket->send($talk->message(answer => [ $talk->soa(99) ]), 0, $talk->{peer});
+    }
+});
 bad_probe('SERVFAIL', sub { $_[0]->send(rcode => 2) }, 'SERVFAIL');
 bad_probe('REFUSED', sub { $_[0]->send(rcode => 5) }, 'REFUSED');
 bad_probe('three octets, another ID, another question', sub {
@@ -145,6 +156,37 @@ $plain->serve(serial => $plain->{serial}, soa => sub {
 });
 is(($lockstep->verb('refresh', 'plain'))[0], 0, 'a forged answer before the right one is passed over');
 is($lockstep->serial('plain'), $plain->{serial}, 'and the zone stays as it is');
+
+my $asked = $plain->count('SOA');
+$plain->serve(serial => $plain->{serial} + 1, soa => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa ]) if $talk->{peer} && $talk->nth > $asked + 1 });
+is(($lockstep->verb('refresh', 'plain'))[0], 0, 'a lost query or answer: it is asked again');
+ok($lockstep->wait_serial('plain', $plain->{serial}, 15), 'and the new version comes');
+
+subtest 'a serial that is another one each time' => sub {
+    my $served = $plain->{serial};
+    my @serials = ($served, $served + 7, $served - 3, $served + 2 ** 31, $served + 1);
+    $plain->serve(serial => $served, soa => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa($serials[ $talk->nth % @serials ] % 2 ** 32) ]) });
+    my $asked = $plain->count('SOA') + $plain->count('IXFR') + $plain->count('AXFR');
+    for (1 .. 10) {
+        $lockstep->verb('refresh', 'plain');
+        is($lockstep->serial('plain'), $served, 'the zone is served as it is');
+    }
+    cmp_ok($plain->count('SOA') + $plain->count('IXFR') + $plain->count('AXFR') - $asked, '<=', 40, 'the primary is asked a few times for each refresh, no more');
+    $plain->serve(serial => $served + 1);
+    is(($lockstep->verb('refresh', 'plain'))[0], 0, 'and when it has settled');
+    is($lockstep->serial('plain'), $served + 1, 'it is followed');
+};
+
+subtest 'who cannot see the query cannot guess its answer' => sub {
+    $lockstep->verb('refresh', 'plain') for 1 .. 20;
+    my @asked = grep { $_->{type} eq 'SOA' && $_->{transport} eq 'UDP' } $plain->asked;
+    my %different = map { my $field = $_; $field => { map { $_->{$field} => 1 } @asked[ -20 .. -1 ] } } qw(id from);
+    cmp_ok(scalar keys %{ $different{id} }, '>', 15, 'IDs differ');
+    cmp_ok(scalar keys %{ $different{from} }, '>', 15, 'and so do ports');
+    my @step = map { $asked[ $_ + 1 ]{id} - $asked[$_]{id} } -20 .. -2;
+    cmp_ok(scalar keys %{ { map { $_ => 1 } @step } }, '>', 15, 'IDs do not follow one another');
+};
+
 cmp_ok($ahead->count('SOA') - $ahead_asked, '>=', 1, 'NOTIFY of a serial that the primary has not: it was asked');
 cmp_ok($ahead->count('SOA') - $ahead_asked, '<=', 6, 'but not for ever');
 is($lockstep->serial('ahead'), 1, 'and the zone is as it was');

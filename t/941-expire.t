@@ -147,7 +147,9 @@ subtest 'rejected: what was offered is not acceptable' => sub {
     like($status->{reason}, qr/other\./, 'the reason names the record');
     is($status->{last_failure}{reason}, $status->{reason}, 'so does the last failure');
     $primary{bad}->vanish;
-    is(($lockstep->verb('refresh', 'bad'))[0], 1, 'the primary goes away');
+    ($exit, undef, $said) = $lockstep->verb('refresh', 'bad');
+    is($exit, 1, 'the primary goes away');
+    like($said, qr/bad\.: UDP: \Q@{[ $primary{bad}->at ]}\E: Connection refused/, 'which address refused is said');
     $status = state_of('bad');
     is($status->{state}, 'rejected', 'it stays rejected');
     like($status->{reason}, qr/other\./, 'and why');

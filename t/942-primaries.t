@@ -157,6 +157,27 @@ subtest 'primary-choice = "newest"' => sub {
     ended();
 };
 
+subtest 'serials that have no order' => sub {
+    my @p = primaries(2);
+    $p[0]->serve(serial => 5);
+    $p[1]->serve(serial => 5 + 2 ** 31);
+    for my $choice (qw(first newest)) {
+        start_with(\@p, 'primary-choice' => $choice);
+        ok(wait_for(sub { defined $lockstep->serial('example') }), "$choice: a zone is there");
+        my $serial = $lockstep->serial('example');
+        my $transfers = $lockstep->json('stats')->{transfer}{transfers};
+        refresh() for 1 .. 5;
+        is($lockstep->serial('example'), $serial, "$choice: it does not go to and fro between the two");
+        is($lockstep->json('stats')->{transfer}{transfers}, $transfers, "$choice: and nothing more is transferred");
+        $_->serve(serial => $serial + 1) for @p;
+        is(refresh(), 0, "$choice: when they agree again, and have a newer one");
+        is($lockstep->serial('example'), $serial + 1, "$choice: it is taken");
+        $p[0]->serve(serial => 5);
+        $p[1]->serve(serial => 5 + 2 ** 31);
+        ended();
+    }
+};
+
 subtest 'rollback' => sub {
     for my $case ([ 'refuse', 0, 0 ], [ 'after-expire', 0, 1 ], [ 'accept', 1, 1 ]) {
         my ($rollback, $at_once, $expired) = @$case;
@@ -176,6 +197,18 @@ subtest 'rollback' => sub {
         is($lockstep->serial('example'), 9, "$rollback: and served");
         ended();
     }
+};
+
+subtest 'rollback = accept, where the operator asks for a transfer' => sub {
+    my ($p) = primaries(1);
+    $p->serve(serial => 10);
+    start_with([$p], rollback => 'accept');
+    ok($lockstep->wait_serial('example', 10), 'serial 10');
+    $p->serve(serial => 9);
+    is(($lockstep->verb('transfer', 'example'))[0], 0, 'the primary went back to 9, and a transfer follows it');
+    is($lockstep->serial('example'), 9, 'it is served');
+    is(join(' ', map { $_->{asked} } ($lockstep->events('transfer'))[ 1, 2 ]), 'IXFR AXFR', 'by AXFR, when IXFR showed that it is older');
+    ended();
 };
 
 # Two primaries with eight zones each. Each transfer notes when it begins and, before its last message, when it ends.

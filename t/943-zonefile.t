@@ -58,6 +58,30 @@ subtest 'zonefile-sync = 0: on disk before it is served' => sub {
     is($lockstep->stop, 0, 'lockstepd ends cleanly');
 };
 
+subtest 'a file that cannot be read for a while' => sub {
+    my $lockstep = start_with(60);
+    my $file = $lockstep->zone_file('example');
+    my $serial = $fake->{serial};
+    ok($lockstep->wait_serial('example', $serial), 'the zone is there');
+    is($lockstep->stop, 0, 'lockstepd ends cleanly');
+    $fake->vanish;
+    rename $file, "$file.away" or die "rename: $!";
+    mkdir $file;
+    $lockstep->start;
+    ok($lockstep->wait_log(qr/zone-load-failed .*zone=example\..*why=".*not a regular file/), 'the file is in the way of itself');
+    is($lockstep->serial('example'), undef, 'there is nothing to serve');
+    rmdir $file;
+    rename "$file.away", $file or die "rename: $!";
+    ok($lockstep->wait_serial('example', $serial, 20), 'when it can be read again it is served, though the primary is away');
+    my $status = $lockstep->status('example');
+    is($status->{file_error}, undef, 'nothing is left of the error');
+    $fake->serve(serial => $serial + 1);
+    is(($lockstep->verb('refresh', 'example'))[0], 0, 'and it goes on from there');
+    is($lockstep->serial('example'), $serial + 1, 'with the next serial');
+    is(($lockstep->events('transfer'))[-1]{asked}, 'IXFR', 'by IXFR');
+    is($lockstep->stop, 0, 'lockstepd ends cleanly');
+};
+
 subtest 'zonefile-sync = -1: only by `write`' => sub {
     my $lockstep = start_with(-1);
     my $file = $lockstep->zone_file('example');

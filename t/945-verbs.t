@@ -153,9 +153,51 @@ subtest 'refresh, notify, write' => sub {
     is_deeply($lockstep->json('write', 'example'), { zones => [ { zone => 'example.', result => 'ok', error => undef } ] }, 'as JSON');
 };
 
+subtest 'one JSON document for each verb' => sub {
+    my %member = (status => 'zones', transfer => 'zones', refresh => 'zones', notify => 'zones', write => 'zones', reload => 'changed', dump => 'records', stats => 'serve',
+        config => 'server', pull => 'records');
+    my %words = (transfer => ['example'], refresh => ['example'], notify => ['big'], write => ['example'], dump => ['example'], pull => [ 'example', '--from', $p[0]->at ]);
+    for my $verb (sort keys %member) {
+        my @got = map { works("@$_", @$_) } [ '--json', $verb, @{ $words{$verb} // [] } ], [ $verb, @{ $words{$verb} // [] }, '--json' ];
+        for my $place ('before the verb', 'behind it') {
+            my $document = eval { decode_json(shift @got) };
+            is(ref $document, 'HASH', "$verb: --json $place");
+            ok(exists $document->{ $member{$verb} }, "$verb: with $member{$verb}");
+        }
+    }
+    for my $words ([ 'transfer', 'never' ], [ 'refresh', 'never' ], [ 'notify', 'example' ], [ 'write', 'never' ]) {
+        my ($status, $out, $said) = $lockstep->verb('--json', @$words);
+        is($status, 1, "@$words: a failure");
+        ok(eval { decode_json($out) }->{zones}[0]{error}, "@$words: has its reason in the document") or diag($out);
+    }
+};
+
+subtest 'the log: one line for each attempt to transfer, with all that is known' => sub {
+    my %part = (zone => qr/^example\.$/, primary => qr/^p1$/, address => qr/^\Q@{[ $p[0]->at ]}\E$/, transport => qr/^tcp$/, key => qr/^none$/, asked => qr/^AXFR$/, got => qr/^AXFR$/,
+        old => qr/^8$/, new => qr/^8$/, messages => qr/^1$/, records => qr/^6$/, bytes => qr/^[1-9]\d\d$/, seconds => qr/^0\.\d{3}$/, outcome => qr/^ok$/);
+    my %refused = (%part, outcome => qr/^protocol$/, new => qr/^9$/, records => qr/^3$/, reason => qr/^soa-differs$/, why => qr/^message 1, record 3: .*SOA/);
+    my %silent = (%part, outcome => qr/^network$/, got => qr/^nothing$/, messages => qr/^0$/, records => qr/^0$/, bytes => qr/^0$/, why => qr/\S/);
+    delete $silent{new};
+    $_->serve(serial => 8) for @p;
+    works('serial 8', 'refresh', 'example');
+    for my $case ([ 'a good one', \%part ], [ 'one that is refused', \%refused, serial => 9, axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, $records[0], $talk->soa(undef, times => [ 1 .. 4 ]) ]) } ],
+        [ 'one that breaks off', \%silent, axfr => sub { $_[0]->reset } ]) {
+        my ($what, $wanted, %script) = @$case;
+        my $before = () = $lockstep->events('transfer');
+        $p[0]->serve(%script);
+        $lockstep->verb('transfer', '--full', '--from', 'p1', 'example');
+        my @lines = ($lockstep->events('transfer'))[ $before .. $before + 2 ];
+        is(scalar(grep { ($_->{primary} // '') eq 'p1' } @lines), 1, "$what: one line");
+        like($lines[0]{$_} // 'nothing', $wanted->{$_}, "$what: $_") for sort keys %$wanted;
+        is(join(' ', grep { !$wanted->{$_} } sort keys %{ $lines[0] }), '', "$what: and nothing else");
+    }
+    $_->serve(serial => 8, axfr => undef) for @p;
+    works('well again', 'refresh', 'example');
+};
+
 subtest 'dump' => sub {
     my $text = works('dump', 'dump', 'example');
-    same_zone(dump_text($text, 'example'), dump_text(join("\n", 'example. 300 IN SOA ns.example. host.example. 7 3600 900 604800 300', @records, ''), 'example'), 'is the zone');
+    same_zone(dump_text($text, 'example'), dump_text(join("\n", 'example. 300 IN SOA ns.example. host.example. 8 3600 900 604800 300', @records, ''), 'example'), 'is the zone');
     is_deeply([ map { (split /\t/)[0] } split /\n/, $text ], [ 'example.', 'example.', 'ns.example.', 'www.example.', 'www.example.' ], 'in canonical order');
     is(works('a name', 'dump', 'example', 'WWW.example.'), join('', grep { /^www/ } split /^/, $text), 'of one name');
     is(works('a type', 'dump', 'example', 'www.example', 'txt'), join('', grep { /\tTXT\t/ } split /^/, $text), 'of one type');
@@ -165,7 +207,7 @@ subtest 'dump' => sub {
     fails('no such zone', 'no such zone', 'dump', 'www.example');
     fails('not loaded', 'never loaded', 'dump', 'never');
     my $json = $lockstep->json('dump', 'example', 'www.example');
-    is_deeply([ @$json{qw(zone serial)} ], [ 'example.', 7 ], 'as JSON');
+    is_deeply([ @$json{qw(zone serial)} ], [ 'example.', 8 ], 'as JSON');
     is(scalar @{ $json->{records} }, 2, 'with its records');
 };
 

@@ -6,6 +6,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Fake;
 use Lockstep;
+use POSIX qw(_exit);
 use Process qw(free_port wait_for);
 use Test::More;
 use Time::HiRes qw(time);
@@ -87,6 +88,20 @@ subtest 'the verb' => sub {
     $before = told($plain) + told($signed);
     is(($lockstep->verb('notify', 'own'))[0], 0, 'a remote of two addresses');
     is(told($plain) + told($signed), $before + 2, 'is told at both');
+};
+
+subtest 'rubbish all the time' => sub {
+    notify_to('plain');
+    $plain->serve(notify => sub {
+        my ($talk) = @_;
+        return if fork // die "fork: $!";
+        for (1 .. 24) { $talk->pause(0.25); $talk->send_message('x') }
+        _exit(0);
+    });
+    my $before = $plain->count('NOTIFY');
+    next_version();
+    ok($plain->wait_count('NOTIFY', $before + 3, 5), 'is no answer: it is told again as if there were silence');
+    $plain->serve;
 };
 
 subtest 'no answer' => sub {

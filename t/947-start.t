@@ -147,6 +147,10 @@ subtest 'the configuration is tested' => sub {
     $lockstep->configure;
     is_deeply([ run_command("$build/lockstepd", '-t', '-c', $lockstep->conf_file) ], [ 0, '', '' ], '-t: nothing to say');
     is_deeply([ glob "$dir/*" ], [], 'and nothing is made');
+    $lockstep->{conf}{server}{user} = 'nobody-of-this-name';
+    $lockstep->configure;
+    is_deeply([ run_command("$build/lockstepd", '-t', '-c', $lockstep->conf_file) ],
+        [ 0, '', "lockstepd: server.user: there is no user \"nobody-of-this-name\" on this machine\n" ], '-t: a user that is not here is said');
     spew($lockstep->conf_file, slurp($lockstep->conf_file) . "\nodd: 1;\n");
     for my $option ([], ['-t']) {
         my ($status, $out, $said) = run_command("$build/lockstepd", @$option, '-c', $lockstep->conf_file);

@@ -231,7 +231,7 @@ static void take_done(struct client *client, const json_t *done)
 	if (client->command->verb == COMMAND_DUMP) {
 		end_dump(client, done);
 	} else if (client->command->json) {
-		json_dumpf(done, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+		json_dumpf(done, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(6));
 		putchar('\n');
 	} else {
 		show_done(client, done);

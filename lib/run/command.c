@@ -58,7 +58,7 @@ static const struct verb {
 	{"notify", COMMAND_NOTIFY, "ZONE... | --all", "send NOTIFY to the servers downstream", "", ALL, 1, ANY_NUMBER},
 	{"write", COMMAND_WRITE, "ZONE... | --all", "bring zone files up to date; they are durable when it returns", "",
 		ALL, 1, ANY_NUMBER},
-	{"reload", COMMAND_RELOAD, "", "re-read the configuration",
+	{"reload", COMMAND_RELOAD, "", "re-read the configuration, and the files of zones with source = \"file\"",
 		"Nothing changes if the configuration has an error, which is printed.", 0, 0, 0},
 	{"dump", COMMAND_DUMP, "ZONE [NAME [TYPE]]", "print what is served, as zone file lines in canonical order",
 		"With NAME only the records of that name (absolute, with or without its final dot), with TYPE only those of the type.",

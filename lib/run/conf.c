@@ -44,6 +44,7 @@ struct reading {
 	const struct conf_settings *default_set;
 	struct entry *entries; size_t entry_count, entry_size;
 	const char **warnings; size_t warning_count;
+	const char *open_file;       /* that everybody may read, and for which it was said */
 };
 
 /* --- the server ------------------------------------------------------------------ */
@@ -115,15 +116,21 @@ static const config_setting_t *member_or(const config_setting_t *group, const ch
 	return member ? member : group;
 }
 
+static bool all_may_read(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && st.st_mode & S_IROTH;
+}
+
 /* To be released by forget_file; false: it could not be read. */
 static bool open_secret_file(struct reading *r, const config_setting_t *setting, const char *path, struct file_bytes *file)
 {
 	struct why why;
-	struct stat st;
 
 	if (file_read(path, SECRET_FILE_MAX, file, &why))
 		return key_fail(&r->reader, setting, "%s", why.text);
-	return stat(path, &st) < 0 || !(st.st_mode & S_IROTH) || warn(r, setting, "everybody on this machine may read the secret");
+	return !all_may_read(path) || warn(r, setting, "everybody on this machine may read the secret");
 }
 
 static void forget_file(struct file_bytes *file)
@@ -216,6 +223,19 @@ static bool read_section(struct reading *r, const char *section, size_t size, re
 	return ref_end(&r->reader, index);
 }
 
+/* Said once, not for each of the keys that follow each other in a file. */
+static bool warn_of_open_file(struct reading *r, const config_setting_t *setting)
+{
+	const char *file;
+	unsigned line;
+
+	source_where(&r->source, config_setting_source_line(setting), &file, &line);
+	if ((r->open_file && strcmp(r->open_file, file) == 0) || !all_may_read(file))
+		return true;
+	r->open_file = file;
+	return warn(r, setting, "everybody on this machine may read the secret");
+}
+
 /* The file's content without white space at its ends, to be released by forget_file. */
 static const char *read_secret_file(struct reading *r, const config_setting_t *setting, const char *path, struct file_bytes *file)
 {
@@ -249,7 +269,7 @@ static bool parse_key(struct reading *r, const config_setting_t *group, const st
 	else if (secret && tsig_key_parse(key, name, text->algorithm, secret, &why))
 		key_fail(&r->reader, secret_setting, "%s", why.text);
 	else if (secret)
-		fine = true;
+		fine = !text->secret || warn_of_open_file(r, secret_setting);
 	forget_file(&file);
 	return fine;
 }

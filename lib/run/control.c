@@ -122,6 +122,11 @@ void control_send(struct control_session *s, const char *line)
 	event_add(s->write, NULL);   /* from the loop: the caller goes on with its session */
 }
 
+size_t control_unsent(const struct control_session *s)
+{
+	return s->out_used - s->out_at;
+}
+
 void control_finish(struct control_session *s)
 {
 	s->finishing = true;

@@ -34,6 +34,8 @@ void control_free(struct control *);
 
 /* One line (without its end) to the client. */
 void control_send(struct control_session *, const char *line);
+/* Octets that the client has not taken yet. */
+size_t control_unsent(const struct control_session *);
 /* Ends the session when all is sent. */
 void control_finish(struct control_session *);
 /* Takes the socket out, blocking from now on, for a thread of its own; the session is over. */

@@ -85,39 +85,44 @@ static bool notified(void *ctx, const uint8_t *zone, const struct net_addr *from
 	return inbox_post(d->inbox, zone, from, has_serial, serial);
 }
 
-struct old_settings {
+/* What the workers get, and afterwards what they had. */
+struct exchange {
 	struct generation *generation;
 	struct serve_settings *settings;
 };
 
-static void free_old_settings(void *arg)
+/* NULL: out of memory. */
+static struct exchange *exchange_new(struct daemon *d, struct generation *g)
 {
-	struct old_settings *old = arg;
+	struct exchange *x = malloc(sizeof *x);
 
-	generation_free_settings(old->generation, old->settings);
-	free(old);
+	if (!x)
+		return NULL;
+	*x = (struct exchange){g, generation_settings(g, notified, d, &d->secrets)};
+	if (x->settings)
+		return x;
+	free(x);
+	return NULL;
+}
+
+static void exchange_free(void *arg)
+{
+	struct exchange *x = arg;
+
+	if (x->settings)
+		generation_free_settings(x->generation, x->settings);
+	free(x);
 }
 
 /* The workers see the generation's keys and texts from here on. */
-static enum err put_settings(struct daemon *d, struct generation *g)
+static void exchange_settings(struct daemon *d, struct exchange *x)
 {
-	struct serve_settings *settings = generation_settings(g, notified, d, &d->secrets);
-	struct old_settings *old = malloc(sizeof *old);
+	struct generation *old = d->box_generation;
 
-	if (!settings || !old) {
-		if (settings)
-			generation_free_settings(g, settings);
-		free(old);
-		return ERR_NOMEM;
-	}
-	old->generation = d->box_generation;
-	old->settings = __atomic_exchange_n(&d->box.current, settings, __ATOMIC_ACQ_REL);
-	d->box_generation = g;
-	if (old->settings)
-		store_after_readers(free_old_settings, old);
-	else
-		free(old);
-	return ERR_OK;
+	d->box_generation = x->generation;
+	x->generation = old;
+	x->settings = __atomic_exchange_n(&d->box.current, x->settings, __ATOMIC_ACQ_REL);
+	store_after_readers(exchange_free, x);
 }
 
 /* As many descriptors as we are allowed; a quarter of them, at most, for questions to primaries. */
@@ -176,6 +181,7 @@ static enum err reload(void *ctx, struct keeper_change *change, struct why *why)
 	struct daemon *d = ctx;
 	struct conf *conf = conf_read(d->conf_path, why);
 	struct generation *g;
+	struct exchange *x;
 	struct log log;
 	enum err err;
 
@@ -187,13 +193,20 @@ static enum err reload(void *ctx, struct keeper_change *change, struct why *why)
 	g = generation_new(conf, d->primaries);
 	if (!g)
 		return err_why(why, ERR_NOMEM, "out of memory");
-	generation_hold(g);
-	err = keeper_apply(d->keeper, g, change, why);
-	if (!err)
-		err = put_settings(d, g);
+	generation_hold(g);          /* keeper_apply takes the other hold */
+	x = exchange_new(d, g);
+	err = x ? keeper_apply(d->keeper, g, change, why) : err_why(why, ERR_NOMEM, "out of memory");
+	if (!x)
+		generation_retire(g);
+	else if (err)
+		exchange_free(x);
+	else
+		exchange_settings(d, x);
 	generation_drop(g);
-	if (err)
+	if (err) {
+		log_say(LOG_LEVEL_ERROR, "reload", "nothing was changed: %s", why->text);
 		return err;
+	}
 	setup_log(d, conf);
 	log_conf(conf);
 	set_places(d, conf);
@@ -350,8 +363,9 @@ static enum err watch_signals(struct daemon *d)
 static enum err start(struct daemon *d, struct conf *conf, struct why *why)
 {
 	struct keeper_change change;
+	struct exchange *x;
 	struct generation *g;
-	enum err err;
+	enum err err = ERR_OK;
 
 	d->loop = event_base_new();
 	d->store = store_new();
@@ -362,10 +376,10 @@ static enum err start(struct daemon *d, struct conf *conf, struct why *why)
 	if (!g)
 		return ERR_NOMEM;
 	generation_hold(g);          /* keeper_apply takes the other hold */
-	if (!d->loop || !d->store || !(d->inbox = inbox_new(d->loop, notify_came, d)))
+	if (!d->loop || !d->store || !(d->inbox = inbox_new(d->loop, notify_came, d)) || !(x = exchange_new(d, g)))
 		err = ERR_NOMEM;
 	else
-		err = put_settings(d, g);
+		exchange_settings(d, x);
 	if (!err)
 		err = bind_and_drop(d, conf, why);
 	if (!err)

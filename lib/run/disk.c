@@ -74,9 +74,9 @@ static void do_load(struct job *job)
 {
 	struct stat st;
 
-	job->result.err = zonefile_load(job->path, job->name, job->limits, &job->result.version, &job->result.why);
 	if (stat(job->path, &st) == 0)
 		job->result.modified = st.st_mtime;
+	job->result.err = zonefile_load(job->path, job->name, job->limits, &job->result.version, &job->result.why);
 }
 
 static void log_failure(const struct job *job, const char *what)

@@ -17,7 +17,7 @@ struct disk_result {
 	enum err err;
 	struct why why;
 	struct zone *version;        /* load: held once, for the callee to take (set to NULL) or lose */
-	int64_t modified;            /* load: the file's time, seconds since 1970 */
+	int64_t modified;            /* load: the file's time before it was read, seconds since 1970 */
 	uint32_t ms;
 };
 typedef void disk_done(void *ctx, struct disk_result *);

@@ -8,7 +8,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { ROWS_MS = 50, SPREAD_US = 200, RETRY_S = 60 };
+enum {
+	ROWS_MS = 50,
+	SPREAD_US = 200,
+	RETRY_S = 60,                /* to write */
+	RELOAD_S = 10,               /* to read */
+};
 
 struct waiter {
 	struct waiter *next;
@@ -20,7 +25,7 @@ struct keep {
 	struct keeper *keeper;
 	const struct wired *wired;
 	struct generation *generation;       /* that wired is of; held */
-	struct store_zone *place;
+	struct store_zone *place;            /* NULL: not in the store yet, or no more */
 	struct secondary *secondary;
 	char *path;
 	struct zone *pending;                /* zonefile-sync = 0: written first, then served */
@@ -29,9 +34,10 @@ struct keep {
 	struct waiter *write_waiters, *load_waiters;
 	struct notify_wait *notify_waits;
 	struct journal_zone row;
-	bool row_dirty, writing, write_again, loading, load_again, mark;
+	bool row_dirty, writing, write_again, loading, load_again, started, mark;
 	struct serial writing_serial;
-	struct file_mark { ino_t inode; off_t size; struct timespec time; } file;   /* the file as we read or wrote it; zeros: it is not there */
+	/* The file as we read or wrote it; zeros: it is not there. */
+	struct file_mark { ino_t inode; off_t size; struct timespec time; } file;
 	int64_t loaded, written_at;          /* seconds since 1970; 0: not known */
 	char error[WHY_MAX];
 	uint8_t name[];
@@ -50,7 +56,6 @@ struct keeper {
 	struct journal_zone *rows;           /* as read from the database, in canonical order */
 	size_t row_count;
 	struct event *rows_timer;
-	bool stopping;
 };
 
 /* A `notify` that somebody waits for. */
@@ -68,7 +73,7 @@ const uint8_t *keep_name(const struct keep *k) { return k->name; }
 const struct wired *keep_wired(const struct keep *k) { return k->wired; }
 struct secondary *keep_secondary(const struct keep *k) { return k->secondary; }
 const char *keep_path(const struct keep *k) { return k->path; }
-struct zone *keep_served(const struct keep *k) { return store_hold(k->place); }
+struct zone *keep_served(const struct keep *k) { return k->place ? store_hold(k->place) : NULL; }
 size_t keeper_count(const struct keeper *all) { return all->count; }
 struct keep *keeper_at(const struct keeper *all, size_t i) { return all->keeps[i]; }
 struct generation *keeper_generation(const struct keeper *all) { return all->generation; }
@@ -324,18 +329,22 @@ static void write_done(void *ctx, struct disk_result *result)
 		sync_later(k);       /* try again */
 }
 
+static void load(struct keep *);
+
 static void sync_due(evutil_socket_t fd, short what, void *ctx)
 {
 	struct keep *k = ctx;
 
 	(void)fd;
 	(void)what;
-	if (!k->path || !version_of(k) || is_written(k))
+	if (!k->path || is_written(k))
 		return;
-	if (k->writing)
+	if (version_of(k) && k->writing)
 		k->write_again = true;
-	else
+	else if (version_of(k))
 		write_version(k, version_of(k));
+	else if (!k->loading)
+		load(k);
 }
 
 void keep_write(struct keep *k, keep_done *done, void *ctx)
@@ -397,6 +406,8 @@ static void serve(struct keep *k, struct zone *version)
 
 static void published(struct keep *k, struct zone *version)
 {
+	if (!version_of(k))
+		evtimer_del(k->sync);        /* a file that could not be read need not be any more */
 	serve(k, version);
 	secondary_published(k->secondary, ERR_OK, NULL);
 	set_expiry(k);
@@ -519,6 +530,9 @@ static void start_secondary(struct keep *k, bool loaded)
 {
 	uint32_t spread = spread_of(k->keeper), random;
 
+	if (k->started)
+		return;
+	k->started = true;
 	net_random(&random, sizeof random);
 	secondary_start(k->secondary, loaded && spread ? random % spread : 0);
 }
@@ -569,7 +583,19 @@ static void log_absent(const struct keep *k)
 	log_end(&log);
 }
 
-static void load(struct keep *);
+/* The next time it may be read, or by then a version was transferred. */
+static bool may_pass(enum err err)
+{
+	return err == ERR_IO || err == ERR_NOMEM || err == ERR_REFUSED;
+}
+
+static void reload_later(struct keep *k)
+{
+	static const struct timeval later = {RELOAD_S, 0};
+
+	if (!evtimer_pending(k->sync, NULL))
+		evtimer_add(k->sync, &later);
+}
 
 static void load_done(void *ctx, struct disk_result *result)
 {
@@ -589,11 +615,11 @@ static void load_done(void *ctx, struct disk_result *result)
 	k->keeper->counters.loads_failed += result->err && !absent;
 	snprintf(k->error, sizeof k->error, "%s", result->err && !absent ? err_say(&result->why, result->err) : "");
 	if (k->secondary) {
-		bool have = !result->err;
-
-		if (have)
+		if (!result->err && !version_of(k))
 			loaded_secondary(k, result);
-		start_secondary(k, have);
+		else if (may_pass(result->err) && !version_of(k))
+			reload_later(k);
+		start_secondary(k, !result->err);
 	} else if (!result->err) {
 		loaded_file(k, result);
 	}
@@ -621,7 +647,7 @@ void keep_reread(struct keep *k, keep_done *done, void *ctx)
 	}
 	wait_for(&k->load_waiters, k, done, ctx);
 	if (k->loading)
-		k->load_again = true;    /* it may have been read before the change */
+		k->load_again |= file_changed(k);        /* it may have been read before the change */
 	else
 		load(k);
 }
@@ -632,7 +658,7 @@ void keeper_notified(struct keeper *all, const uint8_t *zone, const struct net_a
 {
 	struct keep *k = keeper_find(all, zone);
 
-	if (k && k->secondary && !k->loading)
+	if (k && k->secondary)
 		secondary_notify(k->secondary, from, has_serial, serial);
 }
 
@@ -648,7 +674,8 @@ static void notify_waited(void *ctx, const uint8_t *zone, unsigned answered, uns
 			break;
 		}
 	if (failed)
-		err_why(&why, ERR_TIMEOUT, "%u of %u addresses downstream did not accept the NOTIFY (the log says which)", failed, answered + failed);
+		err_why(&why, ERR_TIMEOUT, "%u of %u addresses downstream did not accept the NOTIFY (the log says which)", failed,
+			answered + failed);
 	if (w->done)
 		w->done(w->ctx, w->keep, failed ? ERR_TIMEOUT : ERR_OK, &why);
 	free(w);
@@ -806,6 +833,20 @@ static bool keep_place(struct keep *k)
 
 static const char too_long[] = "the zone file's path is too long";
 
+/* Nothing may wait for a file that cannot be. */
+static void lose_path(struct keep *k)
+{
+	struct zone *pending = k->pending;
+
+	fail_waiters(k, ERR_CONF, too_long);
+	if (k->loading && k->secondary)
+		start_secondary(k, false);
+	k->loading = false;
+	k->pending = NULL;
+	if (pending)
+		published(k, pending);
+}
+
 /* From now on the file is another one. What was under way with the old one is begun anew. */
 static void set_path(struct keep *k, char *path)
 {
@@ -817,7 +858,7 @@ static void set_path(struct keep *k, char *path)
 	k->file = (struct file_mark){0};
 	snprintf(k->error, sizeof k->error, "%s", path ? "" : too_long);
 	if (!path)
-		fail_waiters(k, ERR_CONF, too_long);
+		lose_path(k);
 	else if (k->loading || !k->secondary)
 		load(k);
 	else if (k->pending)
@@ -862,7 +903,15 @@ static bool same_kind(const struct keep *k, const struct conf_zone *zone)
 	return (zone->set->source == CONF_TRANSFER) == (k->secondary != NULL);
 }
 
-/* The new list: kept zones by pointer, new ones made. NULL: out of memory, nothing has changed. */
+static void free_new(struct keep **list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!list[i]->mark)
+			keep_free(list[i]);
+	free(list);
+}
+
+/* The new list: kept zones by pointer, marked, and new ones made. NULL: out of memory, nothing has changed. */
 static struct keep **plan(struct keeper *all, struct generation *g, struct keeper_change *change)
 {
 	const struct conf *conf = generation_conf(g);
@@ -887,13 +936,30 @@ static struct keep **plan(struct keeper *all, struct generation *g, struct keepe
 		else
 			change->added++;
 	}
-	if (list && i == conf->zone_count)
-		return list;
-	while (list && i--)
+	if (list && i < conf->zone_count) {
+		free_new(list, i);
+		list = NULL;
+	}
+	return list;
+}
+
+/* What the store shows of zones that come and go changes, all at once. False: out of memory, nothing has changed. */
+static bool place_all(struct keeper *all, struct keep **list, size_t count)
+{
+	bool placed = true;
+
+	for (size_t i = 0; i < all->count; i++)
+		if (!all->keeps[i]->mark)
+			store_remove(all->store, all->keeps[i]->place);
+	for (size_t i = 0; i < count && placed; i++)
 		if (!list[i]->mark)
-			keep_free(list[i]);
-	free(list);
-	return NULL;
+			placed = keep_place(list[i]);
+	if (store_publish(all->store) != ERR_OK)
+		return false;
+	for (size_t i = 0; i < all->count; i++)
+		if (!all->keeps[i]->mark)
+			all->keeps[i]->place = NULL;
+	return true;
 }
 
 static void start(struct keep *k)
@@ -928,7 +994,6 @@ static void remove_keep(struct keeper *all, struct keep *k, const struct conf *c
 		write_last(k);       /* it comes back at once, with another source */
 	else
 		disk_forget(all->disk, k->name);
-	store_remove(all->store, k->place);
 	notify_cancel(all->notifier, k->name);
 	keep_free(k);
 }
@@ -952,6 +1017,10 @@ enum err keeper_apply(struct keeper *all, struct generation *g, struct keeper_ch
 
 	*change = (struct keeper_change){.zones = conf->zone_count};
 	list = plan(all, g, change);
+	if (list && !place_all(all, list, conf->zone_count)) {
+		free_new(list, conf->zone_count);
+		list = NULL;
+	}
 	if (!list) {
 		generation_retire(g);
 		return err_why(why, ERR_NOMEM, "out of memory");
@@ -972,14 +1041,9 @@ enum err keeper_apply(struct keeper *all, struct generation *g, struct keeper_ch
 	for (size_t i = 0; i < all->count; i++) {
 		if (list[i]->mark)
 			keep_change(list[i], g, &conf->zones[i]);
-		else if (!keep_place(list[i]))
-			return err_why(why, ERR_NOMEM, "out of memory");
-	}
-	if (store_publish(all->store))
-		return err_why(why, ERR_NOMEM, "out of memory");
-	for (size_t i = 0; i < all->count; i++)
-		if (!list[i]->mark)
+		else
 			start(list[i]);
+	}
 	drop_rows(all);
 	if (old)
 		generation_retire(old);
@@ -1014,14 +1078,21 @@ void keeper_set_disk(struct keeper *all, struct disk *disk)
 	all->disk = disk;
 }
 
+struct rows_reader {
+	struct keeper *all;
+	bool no_memory;
+};
+
 static bool each_row(void *ctx, const struct journal_zone *row)
 {
-	struct keeper *all = ctx;
+	struct rows_reader *reader = ctx;
+	struct keeper *all = reader->all;
 
 	if (!(all->row_count & (all->row_count - 1))) {
 		size_t room = all->row_count ? all->row_count * 2 : 1;
 		struct journal_zone *rows = realloc(all->rows, room * sizeof *rows);
 
+		reader->no_memory = !rows;
 		if (!rows)
 			return false;
 		all->rows = rows;
@@ -1037,8 +1108,11 @@ static int row_order(const void *a, const void *b)
 
 enum err keeper_read_rows(struct keeper *all, struct journal *journal, struct why *why)
 {
-	enum err err = journal_read(journal, each_row, all, why);
+	struct rows_reader reader = {.all = all};
+	enum err err = journal_read(journal, each_row, &reader, why);
 
+	if (reader.no_memory)
+		err = err_why(why, ERR_NOMEM, "out of memory");
 	if (all->row_count)
 		qsort(all->rows, all->row_count, sizeof *all->rows, row_order);
 	return err;

@@ -150,7 +150,7 @@ static bool print(const struct pull *p)
 	done = json_pack("{s:s}", "zone", o->zone);
 	facts(p, done);
 	json_object_set_new(done, "file", o->output ? json_string(o->output) : json_null());
-	text = json_dumps(done, JSON_COMPACT);
+	text = json_dumps(done, JSON_COMPACT | JSON_REAL_PRECISION(6));
 	ok = text && printf("%.*s", o->output ? (int)strlen(text) : (int)strlen(text) - 1, text) >= 0;
 	if (ok && !o->output)
 		ok = printf(",\"records\":[") > 0 && zonefile_print(p->result.version, put_json, &records) && printf("]}") > 0;

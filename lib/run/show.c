@@ -227,7 +227,7 @@ static void put_primary(const struct show *show, const json_t *primary)
 	if (has(primary, "age"))
 		fprintf(show->out, ", asked %s ago", time_text(&people, primary, "age", age));
 	if (json_is_boolean(healthy))
-		fputs(json_is_true(healthy) ? ", healthy" : ", failing", show->out);
+		fputs(!json_is_true(healthy) ? ", failing" : has(primary, "error") ? ", answering" : ", healthy", show->out);
 	if (has(primary, "error")) {
 		fputs("; last error: ", show->out);
 		show_text(show->out, text_of(primary, "error"));

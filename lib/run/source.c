@@ -184,7 +184,8 @@ static enum err take_directive(struct scan *scan)
 	const char *name, *close;
 
 	if (!scan->line_start || left < sizeof word || memcmp(scan->at, word, sizeof word - 1) != 0)
-		return scan_fail(scan, "syntax error: '@' stands only in @include \"FILE\", on a line of its own");
+		return scan_fail(scan, "syntax error: '@' stands only in quotes, or in @include \"FILE\" on a line of its own; "
+			"is a quote missing before it?");
 	name = scan->at + sizeof word - 1;
 	while (name < scan->end && (*name == ' ' || *name == '\t'))
 		name++;

@@ -79,7 +79,8 @@ static void add_secondary(json_t *o, const struct keep *k, int64_t now, int64_t 
 	json_object_set_new(o, "primary", text_or_null(st.primary));
 	json_object_set_new(o, "age", st.refresh.loaded ? seconds(now - st.refresh.refreshed) : json_null());
 	json_object_set_new(o, "refresh", next_refresh(&st.refresh, now));
-	json_object_set_new(o, "expiry", st.refresh.loaded ? seconds(st.refresh.expire_at > now ? st.refresh.expire_at - now : 0) : json_null());
+	json_object_set_new(o, "expiry", !st.refresh.loaded ? json_null() :
+		seconds(st.refresh.expire_at > now ? st.refresh.expire_at - now : 0));
 	json_object_set_new(o, "best", serial_or_null(st.has_best, st.best));
 	json_object_set_new(o, "best_age", !st.has_best || st.best_is_ours ? json_null() : seconds(now - st.best_since));
 	if (!full)
@@ -94,11 +95,17 @@ static void add_secondary(json_t *o, const struct keep *k, int64_t now, int64_t 
 		"primary", text_or_null(st.last_error_primary), "reason", st.last_error) : json_null());
 }
 
+/* Times in seconds since 1970; the clock may have gone back. */
+static json_t *since(int64_t then, int64_t unix_now)
+{
+	return !then ? json_null() : json_integer(then < unix_now ? unix_now - then : 0);
+}
+
 static void add_file(json_t *o, const struct keep_state *state, const struct zone *served, int64_t unix_now, bool full)
 {
 	json_object_set_new(o, "reason", text_or_null(state->error));
 	json_object_set_new(o, "primary", json_null());
-	json_object_set_new(o, "age", state->loaded ? json_integer(unix_now - state->loaded) : json_null());
+	json_object_set_new(o, "age", since(state->loaded, unix_now));
 	json_object_set_new(o, "refresh", json_null());
 	json_object_set_new(o, "expiry", json_null());
 	json_object_set_new(o, "best", serial_or_null(served != NULL, served ? served->serial : (struct serial){0}));
@@ -109,20 +116,13 @@ static void add_file(json_t *o, const struct keep_state *state, const struct zon
 	}
 }
 
-/* Times in seconds since 1970; the clock may have gone back. */
-static json_t *since(int64_t then, int64_t unix_now)
-{
-	return !then ? json_null() : json_integer(then < unix_now ? unix_now - then : 0);
-}
-
-json_t *status_zone(const struct keeper *all, const struct keep *k, int64_t now, int64_t unix_now, bool full)
+json_t *status_zone(const struct keep *k, int64_t now, int64_t unix_now, bool full)
 {
 	struct zone *served = keep_served(k);
 	struct keep_state state;
 	char name[NAME_TEXT_SIZE];
 	json_t *o = json_object();
 
-	(void)all;
 	keep_state(k, &state);
 	json_object_set_new(o, "zone", json_string(name_text(keep_name(k), name)));
 	json_object_set_new(o, "serial", serial_or_null(served != NULL, served ? served->serial : (struct serial){0}));

@@ -21,7 +21,7 @@
 #include <jansson.h>
 
 /* One zone; `full` adds the primaries, the last failure and the file. NULL: out of memory. */
-json_t *status_zone(const struct keeper *, const struct keep *, int64_t now, int64_t unix_now, bool full);
+json_t *status_zone(const struct keep *, int64_t now, int64_t unix_now, bool full);
 /* How many zones are in which state: {"zones":3,"ok":2,...}. */
 json_t *status_summary(const struct keeper *);
 json_t *status_counters(const struct keeper *, const struct serve_counters *);

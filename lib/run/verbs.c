@@ -12,7 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PROGRESS_MS = 200, DUMPS = 8 };
+enum {
+	PROGRESS_MS = 200,
+	PROGRESS_UNSENT = 64 << 10,  /* octets that a client has not read: until it does, it is not told */
+	DUMPS = 8,
+};
 
 struct verbs {
 	struct verbs_env env;
@@ -33,7 +37,7 @@ struct part {
 
 struct call {
 	struct verbs *verbs;
-	struct control_session *session;     /* NULL: the client has gone */
+	struct control_session *session;
 	struct part *parts;
 	size_t count, open;
 	bool all;                    /* zones: one for which there is nothing to do is no failure */
@@ -138,12 +142,8 @@ static void request_finish(struct call *r)
 
 	for (size_t i = 0; i < r->count; i++)
 		json_array_append(zones, r->parts[i].result);
-	if (r->session) {
-		control_set_data(r->session, NULL);
-		send_done(r->session, json_pack("{s:o}", "zones", zones));
-	} else {
-		json_decref(zones);
-	}
+	control_set_data(r->session, NULL);
+	send_done(r->session, json_pack("{s:o}", "zones", zones));
 	request_free(r);
 }
 
@@ -157,7 +157,7 @@ static void part_done(struct part *part, json_t *result, const char *error)
 	json_object_set_new(result, "error", error ? json_string(error) : json_null());
 	part->result = result;
 	part->open = false;
-	if (error && r->session)
+	if (error)
 		send_error(r->session, "%s: %s", name, error);
 	if (--r->open == 0)
 		request_finish(r);
@@ -299,7 +299,7 @@ static void send_progress(evutil_socket_t fd, short what, void *ctx)
 
 	(void)fd;
 	(void)what;
-	for (size_t i = 0; i < r->count && r->session; i++) {
+	for (size_t i = 0; i < r->count && control_unsent(r->session) < PROGRESS_UNSENT; i++) {
 		struct part *part = &r->parts[i];
 		struct secondary *s = part->open ? keep_secondary(part->keep) : NULL;   /* once done, the zone may be gone */
 		char name[NAME_TEXT_SIZE];
@@ -356,7 +356,7 @@ static void run_status(struct verbs *v, struct control_session *session, json_t 
 		json_object_set_new(ask, "all", json_true());
 	r = request_new(v, session, ask);
 	for (size_t i = 0; r && i < r->count; i++)
-		json_array_append_new(zones, status_zone(v->env.keeper, r->parts[i].keep, now, unix_now, named));
+		json_array_append_new(zones, status_zone(r->parts[i].keep, now, unix_now, named));
 	if (r)
 		request_free(r);
 	send_done(session, json_pack("{s:o, s:o, s:s, s:I}", "zones", zones, "summary", status_summary(v->env.keeper),

@@ -9,7 +9,8 @@
 
 struct workers;
 
-/* The configured addresses. `any`: nobody has chosen them, and one of a family that this machine lacks is left out with a line in the log. */
+/* The configured addresses. `any`: nobody has chosen them, and one of a family that this machine lacks is left out with a line in
+ * the log. */
 struct worker_listen {
 	const struct net_addr *addresses;
 	size_t count;

@@ -366,7 +366,8 @@ enum err tcp_listen(struct tcp *tcp, int fd)
 	return ERR_OK;
 }
 
-struct tcp *tcp_new(struct event_base *base, int fd, struct answer *answer, const struct serve_settings_box *settings, struct tcp_limits limits)
+struct tcp *tcp_new(struct event_base *base, int fd, struct answer *answer, const struct serve_settings_box *settings,
+	struct tcp_limits limits)
 {
 	struct tcp *tcp = calloc(1, sizeof *tcp);
 

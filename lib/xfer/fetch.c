@@ -43,6 +43,7 @@ struct fetch {
 	struct event *udp_event, *timer, *later;
 	int udp;
 	unsigned tries;
+	size_t partial;                      /* octets of a message that is not complete */
 	int64_t began;
 	struct fetch_result result;
 };
@@ -215,13 +216,29 @@ static enum soa_answer check_soa_header(struct fetch *f, struct rbuf *msg, struc
 	return SOA_GOOD;
 }
 
-static void say_tsig(struct fetch *f, enum tsig_verdict verdict, const char *which)
+/* Where to look first. */
+static const char *peer_error_hint(uint16_t error)
 {
-	char error[16];
+	switch (error) {
+	case RCODE_BADTIME: return " (compare the clocks)";
+	case RCODE_BADSIG: return " (compare the secrets)";
+	case RCODE_BADKEY: return " (compare the names and algorithms of the keys)";
+	default: return "";
+	}
+}
+
+static void say_tsig(struct fetch *f, enum tsig_verdict verdict, const char *which, const uint8_t *message, size_t length)
+{
+	struct rbuf msg = rbuf_of(message, length);
+	struct msg_header h;
+	char code[16];
 
 	if (verdict == TSIG_PEER_ERROR)
-		err_why(&f->result.why, ERR_TSIG, "the primary refused our TSIG: %s%s", tsig_error_text(f->tsig.peer_error, error),
-			f->tsig.peer_error == RCODE_BADTIME ? " (compare the clocks)" : "");
+		err_why(&f->result.why, ERR_TSIG, "the primary refused our TSIG: %s%s", tsig_error_text(f->tsig.peer_error, code),
+			peer_error_hint(f->tsig.peer_error));
+	else if (verdict == TSIG_MISSING && msg_read_header(&msg, &h) && msg_rcode_of(h.flags) != RCODE_NOERROR)
+		err_why(&f->result.why, ERR_TSIG, "%s: its TSIG: MISSING (the primary answered %s)", which,
+			msg_rcode_text(msg_rcode_of(h.flags), code));
 	else
 		err_why(&f->result.why, ERR_TSIG, "%s: its TSIG: %s", which, tsig_verdict_text(verdict));
 }
@@ -238,7 +255,7 @@ static enum soa_answer check_tsig(struct fetch *f, const uint8_t *message, size_
 		return SOA_GOOD;
 	if (verdict == TSIG_UNSIGNED)
 		verdict = TSIG_MISSING;
-	say_tsig(f, verdict, "the answer");
+	say_tsig(f, verdict, "the answer", message, length);
 	return SOA_TSIG;
 }
 
@@ -293,6 +310,14 @@ static bool take_soa(struct fetch *f, const uint8_t *message, size_t length)
 	return false;
 }
 
+static void udp_failed(struct fetch *f, int error)
+{
+	char text[160], to[NET_ADDR_TEXT];
+
+	snprintf(text, sizeof text, "UDP: %s: %s", net_addr_text(&f->to, 0, to), strerror(error));
+	fail(f, FETCH_NETWORK, text);
+}
+
 static void start_udp(struct fetch *);
 
 static void udp_ready(evutil_socket_t fd, short what, void *ctx)
@@ -314,10 +339,7 @@ static void udp_ready(evutil_socket_t fd, short what, void *ctx)
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (n < 0) {         /* ECONNREFUSED by ICMP: nobody is there, also not on TCP */
-			char text[128];
-
-			snprintf(text, sizeof text, "UDP: %s", strerror(errno));
-			fail(f, FETCH_NETWORK, text);
+			udp_failed(f, errno);
 			return;
 		}
 		if (!take_soa(f, message, (size_t)n))
@@ -340,16 +362,12 @@ static void start_udp(struct fetch *f)
 		return;
 	}
 	if (!make_query(f) || !(f->udp_event = event_new(f->loop, f->udp, EV_READ | EV_PERSIST, udp_ready, f))) {
-		finish(f, FETCH_NO_MEMORY);
+		fail(f, FETCH_NO_MEMORY, "out of memory");
 		return;
 	}
 	event_add(f->udp_event, &tv);
-	if (send(f->udp, f->query + 2, f->query_length, MSG_NOSIGNAL) < 0 && errno != EAGAIN) {
-		char text[128];
-
-		snprintf(text, sizeof text, "UDP: %s", strerror(errno));
-		fail(f, FETCH_NETWORK, text);
-	}
+	if (send(f->udp, f->query + 2, f->query_length, MSG_NOSIGNAL) < 0 && errno != EAGAIN)
+		udp_failed(f, errno);
 }
 
 /* --- over TCP ------------------------------------------------------------- */
@@ -363,10 +381,16 @@ static void tcp_connected(struct conn *conn, void *ctx)
 		f->stream = stream_new(&(struct stream_ask){.zone = f->zone, .id = f->id, .base = f->base, .limits = f->limits,
 			.type = f->kind == FETCH_IXFR ? RR_IXFR : RR_AXFR});
 	if (!ok || (f->kind != FETCH_SOA && !f->stream)) {
-		finish(f, FETCH_NO_MEMORY);
+		fail(f, FETCH_NO_MEMORY, "out of memory");
 		return;
 	}
 	conn_write(conn, f->query, 2 + f->query_length);
+}
+
+/* A whole zone may be within the limits where many steps to it are not. */
+static bool axfr_may_help(const struct stream_sum *sum)
+{
+	return stream_reason_wants_axfr(sum->reason) || (sum->reason == STREAM_LIMIT && sum->incremental);
 }
 
 static void refused(struct fetch *f)
@@ -375,7 +399,7 @@ static void refused(struct fetch *f)
 
 	f->result.why = sum->why;
 	f->result.reason = stream_reason_name(sum->reason);
-	f->result.axfr_may_help = f->kind == FETCH_IXFR && stream_reason_wants_axfr(sum->reason);
+	f->result.axfr_may_help = f->kind == FETCH_IXFR && axfr_may_help(sum);
 	finish(f, sum->reason == STREAM_SERIAL_BACK ? FETCH_BACK :
 		sum->reason == STREAM_MEMORY ? FETCH_NO_MEMORY : FETCH_PROTOCOL);
 }
@@ -387,12 +411,12 @@ static void complete(struct fetch *f)
 	finish(f, f->result.version ? FETCH_OK : FETCH_CURRENT);
 }
 
-static void bad_tsig(struct fetch *f, enum tsig_verdict verdict)
+static void bad_tsig(struct fetch *f, enum tsig_verdict verdict, const uint8_t *message, size_t length)
 {
 	char which[40];
 
 	snprintf(which, sizeof which, "message %llu", (unsigned long long)stream_sum(f->stream)->messages + 1);
-	say_tsig(f, verdict, which);
+	say_tsig(f, verdict, which, message, length);
 	finish(f, FETCH_TSIG_FAILED);
 }
 
@@ -406,7 +430,7 @@ static bool take_transfer(struct fetch *f, const uint8_t *message, size_t length
 	if (f->has_key) {
 		signature = tsig_verify_reply(&f->tsig, message, length, f->unix_time(), &unsigned_length);
 		if (signature != TSIG_OK && signature != TSIG_UNSIGNED) {
-			bad_tsig(f, signature);
+			bad_tsig(f, signature, message, length);
 			return false;
 		}
 	}
@@ -418,7 +442,7 @@ static bool take_transfer(struct fetch *f, const uint8_t *message, size_t length
 		return false;
 	}
 	if (f->has_key && (signature = tsig_finish(&f->tsig)) != TSIG_OK) {
-		bad_tsig(f, signature);
+		bad_tsig(f, signature, message, length);
 		return false;
 	}
 	complete(f);
@@ -439,6 +463,7 @@ static size_t tcp_data(struct conn *conn, struct rbuf bytes, void *ctx)
 			return 0;
 		}
 	}
+	f->partial = rbuf_left(&bytes);
 	return rbuf_pos(&bytes);
 }
 
@@ -454,7 +479,8 @@ static void tcp_ended(struct conn *conn, enum err err, const struct why *why, vo
 			(unsigned long long)sum->messages, (unsigned long long)sum->records, reason);
 	} else {
 		if (err == ERR_CLOSED)
-			reason = "the primary closed the connection without an answer";
+			reason = f->partial ? "the primary closed the connection within a message"
+				: "the primary closed the connection without an answer";
 		err_why(&f->result.why, ERR_NETWORK, "TCP: %.300s", reason);
 	}
 	finish(f, FETCH_NETWORK);

@@ -63,7 +63,7 @@ struct job {
 /* What a job needs while it is under way. */
 struct exchange {
 	struct tsig tsig;
-	struct event *event;
+	struct event *readable, *timer;
 	int fd;
 	unsigned tries;
 	uint16_t id;
@@ -152,8 +152,10 @@ static void peer_drop(struct notifier *n, struct peer *peer)
 
 static void exchange_free(struct exchange *x)
 {
-	if (x->event)
-		event_free(x->event);
+	if (x->readable)
+		event_free(x->readable);
+	if (x->timer)
+		event_free(x->timer);
 	if (x->fd >= 0)
 		close(x->fd);
 	tsig_release(&x->tsig);
@@ -225,7 +227,7 @@ static void job_send(struct job *job)
 	size_t length;
 
 	x->tries++;
-	event_add(x->event, &tv);
+	event_add(x->timer, &tv);
 	if (make_message(job, message, &length) && send(x->fd, message, length, MSG_NOSIGNAL) < 0)
 		return;              /* the next try is armed */
 }
@@ -256,21 +258,37 @@ static unsigned tries_for(const struct peer *peer)
 
 static void start_waiting(struct notifier *);
 
+static void job_over(struct job *job, const char *outcome, bool silent)
+{
+	struct notifier *n = job->errand->notifier;
+	bool good = strcmp(outcome, "NOERROR") == 0;
+
+	job->peer->silent = silent;
+	log_job(job, good ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, outcome);
+	job_end(job, good);
+	start_waiting(n);
+}
+
+static void job_due(evutil_socket_t fd, short what, void *ctx)
+{
+	struct job *job = ctx;
+
+	(void)fd;
+	(void)what;
+	if (job->exchange->tries < tries_for(job->peer))
+		job_send(job);
+	else
+		job_over(job, "no answer", true);
+}
+
 static void job_ready(evutil_socket_t fd, short what, void *ctx)
 {
 	struct job *job = ctx;
-	struct notifier *n = job->errand->notifier;
 	uint8_t message[MESSAGE_SIZE];
 	const char *outcome = NULL;
 	char text[16];
-	bool good;
 
-	if (what & EV_TIMEOUT && job->exchange->tries < tries_for(job->peer)) {
-		job_send(job);
-		return;
-	}
-	if (what & EV_TIMEOUT)
-		outcome = "no answer";
+	(void)what;
 	for (unsigned i = 0; i < READS_MAX && !outcome; i++) {
 		ssize_t got = recv(fd, message, sizeof message, 0);
 
@@ -278,16 +296,11 @@ static void job_ready(evutil_socket_t fd, short what, void *ctx)
 			return;      /* nobody there yet, or nothing more: the timer goes on */
 		outcome = read_answer(job, message, (size_t)got, text);
 	}
-	if (!outcome)
-		return;
-	good = strcmp(outcome, "NOERROR") == 0;
-	job->peer->silent = what & EV_TIMEOUT;
-	log_job(job, good ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, outcome);
-	job_end(job, good);
-	start_waiting(n);
+	if (outcome)
+		job_over(job, outcome, false);
 }
 
-/* False: it waits as before. */
+/* False: it could not be, and is where it was. */
 static bool job_start(struct job *job)
 {
 	struct notifier *n = job->errand->notifier;
@@ -297,9 +310,11 @@ static bool job_start(struct job *job)
 	if (!x)
 		return false;
 	x->fd = net_connect_udp(&job->peer->to, &why);
-	if (x->fd >= 0)
-		x->event = event_new(n->loop, x->fd, EV_READ | EV_PERSIST, job_ready, job);
-	if (!x->event) {
+	if (x->fd >= 0) {
+		x->readable = event_new(n->loop, x->fd, EV_READ | EV_PERSIST, job_ready, job);
+		x->timer = evtimer_new(n->loop, job_due, job);
+	}
+	if (!x->readable || !x->timer || event_add(x->readable, NULL) < 0) {
 		log_job(job, LOG_LEVEL_WARNING, err_say(&why, ERR_NOMEM));
 		exchange_free(x);
 		return false;

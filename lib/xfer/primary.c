@@ -19,6 +19,7 @@ struct primaries {
 		struct primary_limits limits;
 		struct primary *turn;    /* whose queue is looked at first: fair among primaries */
 		unsigned running;
+		bool granting;
 	} lane[PRIMARY_LANES];
 };
 
@@ -105,25 +106,36 @@ static void unqueue(struct primary_ticket *ticket)
 	}
 }
 
-/* Whoever may go now goes, one primary after the other. */
-static void grant(struct primaries *table, enum primary_lane lane)
+/* Who goes next, one primary after the other; NULL: nobody may go now. */
+static struct primary_ticket *next_in_turn(struct primaries *table, enum primary_lane lane)
 {
 	struct primary *p = table->lane[lane].turn ? table->lane[lane].turn : table->all, *begin = p;
 
-	while (p && table->lane[lane].running < table->lane[lane].limits.total) {
+	while (p) {
 		if (p->lane[lane].first && has_place(p, lane)) {
-			struct primary_ticket *ticket = p->lane[lane].first;
-
-			unqueue(ticket);
-			take_place(ticket);
 			table->lane[lane].turn = p->next;
-			ticket->granted(ticket->ctx);
-			return grant(table, lane);
+			return p->lane[lane].first;
 		}
 		p = p->next ? p->next : table->all;
 		if (p == begin)
-			return;
+			break;
 	}
+	return NULL;
+}
+
+static void grant(struct primaries *table, enum primary_lane lane)
+{
+	struct primary_ticket *ticket;
+
+	if (table->lane[lane].granting)
+		return;              /* who is granted leaves at once: the loop goes on */
+	table->lane[lane].granting = true;
+	while ((ticket = next_in_turn(table, lane))) {
+		unqueue(ticket);
+		take_place(ticket);
+		ticket->granted(ticket->ctx);
+	}
+	table->lane[lane].granting = false;
 }
 
 void primary_leave(struct primary_ticket *ticket)

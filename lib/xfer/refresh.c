@@ -156,8 +156,8 @@ static bool wants_more(const struct refresh *r)
 }
 
 /* A NOTIFY led to nothing new. If it named a newer serial, the primary may not serve it yet; so it is asked again, but not
- * for ever, and other NOTIFYs wait longer each time. */
-static void count_barren(struct refresh *r, int64_t now)
+ * for ever, and other NOTIFYs wait longer each time. What was announced is forgotten only if a primary denies it. */
+static void count_barren(struct refresh *r, enum refresh_event event, int64_t now)
 {
 	bool ask_soon = wants_more(r) || r->again;
 
@@ -167,7 +167,7 @@ static void count_barren(struct refresh *r, int64_t now)
 	r->barren++;
 	if (ask_soon && r->barren <= AHEAD_PROBES && r->quiet_until < r->timer)
 		r->timer = r->quiet_until;
-	if (r->barren > AHEAD_PROBES)
+	if (r->barren > AHEAD_PROBES && event == REFRESH_SAME)
 		r->hinted = false;
 }
 
@@ -186,7 +186,7 @@ static enum refresh_act settled(struct refresh *r, enum refresh_event event, int
 		r->quiet_until = 0;
 		r->hinted = wants_more(r);
 	} else {
-		count_barren(r, now);
+		count_barren(r, event, now);
 	}
 	more = event == REFRESH_DONE && (r->again || r->hinted);
 	r->again = false;
@@ -211,7 +211,7 @@ static enum refresh_act step(struct refresh *r, enum refresh_event event, int64_
 		break;
 	case PAUSED:
 		pause_after_failure(r, now, random);
-		count_barren(r, now);
+		count_barren(r, event, now);
 		r->again = r->notified = false;
 		break;
 	}

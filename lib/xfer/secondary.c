@@ -28,8 +28,8 @@ struct round {
 	size_t *order;                       /* indexes into conf->remotes */
 	size_t turn, address;                /* where we are */
 	bool asking;                         /* for serials; else pulling */
-	bool full;                           /* AXFR only */
-	bool forced;                         /* by the operator: a version of the same serial is taken with `full` */
+	bool full;                           /* the operator wants a whole zone, whatever its serial */
+	bool ixfr;                           /* what the transfer under way asks for */
 	bool accept_older;                   /* `rollback` says so for what a primary showed */
 	bool same_seen;
 	bool refused;                        /* a version was offered, but not acceptable */
@@ -125,7 +125,7 @@ static void note_error(struct secondary *s, const char *remote, const char *text
 	s->last_error_at = s->env->now();
 }
 
-static bool asks_ixfr(const struct secondary *s)
+static bool may_ixfr(const struct secondary *s)
 {
 	const struct round *r = &s->round;
 
@@ -142,7 +142,7 @@ static void note_view(struct secondary *s, size_t remote, const struct fetch_res
 	v = &s->views[remote];
 	v->asked = true;
 	v->at = s->env->now();
-	v->ixfr_broken = result->outcome == FETCH_NETWORK && result->records && asks_ixfr(s);
+	v->ixfr_broken = result->outcome == FETCH_NETWORK && result->records && s->round.ixfr;
 	v->healthy = result->outcome != FETCH_NETWORK && result->outcome != FETCH_TSIG_FAILED;
 	if (result->has_serial) {
 		if (!v->has_serial || !serial_equal(v->serial, result->serial))
@@ -423,7 +423,8 @@ static void pull_start(void *ctx)
 	struct secondary *s = ctx;
 	struct fetch_ask ask;
 
-	fill_ask(s, asks_ixfr(s) ? FETCH_IXFR : FETCH_AXFR, &ask);
+	s->round.ixfr = may_ixfr(s);
+	fill_ask(s, s->round.ixfr ? FETCH_IXFR : FETCH_AXFR, &ask);
 	s->fetch = fetch_start(s->env->loop, &ask, pull_done, s);
 	if (!s->fetch) {
 		note_error(s, NULL, "out of memory");
@@ -452,8 +453,9 @@ static void log_transfer(const struct secondary *s, const struct fetch_result *r
 	struct log log;
 
 	log_head(&log, s, good ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING, "transfer", result->transport);
-	log_str(&log, "asked", asks_ixfr(s) ? "IXFR" : "AXFR");
-	log_str(&log, "got", result->outcome == FETCH_CURRENT ? "current" : !result->records ? "nothing" : result->incremental ? "IXFR" : "AXFR");
+	log_str(&log, "asked", s->round.ixfr ? "IXFR" : "AXFR");
+	log_str(&log, "got", result->outcome == FETCH_CURRENT ? "current" : !result->records ? "nothing" :
+		result->incremental ? "IXFR" : "AXFR");
 	if (s->refresh.loaded)
 		log_int(&log, "old", s->refresh.serial.v);
 	if (result->has_serial)
@@ -489,7 +491,7 @@ static void take_version(struct secondary *s, struct fetch_result *result)
 	enum offer offer = judge(s, result->version->serial);
 	struct zone *version = result->version;
 
-	if (offer == OFFER_OLDER && !(s->round.full && s->round.forced)) {
+	if (offer == OFFER_OLDER && !s->round.full) {
 		note_older(s, version->serial);
 		next_remote(s);
 		pull_next(s);
@@ -507,7 +509,6 @@ static void take_version(struct secondary *s, struct fetch_result *result)
 	s->outcome.bytes = result->bytes;
 	s->outcome.ms = result->ms;
 	s->outcome.primary = primary_name(remote_at(s, s->round.turn)->primary);
-	snprintf(s->primary, sizeof s->primary, "%s", remote_at(s, s->round.turn)->name);
 	s->pending = zone_hold(version);     /* the hook has the other hold */
 	s->env->publish(s->env->ctx, s, version);
 }
@@ -530,6 +531,9 @@ static void pull_failed(struct secondary *s, const struct fetch_result *result)
 			next_remote(s);
 		break;
 	case FETCH_BACK:
+		s->round.accept_older = judge(s, result->serial) == OFFER_TAKE;
+		if (s->round.accept_older)
+			break;       /* by AXFR, there */
 		note_older(s, result->serial);
 		next_remote(s);
 		break;
@@ -540,6 +544,21 @@ static void pull_failed(struct secondary *s, const struct fetch_result *result)
 	pull_next(s);
 }
 
+/* The one that was asked for its serial a moment ago showed more than its answer to IXFR does: it is several machines, or its
+ * differences lag behind. What it showed stays known, and AXFR decides. */
+static bool contradicts_its_probe(const struct secondary *s, const struct fetch_result *result)
+{
+	return result->outcome == FETCH_CURRENT && s->round.has_best && s->round.turn == 0;
+}
+
+static void note_contradiction(struct secondary *s)
+{
+	char text[200];
+
+	snprintf(text, sizeof text, "it showed serial %u, but has no differences from ours, %u", s->round.best_serial.v, s->refresh.serial.v);
+	note_error(s, remote_at(s, s->round.turn)->name, text);
+}
+
 static void pull_done(void *ctx, struct fetch_result *result)
 {
 	struct secondary *s = ctx;
@@ -547,8 +566,14 @@ static void pull_done(void *ctx, struct fetch_result *result)
 	s->fetch = NULL;
 	primary_leave(&s->ticket);
 	log_transfer(s, result);
-	note_view(s, s->round.order[s->round.turn], result);
 	count_transfer(s->env->counters, result);
+	if (contradicts_its_probe(s, result)) {
+		note_contradiction(s);
+		s->round.axfr_here = true;
+		pull_next(s);
+		return;
+	}
+	note_view(s, s->round.order[s->round.turn], result);
 	if (result->outcome == FETCH_OK) {
 		take_version(s, result);
 	} else if (result->outcome == FETCH_CURRENT) {
@@ -566,10 +591,11 @@ void secondary_published(struct secondary *s, enum err err, const struct why *wh
 	s->pending = NULL;
 	if (err) {
 		zone_put(pending);
-		note_error(s, s->primary, err_say(why, err));
+		note_error(s, remote_at(s, s->round.turn)->name, err_say(why, err));
 		round_failed(s);
 		return;
 	}
+	snprintf(s->primary, sizeof s->primary, "%s", remote_at(s, s->round.turn)->name);
 	zone_put(s->version);
 	s->version = pending;
 	round_end(s);
@@ -591,7 +617,6 @@ static void begin(struct secondary *s, bool asking)
 		return;
 	}
 	s->round.full = s->next_full;
-	s->round.forced = s->next_full;
 	s->next_full = false;
 	s->prefer = SIZE_MAX;
 	if (asking)
@@ -635,6 +660,12 @@ static void timer_due(evutil_socket_t fd, short what, void *ctx)
 	event(s, REFRESH_TIMER);
 }
 
+/* Longer than any transfer may take. */
+static uint32_t watchdog(const struct secondary_conf *conf)
+{
+	return conf->times.total_ms + 60 * 1000;
+}
+
 struct secondary *secondary_new(const struct secondary_env *env, const uint8_t *name, struct secondary_conf *conf, void *owner)
 {
 	struct secondary *s = calloc(1, sizeof *s + name_length(name));
@@ -656,7 +687,7 @@ struct secondary *secondary_new(const struct secondary_env *env, const uint8_t *
 	s->conf = conf;
 	conf->refs++;
 	s->prefer = SIZE_MAX;
-	refresh_init(&s->refresh, 0, conf->times.total_ms + 60 * 1000, conf->clamps.retry_min);
+	refresh_init(&s->refresh, 0, watchdog(conf), conf->clamps.retry_min);
 	return s;
 }
 
@@ -690,6 +721,8 @@ void secondary_loaded(struct secondary *s, struct zone *version, int64_t refresh
 {
 	s->version = version;
 	refresh_loaded(&s->refresh, version->serial, refresh_times_of(&version->soa, &s->conf->clamps), refreshed);
+	if (s->start == STARTED)
+		arm(s);
 }
 
 static void note_hint(struct secondary *s, struct serial before, bool had)
@@ -767,6 +800,7 @@ void secondary_set_conf(struct secondary *s, struct secondary_conf *conf, bool r
 	s->conf = conf;
 	s->prefer = SIZE_MAX;
 	s->refresh.retry_min = conf->clamps.retry_min;
+	s->refresh.watchdog = watchdog(conf);
 	if (s->refresh.loaded && refresh_retime(&s->refresh, refresh_times_of(&s->version->soa, &conf->clamps), s->env->now()))
 		s->env->confirmed(s->env->ctx, s, true);
 	if (s->start != STARTED)
@@ -791,6 +825,8 @@ void secondary_notify(struct secondary *s, const struct net_addr *from, bool has
 	struct serial hint = s->refresh.hint;
 	enum refresh_act what;
 
+	if (s->start != STARTED)
+		return;
 	if (!busy)
 		s->prefer = sender(s, from);
 	what = refresh_notify(&s->refresh, has_serial, serial, s->env->now(), random32());

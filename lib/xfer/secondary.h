@@ -40,8 +40,8 @@ struct secondary_conf {
 
 /* Never reset. X(name) */
 #define SECONDARY_COUNTERS(X) \
-	X(probes) X(probes_failed) X(transfers) X(transfers_axfr) X(transfers_ixfr) X(transfers_current) X(transfers_failed) X(transfers_refused) \
-	X(records_in) X(bytes_in) X(notifies_heeded) X(notifies_coalesced) X(expiries)
+	X(probes) X(probes_failed) X(transfers) X(transfers_axfr) X(transfers_ixfr) X(transfers_current) X(transfers_failed) \
+	X(transfers_refused) X(records_in) X(bytes_in) X(notifies_heeded) X(notifies_coalesced) X(expiries)
 struct secondary_counters {
 #define SECONDARY_COUNTER(name) uint64_t name;
 	SECONDARY_COUNTERS(SECONDARY_COUNTER)
@@ -81,9 +81,9 @@ typedef void secondary_waiter(void *ctx, struct secondary *, const struct second
 struct secondary *secondary_new(const struct secondary_env *, const uint8_t *name, struct secondary_conf *, void *owner);
 void secondary_free(struct secondary *);     /* waiters are told that it failed */
 void *secondary_owner(const struct secondary *);
-/* A version from disk (takes over the hold), last confirmed at `refreshed` (ms of env->now; may be negative). Before secondary_start. */
+/* A version from disk (takes over the hold), last confirmed at `refreshed` (ms of env->now; may be negative). While there is none. */
 void secondary_loaded(struct secondary *, struct zone *version, int64_t refreshed);
-/* A serial that we had, or that was announced, before: where it is newer than ours it counts as known. Before secondary_start. */
+/* A serial that we had, or that was announced, before: where it is newer than ours it counts as known. */
 void secondary_known(struct secondary *, struct serial);
 /* The first TIMER is due `after` ms from now, or at once if the operator has asked meanwhile. */
 void secondary_start(struct secondary *, uint32_t after);
@@ -92,12 +92,12 @@ void secondary_start(struct secondary *, uint32_t after);
 void secondary_set_conf(struct secondary *, struct secondary_conf *, bool restart, uint32_t spread);
 void secondary_published(struct secondary *, enum err, const struct why *);
 
-/* A NOTIFY that was allowed. */
+/* A NOTIFY that was allowed. Before secondary_start it is passed over: the primaries are asked then. */
 void secondary_notify(struct secondary *, const struct net_addr *from, bool has_serial, struct serial);
 /* Ask now, transfer if newer. `waiter` may be NULL. */
 void secondary_refresh(struct secondary *, secondary_waiter *, void *ctx);
-/* Transfer now; `full`: by AXFR, whatever the serial; `from`: first from the remote of that name (checked by the caller), or NULL. One that is
- * under way is joined. */
+/* Transfer now; `full`: by AXFR, whatever the serial; `from`: first from the remote of that name (checked by the caller), or
+ * NULL. One that is under way is joined. */
 void secondary_transfer(struct secondary *, bool full, const char *from, secondary_waiter *, void *ctx);
 void secondary_forget_waiter(struct secondary *, void *ctx);
 bool secondary_progress(const struct secondary *, uint64_t *records, uint64_t *bytes);   /* false: no transfer is under way */

@@ -346,7 +346,7 @@ enum stream_verdict stream_record(struct stream *s, const struct rr *rr)
 	s->wire_bytes += name_length(rr->owner) + 10u + rr->rdlength;
 	if (s->limits.bytes && s->wire_bytes > s->limits.bytes)
 		return reject(s, STREAM_LIMIT, "more bytes than max-zone-size");
-	if (s->limits.records && s->sum.records > s->limits.records * 2 + 2)
+	if (s->limits.records && (s->sum.records - 1) / 2 > s->limits.records)
 		return reject(s, STREAM_LIMIT, "more records than twice max-records");
 	if (rr->type == RR_SOA && s->sum.state != STREAM_CURRENT) {
 		if (!name_equal(rr->owner, s->zone))
@@ -366,10 +366,27 @@ enum stream_verdict stream_record(struct stream *s, const struct rr *rr)
 
 /* --- messages ------------------------------------------------------------- */
 
+/* What it usually means where a transfer was asked for. */
+static const char *rcode_hint(unsigned rcode)
+{
+	switch (rcode) {
+	case RCODE_REFUSED: return " (it may not let this address, or this key, transfer the zone)";
+	case RCODE_NOTAUTH: return " (it may not have the zone, or may want a key)";
+	default: return "";
+	}
+}
+
+static enum stream_verdict refuse_rcode(struct stream *s)
+{
+	char rcode[16], detail[96];
+
+	snprintf(detail, sizeof detail, "%s%s", msg_rcode_text(s->sum.rcode, rcode), rcode_hint(s->sum.rcode));
+	return reject(s, STREAM_RCODE, detail);
+}
+
 static enum stream_verdict check_header(struct stream *s, struct rbuf *msg, struct msg_header *h)
 {
 	struct msg_question q;
-	char rcode[16];
 
 	if (!msg_read_header(msg, h))
 		return reject(s, STREAM_MALFORMED, "shorter than a header");
@@ -377,7 +394,7 @@ static enum stream_verdict check_header(struct stream *s, struct rbuf *msg, stru
 		return reject(s, STREAM_NOT_RESPONSE, NULL);
 	s->sum.rcode = msg_rcode_of(h->flags);
 	if (s->sum.rcode != RCODE_NOERROR)
-		return reject(s, STREAM_RCODE, msg_rcode_text(s->sum.rcode, rcode));
+		return refuse_rcode(s);
 	if (h->flags & MSG_TC)
 		return reject(s, STREAM_TRUNCATED, NULL);
 	/* RFC 5936 2.2.2: the first message repeats the question, later ones may leave it out; some leave it out always. */

@@ -45,7 +45,7 @@ enum stream_reason {
 /* "sequence-start"; and the sentence. */
 const char *stream_reason_name(enum stream_reason);
 const char *stream_reason_text(enum stream_reason);
-/* Whether an AXFR from the same primary may help where an IXFR was refused for this. */
+/* Whether an AXFR from the same primary may help where an IXFR was refused for this, be it differences or a whole zone. */
 bool stream_reason_wants_axfr(enum stream_reason);
 
 enum stream_state { STREAM_START, STREAM_FIRST_SOA, STREAM_AXFR, STREAM_DEL, STREAM_ADD, STREAM_END, STREAM_CURRENT,

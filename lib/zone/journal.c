@@ -83,7 +83,8 @@ static enum err prepare(struct journal *j, struct why *why)
 		return err_why(why, ERR_DAMAGED, "database: damaged: %s", text);
 	if (sqlite3_exec(j->db, setup, NULL, NULL, NULL) != SQLITE_OK)
 		return not_ours(j, why, "set up");
-	if (sqlite3_prepare_v2(j->db, "INSERT OR REPLACE INTO zone VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)", -1, &j->put, NULL) != SQLITE_OK ||
+	if (sqlite3_prepare_v2(j->db, "INSERT OR REPLACE INTO zone VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)", -1, &j->put, NULL) !=
+	    SQLITE_OK ||
 	    sqlite3_prepare_v2(j->db, "DELETE FROM zone WHERE name = ?1", -1, &j->drop, NULL) != SQLITE_OK)
 		return not_ours(j, why, "prepare");
 	return ERR_OK;

@@ -31,6 +31,7 @@ struct journal_zone {
  * set aside (".damaged-TIME") and begun anew, said in `why` with ERR_OK; one of a newer schema is ERR_CONF, and left as it is. */
 enum err journal_open(struct journal **, const char *dir, struct why *);
 void journal_close(struct journal *);
+/* False from `each` ends it. */
 enum err journal_read(struct journal *, bool (*each)(void *ctx, const struct journal_zone *), void *ctx, struct why *);
 enum err journal_write(struct journal *, const struct journal_zone *, size_t count, struct why *);
 enum err journal_forget(struct journal *, const uint8_t *name, struct why *);

@@ -9,6 +9,7 @@ struct store_zone {
 	enum store_state state;      /* written before `current`, read after it */
 	struct store_policy *policy; /* RCU */
 	int64_t expiry;              /* atomic */
+	unsigned since;              /* the edit that added it */
 	struct store_zone *next_removed;
 	struct tree_item item;       /* its name: what the tree finds */
 };
@@ -18,6 +19,7 @@ struct store {
 	struct pool *pool;
 	struct tree_edit edit;
 	bool editing;
+	unsigned edits;              /* begun so far */
 	struct store_zone *removed;  /* in the open edit */
 };
 
@@ -215,9 +217,33 @@ void store_free(struct store *store)
 
 static void begin(struct store *store)
 {
-	if (!store->editing)
-		tree_edit_begin(&store->edit, store->tree, store->pool);
+	if (store->editing)
+		return;
+	tree_edit_begin(&store->edit, store->tree, store->pool);
 	store->editing = true;
+	store->edits++;
+}
+
+/* The places that the edit added go; those that it removed are still in the tree that is served. */
+static void give_up(struct store *store)
+{
+	const struct tree_node *leaf;
+	struct tree_walk walk;
+
+	tree_walk(&walk, &store->edit.tree);
+	while ((leaf = tree_walk_next(&walk)))
+		if (zone_of(leaf)->since == store->edits) {
+			place_free(zone_of(leaf));
+			((struct tree_node *)(uintptr_t)leaf)->to = NULL;    /* not a block of the pool's */
+		}
+	tree_edit_abort(&store->edit, no_size);
+	for (struct store_zone *place = store->removed, *next; place; place = next) {
+		next = place->next_removed;
+		if (place->since == store->edits)
+			place_free(place);
+	}
+	store->removed = NULL;
+	store->editing = false;
 }
 
 enum err store_add(struct store *store, const uint8_t *name, struct store_policy *policy, struct store_zone **out)
@@ -234,12 +260,14 @@ enum err store_add(struct store *store, const uint8_t *name, struct store_policy
 	place = calloc(1, sizeof *place + length);
 	leaf = place ? tree_edit_leaf(&store->edit, key, key_length) : NULL;
 	if (!leaf) {
+		store->edit.failed = true;
 		free(place);
 		return ERR_NOMEM;
 	}
 	place->state = STORE_LOADING;
 	place->policy = policy;
 	place->expiry = STORE_NO_EXPIRY;
+	place->since = store->edits;
 	place->item.name_length = (uint8_t)(length - 1);
 	memcpy(place->item.name, name, length);
 	tree_leaf_set(&store->edit, leaf, &place->item, 0);
@@ -277,9 +305,7 @@ enum err store_publish(struct store *store)
 	tree = malloc(sizeof *tree);
 	if (!tree || store->edit.failed) {
 		free(tree);
-		tree_edit_abort(&store->edit, no_size);
-		store->editing = false;
-		store->removed = NULL;       /* they are still in the tree that is served */
+		give_up(store);
 		return ERR_NOMEM;
 	}
 	*tree = tree_edit_end(&store->edit, &retired);

@@ -53,10 +53,10 @@ struct store *store_new(void);
 void store_free(struct store *);             /* no readers any more */
 /* Adding and removing zones is prepared by any number of calls and becomes visible, all at once, by store_publish, which
  * waits for the readers to leave and then frees what was removed. A prepared zone may be committed to before it is
- * published. ERR_EXISTS, ERR_NOMEM. Begins as STORE_LOADING. Takes over the policy, on success. */
+ * published. ERR_EXISTS; ERR_NOMEM: store_publish will fail too. Begins as STORE_LOADING. Takes over the policy, on success. */
 enum err store_add(struct store *, const uint8_t *name, struct store_policy *, struct store_zone **out);
 void store_remove(struct store *, struct store_zone *);
-/* ERR_NOMEM: what was prepared is dropped, and what is served stays. */
+/* ERR_NOMEM: what was prepared is dropped, added places with their policies are freed, and what is served stays. */
 enum err store_publish(struct store *);
 /* Takes over the policy; the old one is released when its readers have left. Does not wait. */
 void store_set_policy(struct store_zone *, struct store_policy *);

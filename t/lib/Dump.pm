@@ -25,7 +25,7 @@ sub at_options {
 sub dump_axfr {
     my ($at, $zone, $key, @more) = @_;
     my ($status, $text, $said) = run_command('dig', at_options($at), dig_key($key), $zone, 'AXFR', '+onesoa', '+unknownformat',
-        '+nocmd', '+nostats', '+noidnout', @more);
+        '+nocmd', '+nostats', '+noidnout', '+time=20', @more);
     if ($status || $text =~ /^; Transfer failed/m || $text =~ /^;; (?:Couldn't|communications|connection)/m) {
         Test::More::note("AXFR of $zone from $at: " . join ' / ', grep { /^;/ } split /\n/, $text);
         return undef;

@@ -38,7 +38,7 @@ sub transfers_from {
     my ($kind, %of) = @_;
     plan skip_all => "$kind is not installed" unless Peer->have($kind);
     my $ixfr = $of{ixfr} // 1;
-    my %key = map { $_ => Tsig::key(name => "key.$_", algorithm => $_) } Tsig::algorithms;
+    my %key = map { $_ => Tsig::key(name => "key.$_", algorithm => $_) } Tsig::algorithms, @{ $of{truncated} // [] };
     my $steps_key = $key{'hmac-sha256'};
     my @signed = map { { name => "$_.example", text => zone_text("$_.example", 1), key => $key{$_} } } sort keys %key;
     my @zones = (@signed, { name => 'plain.example', text => zone_text('plain.example', 1) },

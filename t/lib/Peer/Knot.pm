@@ -25,7 +25,7 @@ sub configure {
     my @keys = map { ("  - id: \"$_->{name}\"", "    algorithm: $_->{algorithm}", "    secret: \"$_->{secret}\"") } $self->keys;
     my @acls = map { $self->acl_lines($_) } undef, $self->keys;
     spew("$dir/knot.conf", join "\n", 'server:', "    rundir: \"$dir/run\"", "    listen: $self->{address}\@$self->{port}",
-        '    udp-workers: 1', '    tcp-workers: 1', '    background-workers: 1', 'log:', '  - target: stderr', '    any: info',
+        '    udp-workers: 1', '    tcp-workers: 1', '    background-workers: 1', '    tcp-io-timeout: 20000', '    tcp-remote-io-timeout: 20000', 'log:', '  - target: stderr', '    any: info',
         'database:', "    storage: \"$dir\"", '    journal-db-max-size: 500M', @keys ? ('key:', @keys) : (), @remotes ? ('remote:', @remotes) : (), 'acl:', @acls,
         'zone:', @zones, '');
 }
