@@ -284,14 +284,15 @@ static bool put_expansions(struct query *q)
 	return true;
 }
 
-/* Addresses of the nameservers whose names are below the cut (`inside`), or of the others that the zone knows. */
+/* Addresses of the nameservers whose names are below the cut (`inside`), all of them; or of the others that the zone knows, as far as
+ * they fit. */
 static bool put_glue(struct query *q, const struct zone_rrset *ns, const uint8_t *cut, bool inside)
 {
 	uint32_t at = 0;
 	struct rr rr;
 
 	while (zone_rrset_next(ns, &at, cut, &rr))
-		if (name_is_under(rr.rdata, cut) == inside && !put_addresses(q, rr.rdata))
+		if (name_is_under(rr.rdata, cut) == inside && !put_addresses(q, rr.rdata) && inside)
 			return false;
 	return true;
 }
@@ -377,7 +378,7 @@ struct query_result query_answer(struct msg_writer *writer, const struct zone *z
 		zone_find(zone, q.name, &q.hit);
 	if (step == STEP_FULL || !put_expansions(&q)) {
 		msg_rollback(writer, before);
-		q.result = (struct query_result){RCODE_NOERROR, q.result.aa, QUERY_FULL};
+		q.result.fit = QUERY_FULL;
 	} else if (q.answer.count) {
 		put_hosts(&q, &q.answer, q.name);
 	}
