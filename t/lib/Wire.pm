@@ -12,7 +12,7 @@ our @EXPORT_OK = qw(name name_text type_number question raw_rr rr_bytes message 
 
 my %types = (A => 1, NS => 2, CNAME => 5, SOA => 6, PTR => 12, MX => 15, TXT => 16, AAAA => 28, SRV => 33, DNAME => 39,
     OPT => 41, APL => 42, DS => 43, RRSIG => 46, NSEC => 47, DNSKEY => 48, NSEC3 => 50, NSEC3PARAM => 51, SVCB => 64, HTTPS => 65,
-    ZONEMD => 63, TSIG => 250, IXFR => 251, AXFR => 252, ANY => 255, CAA => 257);
+    CDS => 59, CDNSKEY => 60, CSYNC => 62, ZONEMD => 63, TSIG => 250, IXFR => 251, AXFR => 252, ANY => 255, CAA => 257);
 
 sub type_number {
     my ($type) = @_;

@@ -16,12 +16,13 @@ sub configure {
     my @keys = map { "key \"$_->{name}\" { algorithm $_->{algorithm}; secret \"$_->{secret}\"; };" } $control, $self->keys;
     spew("$dir/rndc.conf", "$keys[0]\noptions { default-key \"rndc-key\"; default-server 127.0.0.1; default-port $self->{control_port}; };\n");
     my @zones = map { $self->zone_text($_) } @{ $self->{zones} };
+    my $minimal = $self->{minimal} ? 'yes' : 'no';
     spew("$dir/named.conf", join "\n", @keys, "controls { inet 127.0.0.1 port $self->{control_port} allow { 127.0.0.1; } keys { \"rndc-key\"; }; };",
         <<"END", @zones, '');
 options {
   directory "$dir"; pid-file none; session-keyfile none; lock-file none; managed-keys-directory "$dir";
   listen-on port $self->{port} { $self->{address}; }; listen-on-v6 { none; };
-  recursion no; dnssec-validation no; empty-zones-enable no; notify explicit; notify-delay 0; minimal-responses no;
+  recursion no; dnssec-validation no; empty-zones-enable no; notify explicit; notify-delay 0; minimal-responses $minimal;
   allow-transfer { none; }; ixfr-from-differences yes; masterfile-format text; masterfile-style full;
   notify-source $self->{address}; transfer-source $self->{address}; check-names primary ignore; check-names secondary ignore;
   @{[ $self->{options} // '' ]}

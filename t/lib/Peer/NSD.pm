@@ -10,6 +10,7 @@ sub command { my ($self) = @_; return (find_program('nsd'), '-d', '-c', "$self->
 sub configure {
     my ($self) = @_;
     my $dir = $self->{dir};
+    my $minimal = $self->{minimal} ? 'yes' : 'no';
     my $text = <<"END";
 server:
   ip-address: $self->{address}\@$self->{port}
@@ -26,6 +27,7 @@ server:
   rrl-ratelimit: 0
   rrl-whitelist-ratelimit: 0
   xfrd-reload-timeout: 0
+  minimal-responses: $minimal
   verbosity: 2
 remote-control:
   control-enable: yes
