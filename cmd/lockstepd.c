@@ -36,15 +36,19 @@ static int help(void)
 /* Says what is wrong, and what will have no effect. */
 static int test(const char *path)
 {
-	struct why why;
+	struct why why = {{0}}, warning;
 	struct conf *conf = conf_read(path, &why);
+	enum err err = conf ? daemon_check(conf, &warning, &why) : ERR_CONF;
 
-	if (!conf) {
-		fprintf(stderr, "lockstepd: %s\n", why.text);
+	if (err) {
+		fprintf(stderr, "lockstepd: %s\n", err_say(&why, err));
+		conf_free(conf);
 		return EXIT_FAILURE;
 	}
 	for (size_t i = 0; i < conf->warning_count; i++)
 		fprintf(stderr, "lockstepd: %s\n", conf->warnings[i]);
+	if (warning.text[0])
+		fprintf(stderr, "lockstepd: %s\n", warning.text);
 	for (size_t i = 0; i < conf->unused_key_count; i++)
 		fprintf(stderr, "lockstepd: %s has no effect in this version\n", conf->unused_keys[i]);
 	if (conf->server.user && !getpwnam(conf->server.user))

@@ -503,7 +503,7 @@ static void a_remote_over_tls_is_never_used_without_it(void **state)
 	assert_int_equal(x->primary_count, 1);
 	assert_ptr_equal(x->primaries[0], &conf->remotes[1]);
 	assert_int_equal(x->notify_count, 0);
-	assert_int_equal(x->allow_transfer_count, 1);
+	assert_int_equal(x->allow_transfer_count, 2);
 	assert_int_equal(x->allow_notify_count, 1);
 	assert_int_equal(y->primary_count, 0);
 	assert_int_equal(y->allow_notify_count, 0);

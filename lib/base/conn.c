@@ -12,12 +12,13 @@
 
 enum {
 	BUFFER_SMALL = 4096,         /* what an idle connection keeps */
-	INPUT_MAX = 256 << 10,       /* a message of 65,537 octets and much of the next */
+	INPUT_MAX = 256 << 10,       /* a message of 65,537 octets and much of the next, unless the owner wants less */
 	TURN_MAX = 256 << 10,        /* octets in or out for one connection before the loop sees to the others */
 	OUTPUT_CORK = 64 << 10,      /* inside a handler, so much is gathered for one send */
+	HANDSHAKES_TURN = 4,         /* steps of handshakes (each may be a signature, 0.05 to 1 ms) in one turn of the loop */
 };
 
-enum conn_state { CONN_CONNECTING, CONN_OPEN, CONN_FAILED };
+enum conn_state { CONN_CONNECTING, CONN_HANDSHAKE, CONN_OPEN, CONN_FAILED };
 
 /* Bytes start..end of a block of `size`. */
 struct queue {
@@ -31,6 +32,9 @@ struct conn {
 	struct net_addr peer;
 	struct conn_times times;
 	int fd;
+	struct tls_server *server;   /* until there is a session */
+	struct tls *tls;             /* the session; NULL: plain, or no octet has come yet */
+	bool tls_more;               /* the session may hold octets that were not read */
 	enum conn_state state;
 	bool reading;                /* the owner wants data */
 	bool show_again;             /* what was left is to be shown before more is read */
@@ -45,6 +49,7 @@ struct conn {
 	const char *doing;
 	int64_t last_ms;             /* of the last byte, or of the beginning */
 	struct queue in, out;
+	size_t in_max;
 	size_t out_peak;             /* most that was queued since the output last ran dry */
 	struct event readable, writable, timer;
 	struct event kick;           /* work put off until the loop runs */
@@ -149,8 +154,8 @@ static void report_end(struct conn *conn)
 		return;
 	conn->ended = true;
 	net_addr_text(&conn->peer, 0, peer);
-	err_why(&why, conn->err, "%s: %s%s%s", peer, conn->doing, conn->number ? ": " : "",
-		conn->number ? strerror(conn->number) : "");
+	err_why(&why, conn->err, "%s: %s%s%s%s", peer, conn->err == ERR_TLS ? "TLS: " : "", conn->doing,
+		conn->number ? ": " : "", conn->number ? strerror(conn->number) : "");
 	conn->on->ended(conn, conn->err, &why, conn->owner);
 }
 
@@ -181,7 +186,7 @@ static bool is_open(const struct conn *conn)
 
 static uint32_t time_limit(const struct conn *conn)
 {
-	return conn->state == CONN_CONNECTING ? conn->times.connect_ms : conn->times.idle_ms;
+	return conn->state == CONN_OPEN ? conn->times.idle_ms : conn->times.connect_ms;
 }
 
 /* The timer is not moved with every byte: when it fires, it looks how much time is left. */
@@ -202,33 +207,108 @@ static void touch(struct conn *conn)
 	conn->last_ms = clock_ms();
 }
 
+/* --- TLS --------------------------------------------------------------------------- */
+
+static void wait_writable(struct conn *conn)
+{
+	conn->waiting = true;
+	event_add(&conn->writable, NULL);
+}
+
+static void fail_tls(struct conn *conn)
+{
+	int number;
+	const char *reason = tls_reason(conn->tls, &number);
+
+	if (number)
+		fail(conn, number == EPIPE ? ERR_CLOSED : ERR_NETWORK, "TLS", number);
+	else
+		fail(conn, ERR_TLS, reason ? reason : "closed by the peer", 0);
+}
+
+static void no_more_input(struct conn *conn)
+{
+	conn->eof = true;
+	event_del(&conn->readable);
+}
+
+static size_t put_tls(struct conn *conn)
+{
+	struct queue *out = &conn->out;
+	size_t sent = 0;
+
+	switch (tls_write(conn->tls, out->block + out->start, queue_length(out), &sent)) {
+	case TLS_DONE:
+		break;
+	case TLS_WAIT_WRITE:
+	case TLS_WAIT_READ:          /* OpenSSL says so of a renegotiation alone, which is not allowed */
+		sent = 0;
+		wait_writable(conn);
+		break;
+	case TLS_END:
+	case TLS_FAILED:
+		sent = 0;
+		fail_tls(conn);
+		break;
+	}
+	return sent;
+}
+
+static size_t take_tls(struct conn *conn, uint8_t *at, size_t room)
+{
+	size_t got;
+
+	switch (tls_read(conn->tls, at, room, &got, &conn->tls_more)) {
+	case TLS_DONE:
+	case TLS_WAIT_READ:
+		return got;
+	case TLS_WAIT_WRITE:
+		wait_writable(conn);
+		break;
+	case TLS_END:
+		no_more_input(conn);
+		break;
+	case TLS_FAILED:
+		fail_tls(conn);
+		break;
+	}
+	return 0;
+}
+
 /* --- writing ----------------------------------------------------------------------- */
+
+static size_t put(struct conn *conn)
+{
+	struct queue *out = &conn->out;
+	ssize_t n;
+
+	do
+		n = send(conn->fd, out->block + out->start, queue_length(out), MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n >= 0)
+		return (size_t)n;
+	if (errno == EAGAIN || errno == EWOULDBLOCK)
+		wait_writable(conn);
+	else
+		fail(conn, errno == EPIPE ? ERR_CLOSED : ERR_NETWORK, "send", errno);
+	return 0;
+}
 
 /* Sends until the kernel takes no more, `most` octets have gone, or the queue is dry. Returns what was sent. */
 static size_t flush(struct conn *conn, size_t most)
 {
 	struct queue *out = &conn->out;
-	size_t sent = 0;
-	ssize_t n = 1;
+	size_t sent = 0, n;
 
 	while (queue_length(out) && sent < most) {
-		n = send(conn->fd, out->block + out->start, queue_length(out), MSG_NOSIGNAL);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
+		n = conn->tls ? put_tls(conn) : put(conn);
+		if (!n)
 			break;
-		queue_consume(out, (size_t)n);
-		sent += (size_t)n;
+		queue_consume(out, n);
+		sent += n;
 	}
 	if (sent)
 		touch(conn);
-	if (n >= 0)
-		return sent;
-	conn->waiting = errno == EAGAIN || errno == EWOULDBLOCK;
-	if (conn->waiting)
-		event_add(&conn->writable, NULL);
-	else
-		fail(conn, errno == EPIPE ? ERR_CLOSED : ERR_NETWORK, "send", errno);
 	return sent;
 }
 
@@ -300,7 +380,7 @@ static bool grow(struct conn *conn)
 {
 	size_t size = conn->in.size ? conn->in.size * 4 : BUFFER_SMALL;
 
-	if (conn->in.size == INPUT_MAX || queue_resize(&conn->in, size < INPUT_MAX ? size : INPUT_MAX))
+	if (conn->in.size >= conn->in_max || queue_resize(&conn->in, size < conn->in_max ? size : conn->in_max))
 		return true;
 	fail(conn, ERR_NOMEM, "no memory for input", 0);
 	return false;
@@ -315,46 +395,50 @@ static bool make_room(struct conn *conn)
 		queue_pack(in);
 	if (in->end < in->size)
 		return true;
-	if (in->size < INPUT_MAX)
+	if (in->size < conn->in_max)
 		return grow(conn);
 	fail(conn, ERR_LIMIT, "too much input that nobody takes", 0);
 	return false;
 }
 
-static void no_bytes(struct conn *conn, ssize_t got)
+/* What has come, 0 if there is nothing more now, or at all. */
+static size_t take(struct conn *conn, uint8_t *at, size_t room)
 {
-	if (got == 0) {
-		conn->eof = true;
-		event_del(&conn->readable);
-	} else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+	ssize_t got = recv(conn->fd, at, room, 0);
+
+	if (got > 0)
+		return (size_t)got;
+	if (got == 0)
+		no_more_input(conn);
+	else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
 		fail(conn, ERR_NETWORK, "receive", errno);
-	}
+	return 0;
 }
 
 /* A read that fills the room is followed by another, with more room. */
 static void read_some(struct conn *conn)
 {
 	struct queue *in = &conn->in;
-	size_t total = 0, room;
-	ssize_t got;
+	size_t total = 0, room, got;
 
 	do {
 		if (!make_room(conn))
 			return;
 		room = in->size - in->end;
-		got = recv(conn->fd, in->block + in->end, room, 0);
-		if (got <= 0) {
-			no_bytes(conn, got);
+		got = conn->tls ? take_tls(conn, in->block + in->end, room) : take(conn, in->block + in->end, room);
+		if (!got)
 			break;
-		}
-		in->end += (size_t)got;
-		total += (size_t)got;
+		in->end += got;
+		total += got;
 		show(conn);
-	} while (is_open(conn) && conn->reading && (size_t)got == room && total < TURN_MAX && grow(conn));
+	} while (is_open(conn) && conn->reading && total < TURN_MAX && (got == room ? grow(conn) : conn->tls_more));
 	if (total)
 		touch(conn);
-	if (is_open(conn))
-		queue_trim(in, total);
+	if (!is_open(conn))
+		return;
+	queue_trim(in, total);
+	if (conn->tls_more && conn->reading)
+		kick(conn);
 }
 
 void conn_reading(struct conn *conn, bool on)
@@ -370,10 +454,10 @@ void conn_reading(struct conn *conn, bool on)
 	}
 	if (!conn->eof)
 		event_add(&conn->readable, NULL);
-	if (queue_length(&conn->in)) {
+	if (queue_length(&conn->in))
 		conn->show_again = true;
+	if (conn->show_again || conn->tls_more)
 		kick(conn);
-	}
 }
 
 static void show_left(struct conn *conn)
@@ -386,14 +470,74 @@ static void show_left(struct conn *conn)
 
 /* --- what the loop calls --------------------------------------------------------------- */
 
+static bool wants_input(const struct conn *conn)
+{
+	return is_open(conn) && conn->reading && !conn->eof;
+}
+
+static void open_up(struct conn *conn)
+{
+	conn->state = CONN_OPEN;
+	touch(conn);
+	arm_timer(conn, conn->last_ms);
+	if (conn->reading)
+		event_add(&conn->readable, NULL);
+	if (conn->on->connected)
+		conn->on->connected(conn, conn->owner);
+}
+
+/* Whether this turn of the loop has time for one more. Those that come too late are shown again, as nothing was read. */
+static bool is_in_turn(struct conn *conn)
+{
+	static __thread struct timeval turn;
+	static __thread unsigned steps;
+	struct timeval now;
+
+	event_base_gettimeofday_cached(event_get_base(&conn->readable), &now);
+	if (evutil_timercmp(&now, &turn, !=)) {
+		turn = now;
+		steps = 0;
+	}
+	return ++steps <= HANDSHAKES_TURN;
+}
+
+static void shake_hands(struct conn *conn)
+{
+	if (!conn->tls && !(conn->tls = tls_accept(conn->server, conn->fd))) {
+		fail(conn, ERR_NOMEM, "no memory for TLS", 0);
+		return;
+	}
+	switch (tls_handshake(conn->tls, &conn->tls_more)) {
+	case TLS_DONE:
+		open_up(conn);
+		if (conn->tls_more && wants_input(conn))
+			read_some(conn);
+		break;
+	case TLS_WAIT_READ:
+		break;
+	case TLS_WAIT_WRITE:
+		wait_writable(conn);
+		break;
+	case TLS_END:
+	case TLS_FAILED:
+		fail_tls(conn);
+		break;
+	}
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *conn = arg;
 
 	(void)fd, (void)what;
+	if (conn->state == CONN_HANDSHAKE && !is_in_turn(conn))
+		return;
 	enter(conn);
-	show_left(conn);
-	if (is_open(conn) && conn->reading && !conn->eof)
+	if (conn->state == CONN_HANDSHAKE)
+		shake_hands(conn);
+	else
+		show_left(conn);
+	if (wants_input(conn))
 		read_some(conn);
 	settle(conn);
 	leave(conn);
@@ -406,17 +550,10 @@ static void finish_connecting(struct conn *conn)
 
 	if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &number, &length) < 0)
 		number = errno;
-	if (number) {
+	if (number)
 		fail(conn, ERR_NETWORK, "connect", number);
-		return;
-	}
-	conn->state = CONN_OPEN;
-	touch(conn);
-	arm_timer(conn, conn->last_ms);
-	if (conn->reading)
-		event_add(&conn->readable, NULL);
-	if (conn->on->connected)
-		conn->on->connected(conn, conn->owner);
+	else
+		open_up(conn);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
@@ -429,6 +566,10 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	conn->waiting = false;
 	if (conn->state == CONN_CONNECTING)
 		finish_connecting(conn);
+	else if (conn->state == CONN_HANDSHAKE)
+		shake_hands(conn);
+	else if (conn->tls && wants_input(conn))
+		read_some(conn);         /* it may be a read that had something to say first */
 	settle(conn);
 	leave(conn);
 }
@@ -443,7 +584,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	if (now < conn->last_ms + time_limit(conn))
 		arm_timer(conn, now);
 	else
-		fail(conn, ERR_TIMEOUT, conn->state == CONN_CONNECTING ? "connect: no answer in time" : "idle for too long", 0);
+		fail(conn, ERR_TIMEOUT, conn->state == CONN_CONNECTING ? "connect: no answer in time" :
+			conn->state == CONN_HANDSHAKE ? "TLS: no handshake in time" : "idle for too long", 0);
 	settle(conn);
 	leave(conn);
 }
@@ -455,6 +597,8 @@ static void on_kick(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	enter(conn);
 	show_left(conn);
+	if (conn->tls_more && wants_input(conn))
+		read_some(conn);
 	settle(conn);
 	leave(conn);
 }
@@ -475,6 +619,7 @@ static struct conn *make(struct event_base *base, int fd, const struct net_addr 
 	conn->peer = *peer;
 	conn->times = times;
 	conn->fd = fd;
+	conn->in_max = INPUT_MAX;
 	conn->reading = true;
 	event_assign(&conn->readable, base, fd, EV_READ | EV_PERSIST, on_readable, conn);
 	event_assign(&conn->writable, base, fd, EV_WRITE | EV_PERSIST, on_writable, conn);
@@ -503,8 +648,8 @@ struct conn *conn_open(struct event_base *base, const struct net_addr *to, struc
 	return conn;
 }
 
-struct conn *conn_accept(struct event_base *base, int fd, const struct net_addr *peer, struct conn_times times,
-	const struct conn_handlers *on, void *owner)
+static struct conn *accepted(struct event_base *base, int fd, const struct net_addr *peer, struct conn_times times,
+	const struct conn_handlers *on, void *owner, enum conn_state state)
 {
 	int one = 1;
 	struct conn *conn;
@@ -514,9 +659,25 @@ struct conn *conn_accept(struct event_base *base, int fd, const struct net_addr 
 	conn = make(base, fd, peer, times, on, owner);
 	if (!conn)
 		return NULL;
-	conn->state = CONN_OPEN;
+	conn->state = state;
 	event_add(&conn->readable, NULL);
 	arm_timer(conn, conn->last_ms);
+	return conn;
+}
+
+struct conn *conn_accept(struct event_base *base, int fd, const struct net_addr *peer, struct conn_times times,
+	const struct conn_handlers *on, void *owner)
+{
+	return accepted(base, fd, peer, times, on, owner, CONN_OPEN);
+}
+
+struct conn *conn_accept_tls(struct event_base *base, int fd, const struct net_addr *peer, struct conn_times times,
+	struct tls_server *server, const struct conn_handlers *on, void *owner)
+{
+	struct conn *conn = accepted(base, fd, peer, times, on, owner, CONN_HANDSHAKE);
+
+	if (conn)
+		conn->server = tls_server_hold(server);
 	return conn;
 }
 
@@ -529,6 +690,8 @@ void conn_close(struct conn *conn)
 	event_del(&conn->writable);
 	event_del(&conn->timer);
 	event_del(&conn->kick);
+	tls_free(conn->tls);
+	tls_server_drop(conn->server);
 	close(conn->fd);
 	if (!conn->depth)
 		release(conn);
@@ -537,6 +700,16 @@ void conn_close(struct conn *conn)
 const struct net_addr *conn_peer(const struct conn *conn)
 {
 	return &conn->peer;
+}
+
+struct tls_facts conn_tls_facts(const struct conn *conn)
+{
+	return conn->tls ? tls_facts(conn->tls) : (struct tls_facts){0};
+}
+
+void conn_bound_input(struct conn *conn, size_t octets)
+{
+	conn->in_max = octets;
 }
 
 size_t conn_unsent(const struct conn *conn)

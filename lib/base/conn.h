@@ -1,5 +1,5 @@
 /* base/conn: one stream to a peer, connecting or accepted, as whole chunks of bytes
- * in and out, plain TCP on libevent. It knows no DNS: framing is dns/frame's.
+ * in and out, plain TCP or TLS on libevent. It knows no DNS: framing is dns/frame's.
  * One thread: the one that runs the event loop.
  */
 #ifndef BASE_CONN_H
@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/net.h"
+#include "base/tls.h"
 
 struct event_base;
 struct conn;
@@ -15,22 +16,24 @@ struct conn;
 /* What the owner does. A handler may call conn_close on its own connection; after that
  * no handler is called any more. */
 struct conn_handlers {
-	void (*connected)(struct conn *, void *owner);     /* may be NULL for accepted ones */
+	/* May be NULL. For a plain connection that was accepted it is not called, over TLS it is, when the handshake is done. */
+	void (*connected)(struct conn *, void *owner);
 	/* Bytes that have come and are not yet consumed. Returns how many were consumed;
 	 * the rest is shown again, together with what comes next. Borrowed. */
 	size_t (*data)(struct conn *, struct rbuf bytes, void *owner);
 	/* All that was written has gone to the kernel. Never called from within conn_write. More may be written at
 	 * once; after some 256 KB the loop turns to other connections first. May be NULL. */
 	void (*drained)(struct conn *, void *owner);
-	/* The end, reported once: ERR_CLOSED (by the peer), ERR_TIMEOUT, ERR_NETWORK, ERR_NOMEM, ERR_LIMIT (more than 256 KB
-	 * that `data` did not consume). The owner calls conn_close now or later. A peer that has only shut down its
-	 * own side (half close) is still sent what is queued, and what `drained` adds, before this is called. */
+	/* The end, reported once: ERR_CLOSED (by the peer), ERR_TIMEOUT, ERR_NETWORK, ERR_TLS, ERR_NOMEM, ERR_LIMIT (more input
+	 * than its bound that `data` did not consume). The owner calls conn_close now or later. A peer that has only shut down
+	 * its own side (half close; over TLS, close_notify) is still sent what is queued, and what `drained` adds, before this is
+	 * called. */
 	void (*ended)(struct conn *, enum err, const struct why *, void *owner);
 };
 
 /* 0: no limit. */
 struct conn_times {
-	uint32_t connect_ms;         /* until connected */
+	uint32_t connect_ms;         /* until connected; over TLS, until the handshake is done */
 	uint32_t idle_ms;            /* without a byte in or out */
 };
 
@@ -40,7 +43,13 @@ struct conn *conn_open(struct event_base *, const struct net_addr *to, struct co
 /* Takes `fd`, also when it fails (NULL). */
 struct conn *conn_accept(struct event_base *, int fd, const struct net_addr *peer, struct conn_times,
 	const struct conn_handlers *, void *owner);
+/* The same over TLS. A silent client costs no session yet; one loop begins or goes on with a few handshakes at a time, so that a
+ * flood of them does not hold up the rest. The server is held as long as it is needed. */
+struct conn *conn_accept_tls(struct event_base *, int fd, const struct net_addr *peer, struct conn_times, struct tls_server *,
+	const struct conn_handlers *, void *owner);
 const struct net_addr *conn_peer(const struct conn *);
+/* Once `connected` was called, of a connection over TLS; all false of a plain one. */
+struct tls_facts conn_tls_facts(const struct conn *);
 
 /* Copies the bytes into the queue and sends what the kernel takes; inside a handler small writes are gathered and go
  * together when it returns. Before the connection stands they wait. An error shows as `ended`,
@@ -51,6 +60,8 @@ size_t conn_unsent(const struct conn *);           /* octets still in the queue 
  * on again, what was left unconsumed is shown again, from the loop. */
 void conn_reading(struct conn *, bool on);
 void conn_set_idle(struct conn *, uint32_t idle_ms);
+/* How much input is kept that `data` did not consume, 256 KB if this is not called. Before any input has come. */
+void conn_bound_input(struct conn *, size_t octets);
 /* Closes and frees, at once; what is unsent is lost. NULL is allowed. */
 void conn_close(struct conn *);
 

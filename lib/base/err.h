@@ -25,6 +25,7 @@
 	X(CLOSED, "the connection was closed") \
 	X(NETWORK, "a network error") \
 	X(TSIG, "TSIG verification failed") \
+	X(TLS, "TLS failed")                       /* no session with this peer, or its end by an error */ \
 	X(ZONE, "the zone's content is not acceptable") \
 	X(MISMATCH, "the change does not fit the version it is for") \
 	X(DAMAGED, "stored data is damaged")

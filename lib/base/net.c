@@ -211,23 +211,19 @@ static int open_socket(const struct net_addr *addr, int type)
 	return socket(addr->sa.sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-enum err net_port_free(const struct net_addr *addr, struct why *why)
+enum err net_port_free(const struct net_addr *addr, int type, struct why *why)
 {
-	static const int type[] = {SOCK_DGRAM, SOCK_STREAM};
+	int fd = open_socket(addr, type);
 
-	for (unsigned i = 0; i < 2; i++) {
-		int fd = open_socket(addr, type[i]);
-
-		if (fd < 0)
-			return fail(fd, addr, "socket", why), ERR_NETWORK;
-		if (type[i] == SOCK_STREAM)
-			set(fd, SOL_SOCKET, SO_REUSEADDR, 1);    /* connections that have ended are not in the way */
-		if (addr->sa.sa_family == AF_INET6)
-			set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-		if (bind(fd, &addr->sa, net_addr_len(addr)) < 0)
-			return fail(fd, addr, "bind", why), ERR_NETWORK;
-		close(fd);
-	}
+	if (fd < 0)
+		return fail(fd, addr, "socket", why), ERR_NETWORK;
+	if (type == SOCK_STREAM)
+		set(fd, SOL_SOCKET, SO_REUSEADDR, 1);    /* connections that have ended are not in the way */
+	if (addr->sa.sa_family == AF_INET6)
+		set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	if (bind(fd, &addr->sa, net_addr_len(addr)) < 0)
+		return fail(fd, addr, "bind", why), ERR_NETWORK;
+	close(fd);
 	return ERR_OK;
 }
 

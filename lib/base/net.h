@@ -47,8 +47,9 @@ bool net_prefix_has(const struct net_prefix *, const struct net_addr *);
  * UDP listeners report the address that was asked (IP_PKTINFO, IPV6_RECVPKTINFO), may share
  * the port among threads (SO_REUSEPORT), and never fragment on path MTU rumours
  * (IP_MTU_DISCOVER = OMIT). IPv6 sockets are IPv6 only. */
-/* Before the first listener on a port: ERR_NETWORK if another process has it, which SO_REUSEPORT would hide; errno as of bind. */
-enum err net_port_free(const struct net_addr *, struct why *);
+/* Before the first listener on a port (`type`: SOCK_DGRAM, SOCK_STREAM): ERR_NETWORK if another process has it, which SO_REUSEPORT
+ * would hide; errno as of bind. */
+enum err net_port_free(const struct net_addr *, int type, struct why *);
 int net_listen_udp(const struct net_addr *, struct why *);
 int net_listen_tcp(const struct net_addr *, struct why *);
 /* Bound to a random port that the kernel picks, connected, so that only the peer's packets come. */

@@ -159,6 +159,28 @@ static bool read_cookie_secrets(struct reading *r, const config_setting_t *group
 	return fine;
 }
 
+/* That listen-tls has what it needs; the files are read by who uses them. */
+static bool check_tls(struct reading *r, const config_setting_t *group)
+{
+	const config_setting_t *where = group ? config_setting_get_member(group, "listen-tls") : NULL;
+	const struct conf *conf = r->conf;
+	char address[NET_ADDR_TEXT];
+	struct stat st;
+
+	if (!conf->server.listen_tls_count)
+		return true;
+	if (!conf->server.tls_cert || !conf->server.tls_key)
+		return key_fail(&r->reader, where, "\"%s\" is missing", conf->server.tls_cert ? "tls-key" : "tls-cert");
+	for (size_t i = 0; i < conf->server.listen_tls_count; i++)
+		for (size_t j = 0; j < conf->server.listen_count; j++)
+			if (net_addr_equal(&conf->server.listen_tls[i], &conf->server.listen[j]))
+				return key_fail(&r->reader, where, "%s is in \"listen\" too: one of them needs another port",
+					net_addr_text(&conf->server.listen_tls[i], 0, address));
+	if (stat(conf->server.tls_key, &st) == 0 && (st.st_mode & S_IROTH))
+		return warn(r, config_setting_get_member(group, "tls-key"), "everybody on this machine may read the key");
+	return true;
+}
+
 static bool read_server(struct reading *r)
 {
 	const config_setting_t *group = config_setting_get_member(config_root_setting(&r->file), "server");
@@ -175,7 +197,7 @@ static bool read_server(struct reading *r)
 		conf->server.workers = count_processors();
 	if (!conf->server.zone_dir)
 		conf->server.zone_dir = arena_printf(&conf->arena, "%s/zones", conf->server.state_dir);
-	return conf->server.zone_dir || key_no_memory(&r->reader);
+	return (conf->server.zone_dir || key_no_memory(&r->reader)) && check_tls(r, group);
 }
 
 /* --- sections that are lists ----------------------------------------------------- */
@@ -385,6 +407,7 @@ static bool drop_tls_remotes(struct reading *r, const struct conf_remote *const 
 	return *remotes;
 }
 
+/* Who may transfer from here over TLS is not among them. */
 static bool drop_tls_peers(struct reading *r, const struct conf_peer **peers, size_t *count)
 {
 	struct conf_peer *plain = calloc(*count + 1, sizeof *plain);
@@ -412,8 +435,7 @@ static const struct conf_settings *fill_settings(struct reading *r, const struct
 	if (!set.allow_notify && !notify_by_primaries(r, &set))
 		return NULL;
 	if (!drop_tls_remotes(r, &set.primaries, &set.primary_count) || !drop_tls_remotes(r, &set.notify, &set.notify_count)
-		|| !drop_tls_peers(r, &set.allow_notify, &set.allow_notify_count)
-		|| !drop_tls_peers(r, &set.allow_transfer, &set.allow_transfer_count))
+		|| !drop_tls_peers(r, &set.allow_notify, &set.allow_notify_count))
 		return NULL;
 	return key_keep(&r->reader, &set, sizeof set);
 }

@@ -33,6 +33,8 @@ struct daemon {
 	struct store *store;
 	struct serve_settings_box box;
 	struct generation *box_generation;   /* that box.current is of */
+	struct tls_tickets *tickets;
+	struct event *ticket_timer;
 	struct workers *workers;
 	struct journal *journal;
 	struct primaries *primaries;
@@ -91,14 +93,16 @@ struct exchange {
 	struct serve_settings *settings;
 };
 
-/* NULL: out of memory. */
-static struct exchange *exchange_new(struct daemon *d, struct generation *g)
+/* `tls` NULL: what is in force, if anything, stays. NULL: out of memory. */
+static struct exchange *exchange_new(struct daemon *d, struct generation *g, struct tls_server *tls)
 {
 	struct exchange *x = malloc(sizeof *x);
 
 	if (!x)
 		return NULL;
-	*x = (struct exchange){g, generation_settings(g, notified, d, &d->secrets)};
+	if (!tls && d->box.current)
+		tls = d->box.current->tls;
+	*x = (struct exchange){g, generation_settings(g, tls, notified, d, &d->secrets)};
 	if (x->settings)
 		return x;
 	free(x);
@@ -143,6 +147,71 @@ static void set_places(struct daemon *d, const struct conf *conf)
 	primaries_set_limits(d->primaries, LANE_PROBES, (struct primary_limits){probes, probes / 2});
 }
 
+/* --- TLS ------------------------------------------------------------------ */
+
+/* NULL in `*out` where the configuration has no TLS. */
+static enum err load_tls(const struct conf *conf, struct tls_tickets *tickets, struct tls_server **out, struct why *warning, struct why *why)
+{
+	struct tls_files files = {conf->server.tls_cert, conf->server.tls_key, conf->server.tls_ca};
+	enum err err;
+
+	*out = NULL;
+	warning->text[0] = 0;
+	if (!conf->server.listen_tls_count)
+		return ERR_OK;
+	err = tls_server_new(out, &files, tickets, why);
+	if (!err)
+		tls_server_valid(*out, clock_unix(), warning);
+	return err;
+}
+
+enum err daemon_check(const struct conf *conf, struct why *warning, struct why *why)
+{
+	struct tls_server *tls;
+	enum err err = load_tls(conf, NULL, &tls, warning, why);
+
+	if (!err)
+		tls_server_drop(tls);
+	return err;
+}
+
+static void log_tls(const struct why *warning)
+{
+	if (warning->text[0])
+		log_say(LOG_LEVEL_WARNING, "tls", "%s", warning->text);
+}
+
+static void on_ticket_timer(evutil_socket_t fd, short what, void *ctx)
+{
+	struct daemon *d = ctx;
+
+	(void)fd, (void)what;
+	tls_tickets_rotate(d->tickets);
+}
+
+static enum err start_tls(struct daemon *d, const struct conf *conf, struct tls_server **tls, struct why *why)
+{
+	static const struct timeval half = {TLS_TICKET_SECONDS / 2, 0};
+	struct why warning;
+	enum err err;
+
+	d->tickets = tls_tickets_new();
+	d->ticket_timer = event_new(d->loop, -1, EV_PERSIST, on_ticket_timer, d);
+	if (!d->tickets || !d->ticket_timer || event_add(d->ticket_timer, &half) < 0)
+		return ERR_NOMEM;
+	err = load_tls(conf, d->tickets, tls, &warning, why);
+	if (!err)
+		log_tls(&warning);
+	return err;
+}
+
+static void finish_tls(struct daemon *d)
+{
+	if (d->ticket_timer)
+		event_free(d->ticket_timer);
+	tls_tickets_free(d->tickets);
+}
+
 /* --- reload and stop ------------------------------------------------------ */
 
 static bool same_text(const char *a, const char *b)
@@ -150,19 +219,21 @@ static bool same_text(const char *a, const char *b)
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-static bool same_listen(const struct conf *a, const struct conf *b)
+static bool same_addresses(const struct net_addr *a, size_t a_count, const struct net_addr *b, size_t b_count)
 {
-	bool same = a->server.listen_count == b->server.listen_count;
+	bool same = a_count == b_count;
 
-	for (size_t i = 0; same && i < a->server.listen_count; i++)
-		same = net_addr_equal(&a->server.listen[i], &b->server.listen[i]);
+	for (size_t i = 0; same && i < a_count; i++)
+		same = net_addr_equal(&a[i], &b[i]);
 	return same;
 }
 
 static void warn_of_restart(const struct conf *a, const struct conf *b)
 {
 	struct { bool same; const char *key; } part[] = {
-		{same_listen(a, b), "server.listen"},
+		{same_addresses(a->server.listen, a->server.listen_count, b->server.listen, b->server.listen_count), "server.listen"},
+		{same_addresses(a->server.listen_tls, a->server.listen_tls_count, b->server.listen_tls, b->server.listen_tls_count),
+			"server.listen-tls"},
 		{a->server.workers == b->server.workers, "server.workers"},
 		{same_text(a->server.user, b->server.user), "server.user"},
 		{same_text(a->server.state_dir, b->server.state_dir), "server.state-dir"},
@@ -176,25 +247,29 @@ static void warn_of_restart(const struct conf *a, const struct conf *b)
 			log_say(LOG_LEVEL_WARNING, "reload", "a change of %s takes effect with the next start", part[i].key);
 }
 
-static enum err reload(void *ctx, struct keeper_change *change, struct why *why)
+static void log_reload(const struct keeper_change *change)
 {
-	struct daemon *d = ctx;
-	struct conf *conf = conf_read(d->conf_path, why);
-	struct generation *g;
-	struct exchange *x;
 	struct log log;
+
+	log_begin(&log, LOG_LEVEL_NOTICE, "reload");
+	log_int(&log, "zones", (int64_t)change->zones);
+	log_int(&log, "added", (int64_t)change->added);
+	log_int(&log, "removed", (int64_t)change->removed);
+	log_int(&log, "changed", (int64_t)change->changed);
+	log_end(&log);
+}
+
+/* The zones, and all that the workers see; takes over `conf`. */
+static enum err apply(struct daemon *d, struct conf *conf, struct tls_server *tls, struct keeper_change *change, struct why *why)
+{
+	struct generation *g = generation_new(conf, d->primaries);
+	struct exchange *x;
 	enum err err;
 
-	if (!conf) {
-		log_say(LOG_LEVEL_ERROR, "reload", "nothing was changed: %s", why->text);
-		return ERR_CONF;
-	}
-	warn_of_restart(generation_conf(keeper_generation(d->keeper)), conf);
-	g = generation_new(conf, d->primaries);
 	if (!g)
 		return err_why(why, ERR_NOMEM, "out of memory");
 	generation_hold(g);          /* keeper_apply takes the other hold */
-	x = exchange_new(d, g);
+	x = exchange_new(d, g, tls);
 	err = x ? keeper_apply(d->keeper, g, change, why) : err_why(why, ERR_NOMEM, "out of memory");
 	if (!x)
 		generation_retire(g);
@@ -203,22 +278,36 @@ static enum err reload(void *ctx, struct keeper_change *change, struct why *why)
 	else
 		exchange_settings(d, x);
 	generation_drop(g);
+	return err;
+}
+
+static enum err reload(void *ctx, struct keeper_change *change, struct why *why)
+{
+	struct daemon *d = ctx;
+	struct conf *conf = conf_read(d->conf_path, why);
+	struct tls_server *tls = NULL;
+	struct why warning;
+	enum err err = conf ? load_tls(conf, d->tickets, &tls, &warning, why) : ERR_CONF;
+
 	if (err) {
-		log_say(LOG_LEVEL_ERROR, "reload", "nothing was changed: %s", why->text);
+		conf_free(conf);
+	} else {
+		warn_of_restart(generation_conf(keeper_generation(d->keeper)), conf);
+		err = apply(d, conf, tls, change, why);
+	}
+	tls_server_drop(tls);
+	if (err) {
+		log_say(LOG_LEVEL_ERROR, "reload", "nothing was changed: %s", err_say(why, err));
 		return err;
 	}
 	setup_log(d, conf);
 	log_conf(conf);
+	log_tls(&warning);
 	set_places(d, conf);
 	for (size_t i = 0; i < keeper_count(d->keeper); i++)
 		if (!keep_secondary(keeper_at(d->keeper, i)))
 			keep_reread(keeper_at(d->keeper, i), NULL, NULL);
-	log_begin(&log, LOG_LEVEL_NOTICE, "reload");
-	log_int(&log, "zones", (int64_t)change->zones);
-	log_int(&log, "added", (int64_t)change->added);
-	log_int(&log, "removed", (int64_t)change->removed);
-	log_int(&log, "changed", (int64_t)change->changed);
-	log_end(&log);
+	log_reload(change);
 	return ERR_OK;
 }
 
@@ -294,7 +383,7 @@ static enum err become(const struct passwd *user, struct why *why)
 	return ERR_OK;
 }
 
-/* Sockets first, while the privileges are there; then everything that belongs to the user. */
+/* Sockets first (and the files of TLS before), while the privileges are there; then everything that belongs to the user. */
 static enum err bind_and_drop(struct daemon *d, const struct conf *conf, struct why *why)
 {
 	struct tcp_limits limits = {conf->server.limits.tcp_clients, conf->server.limits.tcp_idle};
@@ -304,7 +393,7 @@ static enum err bind_and_drop(struct daemon *d, const struct conf *conf, struct 
 	if (conf->server.user && !(user = getpwnam(conf->server.user)))
 		return err_why(why, ERR_CONF, "server.user: there is no user \"%s\"", conf->server.user);
 	d->workers = workers_new(conf->server.workers, (struct worker_listen){conf->server.listen, conf->server.listen_count,
-		conf->server.listen_all}, d->store, &d->box, limits, why);
+		conf->server.listen_all, conf->server.listen_tls, conf->server.listen_tls_count}, d->store, &d->box, limits, why);
 	if (!d->workers)
 		return ERR_NETWORK;
 	err = make_dirs(conf, user, why);
@@ -363,7 +452,8 @@ static enum err watch_signals(struct daemon *d)
 static enum err start(struct daemon *d, struct conf *conf, struct why *why)
 {
 	struct keeper_change change;
-	struct exchange *x;
+	struct tls_server *tls = NULL;
+	struct exchange *x = NULL;
 	struct generation *g;
 	enum err err = ERR_OK;
 
@@ -376,9 +466,14 @@ static enum err start(struct daemon *d, struct conf *conf, struct why *why)
 	if (!g)
 		return ERR_NOMEM;
 	generation_hold(g);          /* keeper_apply takes the other hold */
-	if (!d->loop || !d->store || !(d->inbox = inbox_new(d->loop, notify_came, d)) || !(x = exchange_new(d, g)))
+	if (!d->loop || !d->store || !(d->inbox = inbox_new(d->loop, notify_came, d)))
 		err = ERR_NOMEM;
 	else
+		err = start_tls(d, conf, &tls, why);
+	if (!err && !(x = exchange_new(d, g, tls)))
+		err = ERR_NOMEM;
+	tls_server_drop(tls);
+	if (!err)
 		exchange_settings(d, x);
 	if (!err)
 		err = bind_and_drop(d, conf, why);
@@ -408,6 +503,7 @@ static void finish(struct daemon *d)
 	inbox_free(d->inbox);
 	if (d->box.current)
 		generation_free_settings(d->box_generation, d->box.current);
+	finish_tls(d);
 	store_free(d->store);
 	store_settle();
 	primaries_free(d->primaries);

@@ -176,10 +176,10 @@ static const struct key rrl_keys[] = {   /* "rate" first: 0 is off */
 };
 const struct key keys_server[] = {
 	KEY_LIST(S, "listen", addresses, server.listen, server.listen_count, .min = 1, .max = 53),
-	KEY_LIST(S, "listen-tls", addresses, server.listen_tls, server.listen_tls_count, .max = 853, .when = KEY_LATER),
-	KEY(S, "tls-cert", path, server.tls_cert, .when = KEY_LATER),
-	KEY(S, "tls-key", path, server.tls_key, .when = KEY_LATER),
-	KEY(S, "tls-ca", path, server.tls_ca, .when = KEY_LATER),
+	KEY_LIST(S, "listen-tls", addresses, server.listen_tls, server.listen_tls_count, .max = 853),
+	KEY(S, "tls-cert", path, server.tls_cert),
+	KEY(S, "tls-key", path, server.tls_key),
+	KEY(S, "tls-ca", path, server.tls_ca),
 	KEY(S, "workers", number, server.workers, .min = 0, .max = 256),
 	KEY(S, "user", string, server.user),
 	KEY(S, "state-dir", path, server.state_dir),
@@ -229,6 +229,7 @@ const struct key keys_acl[] = {
 	KEY_LIST(struct conf_acl, "address", prefixes, prefixes, prefix_count),
 	KEY(struct conf_acl, "key", ref_domain, key, .from = KEYS),
 	KEY(struct conf_acl, "action", word_bool, deny, .words = actions),
+	KEY(struct conf_acl, "tls", bool, tls),
 	KEY_LAST
 };
 const struct key keys_provider[] = {

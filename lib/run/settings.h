@@ -28,6 +28,7 @@ struct conf_acl {
 	size_t prefix_count;
 	const struct tsig_key *key;
 	bool deny;
+	bool tls;                    /* requests over TLS alone */
 };
 /* Who should serve the zones: the nameservers of one provider. */
 struct conf_provider {
@@ -64,7 +65,7 @@ struct conf_check {
 };
 
 /* A zone's settings, defaults and template filled in; shared by all zones that say the same. Times in seconds. Remotes over
- * TLS are left out of its lists: in this version there are no transfers over TLS, and never plain ones instead. */
+ * TLS are left out of its lists but allow_transfer: in this version nothing is asked over TLS, and never without it instead. */
 struct conf_settings {
 	const struct conf_remote *const *primaries; size_t primary_count;
 	const struct conf_remote *const *notify; size_t notify_count;
@@ -115,9 +116,9 @@ struct conf {
 		bool cookies;
 		const char *cookie_secret_file;
 		const struct cookie_secrets *cookie_secrets;   /* what it holds; NULL: there is no such file */
-		/* Without effect in this version: */
 		const struct net_addr *listen_tls; size_t listen_tls_count;
-		const char *tls_cert, *tls_key, *tls_ca;
+		const char *tls_cert, *tls_key, *tls_ca;   /* paths; the files are not read here. NULL: none */
+		/* Without effect in this version: */
 		const struct net_addr *metrics;        /* NULL: off */
 		struct { unsigned rate, slip; bool log_only; const struct net_prefix *allow; size_t allow_count; } rrl;
 	} server;

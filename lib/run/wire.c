@@ -96,12 +96,12 @@ static bool wire_acl(struct arena *arena, const struct conf_peer *peer, size_t c
 
 		if (remote)
 			for (size_t j = 0; j < remote->address_count; j++)
-				*rule++ = (struct acl_rule){host_prefix(&remote->addresses[j]), false, remote->key, false};
+				*rule++ = (struct acl_rule){.prefix = host_prefix(&remote->addresses[j]), .key = remote->key, .tls = remote->tls.on};
 		else if (!a->prefix_count)
-			*rule++ = (struct acl_rule){.any_address = true, .key = a->key, .deny = a->deny};
+			*rule++ = (struct acl_rule){.any_address = true, .key = a->key, .deny = a->deny, .tls = a->tls};
 		else
 			for (size_t j = 0; j < a->prefix_count; j++)
-				*rule++ = (struct acl_rule){a->prefixes[j], false, a->key, a->deny};
+				*rule++ = (struct acl_rule){.prefix = a->prefixes[j], .key = a->key, .deny = a->deny, .tls = a->tls};
 	}
 	acl->count = (size_t)(rule - acl->rules);
 	return true;
@@ -216,7 +216,8 @@ struct store_policy *wired_policy(const struct wired *w)
 	return (struct store_policy *)&w->policy.base;
 }
 
-struct serve_settings *generation_settings(struct generation *g, notify_heard *notify, void *ctx, const struct cookie_secrets *own)
+struct serve_settings *generation_settings(struct generation *g, struct tls_server *tls, notify_heard *notify, void *ctx,
+	const struct cookie_secrets *own)
 {
 	const struct conf *conf = g->conf;
 	struct serve_settings *s = calloc(1, sizeof *s);
@@ -233,6 +234,7 @@ struct serve_settings *generation_settings(struct generation *g, notify_heard *n
 		.key_count = conf->key_count,
 		.notify = notify,
 		.notify_ctx = ctx,
+		.tls = tls ? tls_server_hold(tls) : NULL,
 	};
 	generation_hold(g);
 	return s;
@@ -240,6 +242,7 @@ struct serve_settings *generation_settings(struct generation *g, notify_heard *n
 
 void generation_free_settings(struct generation *g, struct serve_settings *s)
 {
+	tls_server_drop(s->tls);
 	free(s);
 	generation_drop(g);
 }
@@ -280,7 +283,7 @@ static bool same_acl(const struct acl *a, const struct acl *b)
 	for (size_t i = 0; i < a->count; i++) {
 		const struct acl_rule *x = &a->rules[i], *y = &b->rules[i];
 
-		if (x->any_address != y->any_address || x->deny != y->deny || !tsig_key_equal(x->key, y->key) ||
+		if (x->any_address != y->any_address || x->deny != y->deny || x->tls != y->tls || !tsig_key_equal(x->key, y->key) ||
 		    x->prefix.family != y->prefix.family || x->prefix.bits != y->prefix.bits ||
 		    memcmp(x->prefix.bytes, y->prefix.bytes, sizeof x->prefix.bytes) != 0)
 			return false;

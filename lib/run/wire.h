@@ -4,6 +4,7 @@
 #ifndef RUN_WIRE_H
 #define RUN_WIRE_H
 
+#include "base/tls.h"
 #include "run/conf.h"
 #include "serve/udp.h"
 #include "xfer/notify.h"
@@ -33,9 +34,10 @@ void generation_drop(struct generation *);
 
 /* The policy for a store_zone, with a hold of its own. */
 struct store_policy *wired_policy(const struct wired *);
-/* The settings for the workers. Holds the generation; freed by generation_free_settings. `own`: the secrets of cookies where the
- * configuration names none, to live longer. NULL: out of memory. */
-struct serve_settings *generation_settings(struct generation *, notify_heard *, void *ctx, const struct cookie_secrets *own);
+/* The settings for the workers. Holds the generation and `tls` (may be NULL); freed by generation_free_settings. `own`: the secrets
+ * of cookies where the configuration names none, to live longer. NULL: out of memory. */
+struct serve_settings *generation_settings(struct generation *, struct tls_server *tls, notify_heard *, void *ctx,
+	const struct cookie_secrets *own);
 void generation_free_settings(struct generation *, struct serve_settings *);
 /* Whether a transfer begun under `a` may go on under `b`: the same primaries, keys and limits. */
 bool wired_same_source(const struct wired *a, const struct wired *b);

@@ -40,7 +40,7 @@ static void stop_worker(evutil_socket_t fd, short what, void *ctx)
 static enum err listen_tcp(struct worker *w, int fd, const struct serve_settings_box *box, struct tcp_limits limits)
 {
 	if (w->tcp)
-		return tcp_listen(w->tcp, fd);
+		return tcp_listen(w->tcp, fd, TCP_PLAIN);
 	w->tcp = tcp_new(w->loop, fd, &w->answer, box, limits);
 	return w->tcp ? ERR_OK : ERR_NOMEM;
 }
@@ -66,21 +66,32 @@ static enum err listen_at(struct worker *w, const struct net_addr *addr, const s
 	return listen_tcp(w, tcp, box, limits) ? err_why(why, ERR_NOMEM, "out of memory") : ERR_OK;
 }
 
-static enum err worker_init(struct worker *w, const struct net_addr *listen, size_t count, const struct store *store,
+static enum err listen_tls_at(struct worker *w, const struct net_addr *addr, struct why *why)
+{
+	int fd = net_listen_tcp(addr, why);
+
+	if (fd < 0)
+		return ERR_NETWORK;
+	return tcp_listen(w->tcp, fd, TCP_TLS) ? err_why(why, ERR_NOMEM, "out of memory") : ERR_OK;
+}
+
+static enum err worker_init(struct worker *w, struct worker_listen listen, const struct store *store,
 	const struct serve_settings_box *box, struct tcp_limits limits, struct why *why)
 {
 	enum err err = ERR_OK;
 
 	w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	w->loop = event_base_new();
-	w->udp = calloc(count, sizeof *w->udp);
+	w->udp = calloc(listen.count, sizeof *w->udp);
 	answer_init(&w->answer, store, &w->counters);
 	if (w->loop)
 		w->stop = event_new(w->loop, w->stop_fd, EV_READ, stop_worker, w);
 	if (w->stop_fd < 0 || !w->loop || !w->udp || !w->stop || event_add(w->stop, NULL) < 0)
 		return err_why(why, ERR_NOMEM, "out of memory or file descriptors");
-	for (size_t i = 0; i < count && !err; i++)
-		err = listen_at(w, &listen[i], box, limits, why);
+	for (size_t i = 0; i < listen.count && !err; i++)
+		err = listen_at(w, &listen.addresses[i], box, limits, why);
+	for (size_t i = 0; i < listen.tls_count && !err; i++)
+		err = listen_tls_at(w, &listen.tls[i], why);
 	return err;
 }
 
@@ -102,7 +113,8 @@ static size_t usable(struct worker_listen listen, struct net_addr *out, struct w
 	size_t count = 0;
 
 	for (size_t i = 0; i < listen.count; i++) {
-		bool free_here = net_port_free(&listen.addresses[i], why) == ERR_OK;
+		bool free_here = net_port_free(&listen.addresses[i], SOCK_DGRAM, why) == ERR_OK &&
+			net_port_free(&listen.addresses[i], SOCK_STREAM, why) == ERR_OK;
 		bool lacking = errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL || errno == EPROTONOSUPPORT;
 
 		if (free_here)
@@ -112,6 +124,9 @@ static size_t usable(struct worker_listen listen, struct net_addr *out, struct w
 		else
 			log_say(LOG_LEVEL_NOTICE, "listen-left-out", "%s", why->text);
 	}
+	for (size_t i = 0; i < listen.tls_count; i++)
+		if (net_port_free(&listen.tls[i], SOCK_STREAM, why))
+			return SIZE_MAX;
 	return count ? count : SIZE_MAX;
 }
 
@@ -123,10 +138,12 @@ struct workers *workers_new(unsigned count, struct worker_listen listen, const s
 	size_t addresses_count = all ? usable(listen, addresses, why) : SIZE_MAX;
 	enum err err = addresses_count == SIZE_MAX ? ERR_NETWORK : ERR_OK;
 
+	listen.addresses = addresses;
+	listen.count = addresses_count;
 	limits.clients = limits.clients / count ? limits.clients / count : 1;
 	for (unsigned i = 0; i < count && !err; i++) {
 		all->count = i + 1;
-		err = worker_init(&all->worker[i], addresses, addresses_count, store, box, limits, why);
+		err = worker_init(&all->worker[i], listen, store, box, limits, why);
 	}
 	free(addresses);
 	if (!err)

@@ -15,6 +15,8 @@ struct worker_listen {
 	const struct net_addr *addresses;
 	size_t count;
 	bool any;
+	const struct net_addr *tls;  /* for TLS; over TCP alone */
+	size_t tls_count;
 };
 /* Binds all addresses for `count` workers; no thread runs yet. NULL and `why` on failure, also if another process has a port. The box
  * and store are borrowed. The limit on clients is for all workers together. */

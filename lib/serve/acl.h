@@ -14,6 +14,7 @@ struct acl_rule {
 	bool any_address;            /* the prefix is not looked at */
 	const struct tsig_key *key;  /* the request must be signed with it; NULL: no key is asked for */
 	bool deny;
+	bool tls;                    /* the request must have come over TLS */
 };
 struct acl {
 	const struct acl_rule *rules;
@@ -21,6 +22,6 @@ struct acl {
 };
 /* `key`: the one that the request was verified with, or NULL. Keys are compared by name and algorithm, as they may come from
  * different configurations. */
-bool acl_allows(const struct acl *, const struct net_addr *from, const struct tsig_key *key);
+bool acl_allows(const struct acl *, const struct net_addr *from, const struct tsig_key *key, bool over_tls);
 
 #endif

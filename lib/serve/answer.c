@@ -433,9 +433,14 @@ static struct zone *transfer_zone(struct exchange *x)
 		log_refused_transfer(x, "not a zone of this server");
 		return NULL;
 	}
-	if (!policy || !acl_allows(&policy->transfer, &x->in->from, x->key)) {
+	if (!policy || !acl_allows(&policy->transfer, &x->in->from, x->key, x->in->secure)) {
 		fail(x, RCODE_REFUSED, EDE_PROHIBITED);
 		log_refused_transfer(x, "not allowed by allow-transfer");
+		return NULL;
+	}
+	if (x->in->no_transfer) {
+		fail(x, RCODE_REFUSED, EDE_PROHIBITED);
+		log_refused_transfer(x, x->in->no_transfer);
 		return NULL;
 	}
 	zone = store_pin(place, &state);
@@ -509,7 +514,7 @@ static enum msg_rcode heed_notify(struct exchange *x)
 	if (!place)
 		return RCODE_NOTAUTH;
 	policy = policy_of(place);
-	if (!policy || !acl_allows(&policy->notify, &x->in->from, x->key))
+	if (!policy || !acl_allows(&policy->notify, &x->in->from, x->key, x->in->secure))
 		return RCODE_REFUSED;
 	soa = request_soa(&x->work->rq, MSG_ANSWER, &serial);
 	if (soa == REQUEST_SOA_BAD)

@@ -22,7 +22,8 @@
 	X(rcode_noerror) X(rcode_formerr) X(rcode_servfail) X(rcode_nxdomain) X(rcode_notimp) X(rcode_refused) \
 	X(rcode_notauth) X(rcode_other) \
 	X(notify_received) X(notify_refused) X(notify_dropped) X(axfr_out) X(ixfr_out) X(transfers_out_refused) X(transfers_out_failed) \
-	X(tcp_accepted) X(tcp_rejected) X(tcp_timeouts)
+	X(tcp_accepted) X(tcp_rejected) X(tcp_timeouts) \
+	X(tls_accepted) X(tls_resumed) X(tls_failed) X(queries_tls)
 struct serve_counters {
 #define SERVE_COUNTER(name) uint64_t name;
 	SERVE_COUNTERS(SERVE_COUNTER)
@@ -46,6 +47,7 @@ struct serve_settings {
 	size_t key_count;
 	notify_heard *notify;        /* may be NULL */
 	void *notify_ctx;
+	struct tls_server *tls;      /* for connections over TLS; NULL: there are none. Borrowed */
 };
 
 /* The per-zone part, behind a store_zone's policy. */
@@ -78,6 +80,7 @@ struct answer_request {
 	uint32_t idle_ms;            /* how long the connection may be idle: told to a client that asks (RFC 7828) */
 	uint64_t now;                /* seconds since 1970, for TSIG and cookies */
 	int64_t now_ms;              /* of clock_ms, for what is left until a zone expires */
+	const char *no_transfer;     /* why this connection may not carry a transfer; NULL: it may */
 };
 enum answer_action {
 	ANSWER_SEND,                 /* `out` holds the response */

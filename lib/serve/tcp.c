@@ -28,6 +28,9 @@ struct client {
 	struct tcp *tcp;
 	struct conn *conn;
 	struct outgoing *outgoing;   /* the transfer under way, or NULL; requests behind it wait */
+	enum tcp_kind kind;
+	bool secure;                 /* TCP_TLS, and the handshake is done */
+	const char *no_transfer;     /* struct answer_request */
 	bool all_written;            /* the transfer's last message is in the queue */
 	bool waiting;                /* for the client to read what it asked for */
 	bool closing;                /* what is queued still goes out, then it ends */
@@ -39,6 +42,7 @@ struct listener {
 	struct listener *next;
 	struct tcp *tcp;
 	int fd;
+	enum tcp_kind kind;
 	struct event acceptable;
 };
 
@@ -84,6 +88,7 @@ static void log_transfer(const struct client *client, const char *failure)
 	log_str(&log, "client", net_addr_text(conn_peer(client->conn), 0, address));
 	log_str(&log, "key", sum.key ? name_text(sum.key, name) : "none");
 	log_str(&log, "type", sum.type == RR_AXFR ? "AXFR" : "IXFR");
+	log_str(&log, "over", client->secure ? "TLS" : "TCP");
 	log_int(&log, "serial", sum.serial.v);
 	log_int(&log, "messages", (int64_t)sum.messages);
 	log_int(&log, "records", (int64_t)sum.records);
@@ -162,6 +167,7 @@ static bool answer_one(struct client *client, const struct serve_settings *setti
 	struct answer_request in = {
 		.bytes = message.at, .length = rbuf_left(&message), .from = *conn_peer(client->conn), .tcp = true,
 		.idle_ms = tcp->limits.idle_ms, .now = clock_unix(), .now_ms = clock_coarse_ms(),
+		.secure = client->secure, .no_transfer = client->no_transfer,
 	};
 	struct answer_transfer transfer;
 	size_t length;
@@ -196,6 +202,8 @@ static bool answer_many(struct client *client, struct rbuf *bytes)
 		requests++;
 	}
 	store_leave();
+	if (client->secure)
+		client->tcp->answer->counters->queries_tls += requests;
 	if (requests > 0)
 		touch(client);
 	return good;
@@ -254,17 +262,46 @@ static void on_drained(struct conn *conn, void *owner)
 	}
 }
 
+static void no_handshake(const struct client *client, const char *reason)
+{
+	struct log log;
+
+	client->tcp->answer->counters->tls_failed++;
+	if (!log_wants(LOG_LEVEL_DEBUG))
+		return;
+	log_begin(&log, LOG_LEVEL_DEBUG, "tls-failed");
+	log_str(&log, "reason", reason);
+	log_end(&log);
+}
+
+static void on_secure(struct conn *conn, void *owner)
+{
+	struct client *client = owner;
+	struct serve_counters *counters = client->tcp->answer->counters;
+	struct tls_facts facts = conn_tls_facts(conn);
+
+	client->secure = true;
+	counters->tls_accepted++;
+	counters->tls_resumed += facts.resumed;
+	if (facts.client_wanted && !facts.client_verified)
+		client->no_transfer = "the client has shown no certificate";
+	else if (!facts.version_1_3 || !facts.alpn)
+		client->no_transfer = "a transfer needs TLS 1.3 and ALPN \"dot\"";
+}
+
 static void on_ended(struct conn *conn, enum err err, const struct why *why, void *owner)
 {
 	struct client *client = owner;
 
 	(void)conn;
-	if (err == ERR_TIMEOUT)
+	if (client->kind == TCP_TLS && !client->secure)
+		no_handshake(client, err_say(why, err));
+	else if (err == ERR_TIMEOUT)
 		client->tcp->answer->counters->tcp_timeouts++;
 	drop(client, err_say(why, err));
 }
 
-static const struct conn_handlers client_handlers = {.data = on_data, .drained = on_drained, .ended = on_ended};
+static const struct conn_handlers client_handlers = {.connected = on_secure, .data = on_data, .drained = on_drained, .ended = on_ended};
 
 /* --- connections ------------------------------------------------------------------------------- */
 
@@ -282,9 +319,30 @@ static bool evict(struct tcp *tcp)
 	return false;
 }
 
-/* Takes `fd`. */
-static void add_client(struct tcp *tcp, int fd, const struct sockaddr *peer)
+/* Takes `fd`, also when it fails (NULL). */
+static struct conn *take_conn(struct client *client, int fd, const struct net_addr *peer)
 {
+	struct tcp *tcp = client->tcp;
+	struct conn_times times = {tcp->limits.idle_ms, tcp->limits.idle_ms};
+	struct tls_server *server;
+	struct conn *conn = NULL;
+
+	if (client->kind == TCP_PLAIN)
+		return conn_accept(tcp->base, fd, peer, times, &client_handlers, client);
+	store_enter();
+	server = serve_settings_get(tcp->settings)->tls;
+	if (server)
+		conn = conn_accept_tls(tcp->base, fd, peer, times, server, &client_handlers, client);
+	else
+		close(fd);
+	store_leave();
+	return conn;
+}
+
+/* Takes `fd`. */
+static void add_client(struct listener *listener, int fd, const struct sockaddr *peer)
+{
+	struct tcp *tcp = listener->tcp;
 	struct net_addr addr = net_addr_of(peer);
 	struct client *client;
 
@@ -299,7 +357,8 @@ static void add_client(struct tcp *tcp, int fd, const struct sockaddr *peer)
 		return;
 	}
 	client->tcp = tcp;
-	client->conn = conn_accept(tcp->base, fd, &addr, (struct conn_times){.idle_ms = tcp->limits.idle_ms}, &client_handlers, client);
+	client->kind = listener->kind;
+	client->conn = take_conn(client, fd, &addr);
 	if (!client->conn) {
 		free(client);
 		return;
@@ -339,7 +398,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 		int client = accept4(fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (client >= 0) {
-			add_client(tcp, client, (struct sockaddr *)&peer);
+			add_client(listener, client, (struct sockaddr *)&peer);
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
 			return;
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -351,7 +410,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-enum err tcp_listen(struct tcp *tcp, int fd)
+enum err tcp_listen(struct tcp *tcp, int fd, enum tcp_kind kind)
 {
 	struct listener *listener = malloc(sizeof *listener);
 
@@ -359,7 +418,7 @@ enum err tcp_listen(struct tcp *tcp, int fd)
 		close(fd);
 		return ERR_NOMEM;
 	}
-	*listener = (struct listener){.next = tcp->listeners, .tcp = tcp, .fd = fd};
+	*listener = (struct listener){.next = tcp->listeners, .tcp = tcp, .fd = fd, .kind = kind};
 	tcp->listeners = listener;
 	event_assign(&listener->acceptable, tcp->base, fd, EV_READ | EV_PERSIST, on_acceptable, listener);
 	event_add(&listener->acceptable, NULL);
@@ -381,7 +440,7 @@ struct tcp *tcp_new(struct event_base *base, int fd, struct answer *answer, cons
 	tcp->limits = limits;
 	TAILQ_INIT(&tcp->clients);
 	event_assign(&tcp->resume, base, -1, 0, on_resume, tcp);
-	if (tcp_listen(tcp, fd)) {
+	if (tcp_listen(tcp, fd, TCP_PLAIN)) {
 		free(tcp);
 		return NULL;
 	}

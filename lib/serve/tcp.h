@@ -1,4 +1,4 @@
-/* serve/tcp: the TCP listeners of one answering thread and their connections (RFC 7766): several requests on one
+/* serve/tcp: the TCP and TLS listeners of one answering thread and their connections (RFC 7766, 7858, 9103): several requests on one
  * connection, answered in order; transfers out are written as fast as the client reads, no faster. Bounded: connections,
  * idle time, octets that a slow reader makes us keep.
  */
@@ -13,10 +13,13 @@ struct tcp_limits {
 	unsigned clients;            /* connections at all listeners together; beyond it the longest idle one gives way */
 	uint32_t idle_ms;
 };
-/* Takes `fd` (from net_listen_tcp). */
+/* Takes `fd` (from net_listen_tcp), a listener without TLS. */
 struct tcp *tcp_new(struct event_base *, int fd, struct answer *, const struct serve_settings_box *, struct tcp_limits);
-/* One more listener: takes `fd`, also when it fails (ERR_NOMEM). */
-enum err tcp_listen(struct tcp *, int fd);
+/* One more listener: takes `fd`, also when it fails (ERR_NOMEM). Over TLS a connection gets the certificate that is in force in the
+ * settings when it comes. A transfer over TLS needs TLS 1.3 and ALPN "dot" (RFC 9103 7.1), and a certificate of the client
+ * where the settings have authorities for these. */
+enum tcp_kind { TCP_PLAIN, TCP_TLS };
+enum err tcp_listen(struct tcp *, int fd, enum tcp_kind);
 void tcp_free(struct tcp *);
 
 #endif

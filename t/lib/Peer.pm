@@ -8,7 +8,9 @@ package Peer;
 #     ok($secondary->wait_serial('example.com', 2));
 #
 # A zone: name; text or file (a primary) or primaries (a secondary); key (Tsig::key: for transfers and NOTIFY); notify (addresses);
-# sign_notify => 0 for NOTIFY without the key. Of the server: minimal => 1 for responses without what was not asked for. Transfers are given to 127.0.0.0/8 and ::1 (with the key, if there is one).
+# sign_notify => 0 for NOTIFY without the key; tls (Tls::certificate, a client's, with `auth_name`: the primaries are asked over TLS; NSD
+# and BIND). Of the server: minimal => 1 for responses without what was not asked for. Transfers are given to 127.0.0.0/8 and ::1 (with
+# the key, if there is one).
 use strict;
 use warnings;
 use Dump qw(dig_key at_options);

@@ -15,6 +15,8 @@ sub configure {
     my $control = Tsig::key(name => 'rndc-key');
     my @keys = map { "key \"$_->{name}\" { algorithm $_->{algorithm}; secret \"$_->{secret}\"; };" } $control, $self->keys;
     spew("$dir/rndc.conf", "$keys[0]\noptions { default-key \"rndc-key\"; default-server 127.0.0.1; default-port $self->{control_port}; };\n");
+    push @keys, map { my $t = $_->{tls}; $t ? "tls \"tls-$_->{name}\" { ca-file \"$t->{ca}\"; remote-hostname \"$t->{auth_name}\"; "
+        . ($t->{key} ? "cert-file \"$t->{cert}\"; key-file \"$t->{key}\"; " : '') . '};' : () } @{ $self->{zones} };
     my @zones = map { $self->zone_text($_) } @{ $self->{zones} };
     my $minimal = $self->{minimal} ? 'yes' : 'no';
     spew("$dir/named.conf", join "\n", @keys, "controls { inet 127.0.0.1 port $self->{control_port} allow { 127.0.0.1; } keys { \"rndc-key\"; }; };",
@@ -33,12 +35,12 @@ END
 
 sub zone_text {
     my ($self, $zone) = @_;
-    my $with_key = sub { my ($at, $key) = @_; my ($host, $port) = $self->split_at($at); return "$host port $port" . ($key ? " key \"$key->{name}\"" : '') . ';' };
+    my $with_key = sub { my ($at, $key) = @_; my ($host, $port) = $self->split_at($at); return "$host port $port" . ($key ? " key \"$key->{name}\"" : '') };
     my $file = $self->zone_file($zone->{name});
     my $key = $zone->{key} ? "key \"$zone->{key}{name}\"" : '127.0.0.0/8; ::1';
     my @lines = ($zone->{primaries} ? 'type secondary' : 'type primary', "file \"$file\"", "allow-transfer { $key; }");
-    push @lines, 'primaries { ' . join(' ', map { $with_key->($_, $zone->{key}) } @{ $zone->{primaries} }) . ' }' if $zone->{primaries};
-    push @lines, 'also-notify { ' . join(' ', map { $with_key->($_, $self->notify_key($zone)) } @{ $zone->{notify} }) . ' }' if $zone->{notify};
+    push @lines, 'primaries { ' . join(' ', map { $with_key->($_, $zone->{key}) . ($zone->{tls} ? " tls \"tls-$zone->{name}\";" : ';') } @{ $zone->{primaries} }) . ' }' if $zone->{primaries};
+    push @lines, 'also-notify { ' . join(' ', map { $with_key->($_, $self->notify_key($zone)) . ';' } @{ $zone->{notify} }) . ' }' if $zone->{notify};
     return "zone \"$zone->{name}\" {\n" . join('', map { "  $_;\n" } @lines) . '};';
 }
 

@@ -34,6 +34,12 @@ remote-control:
   control-interface: "$dir/nsd.ctl"
 END
     $text .= qq{key:\n  name: "$_->{name}"\n  algorithm: $_->{algorithm}\n  secret: "$_->{secret}"\n} for $self->keys;
+    for my $zone (grep { $_->{tls} } @{ $self->{zones} }) {
+        my $tls = $zone->{tls};
+        $text =~ s/^server:\n/server:\n  tls-cert-bundle: "$tls->{ca}"\n/ unless $text =~ /tls-cert-bundle/;
+        $text .= qq{tls-auth:\n  name: "tls-$zone->{name}"\n  auth-domain-name: "$tls->{auth_name}"\n};
+        $text .= qq{  client-cert: "$tls->{cert}"\n  client-key: "$tls->{key}"\n} if $tls->{key};
+    }
     $text .= $self->zone_text($_) for @{ $self->{zones} };
     spew("$dir/nsd.conf", $text);
 }
@@ -47,7 +53,7 @@ sub zone_text {
     push @lines, "notify: $_ $notify_key", 'notify-retry: 5' for @{ $zone->{notify} // [] };
     push @lines, "store-ixfr: yes", "create-ixfr: yes", "ixfr-size: 100000000";
     for my $at (@{ $zone->{primaries} // [] }) {
-        push @lines, "request-xfr: $at $key", "allow-notify: " . ($self->split_at($at))[0] . " $notify_key";
+        push @lines, "request-xfr: $at $key" . ($zone->{tls} ? " tls-$zone->{name}" : ''), "allow-notify: " . ($self->split_at($at))[0] . " $notify_key";
     }
     return "zone:\n" . join '', map { "  $_\n" } @lines;
 }
