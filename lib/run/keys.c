@@ -167,7 +167,7 @@ static const struct key limit_keys[] = {
 	KEY(S, "tcp-idle", ms, server.limits.tcp_idle, .min = 1, .max = WAIT_MAX),
 	KEY_LAST
 };
-static const struct key rrl_keys[] = {   /* "rate" first: 0 is off */
+static const struct key rrl_keys[] = {
 	KEY(S, "rate", number, server.rrl.rate, .min = 0, .max = 10000000),
 	KEY(S, "slip", number, server.rrl.slip, .min = 0, .max = 100),
 	KEY(S, "log-only", bool, server.rrl.log_only),
@@ -192,7 +192,7 @@ const struct key keys_server[] = {
 	KEY(S, "minimal-responses", bool, server.minimal_responses),
 	KEY(S, "cookies", bool, server.cookies),
 	KEY(S, "cookie-secret-file", path, server.cookie_secret_file),
-	KEY_GROUP("rrl", rrl_keys, .when = KEY_LATER),
+	KEY_GROUP("rrl", rrl_keys),
 	KEY_GROUP("limits", limit_keys),
 	KEY_GROUP("log", log_keys),
 	KEY_LAST

@@ -113,6 +113,7 @@ struct conf {
 		bool listen_all;             /* `listen` was left out: a family that the machine lacks is no error */
 		unsigned udp_payload;        /* octets */
 		bool minimal_responses;
+		struct { unsigned rate, slip; bool log_only; const struct net_prefix *allow; size_t allow_count; } rrl;
 		bool cookies;
 		const char *cookie_secret_file;
 		const struct cookie_secrets *cookie_secrets;   /* what it holds; NULL: there is no such file */
@@ -120,7 +121,6 @@ struct conf {
 		const char *tls_cert, *tls_key, *tls_ca;   /* paths; the files are not read here. NULL: none */
 		/* Without effect in this version: */
 		const struct net_addr *metrics;        /* NULL: off */
-		struct { unsigned rate, slip; bool log_only; const struct net_prefix *allow; size_t allow_count; } rrl;
 	} server;
 	const struct tsig_key *keys; size_t key_count;
 	const char *const *key_files;        /* of each key: where its secret was read, NULL: in the configuration */

@@ -228,6 +228,8 @@ struct serve_settings *generation_settings(struct generation *g, struct tls_serv
 		.identity = conf->server.identity,
 		.version = conf->server.version,
 		.cookies = !conf->server.cookies ? NULL : conf->server.cookie_secrets ? conf->server.cookie_secrets : own,
+		.limit = {conf->server.rrl.rate, conf->server.rrl.slip, conf->server.rrl.log_only, conf->server.rrl.allow,
+			conf->server.rrl.allow_count},
 		.udp_payload = (uint16_t)conf->server.udp_payload,
 		.minimal = conf->server.minimal_responses,
 		.keys = conf->keys,

@@ -1,5 +1,6 @@
 #include "run/worker.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -14,8 +15,9 @@ struct worker {
 	pthread_t thread;
 	bool running;
 	struct event_base *loop;
-	struct event *stop;
+	struct event *stop, *tick;
 	int stop_fd;
+	const struct serve_settings_box *box;
 	struct answer answer;
 	struct serve_counters counters;      /* written by the thread alone; readers may see a count that is a moment old */
 	struct udp **udp;
@@ -35,6 +37,17 @@ static void stop_worker(evutil_socket_t fd, short what, void *ctx)
 	(void)fd;
 	(void)what;
 	event_base_loopbreak(w->loop);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *ctx)
+{
+	struct worker *w = ctx;
+
+	(void)fd;
+	(void)what;
+	store_enter();
+	answer_tick(&w->answer, serve_settings_get(w->box), clock_ms());
+	store_leave();
 }
 
 static enum err listen_tcp(struct worker *w, int fd, const struct serve_settings_box *box, struct tcp_limits limits)
@@ -78,15 +91,21 @@ static enum err listen_tls_at(struct worker *w, const struct net_addr *addr, str
 static enum err worker_init(struct worker *w, struct worker_listen listen, const struct store *store,
 	const struct serve_settings_box *box, struct tcp_limits limits, struct why *why)
 {
+	static const struct timeval second = {1, 0};
 	enum err err = ERR_OK;
 
+	w->box = box;
 	w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	w->loop = event_base_new();
 	w->udp = calloc(listen.count, sizeof *w->udp);
 	answer_init(&w->answer, store, &w->counters);
-	if (w->loop)
+	w->answer.limit = limit_new();
+	if (w->loop) {
 		w->stop = event_new(w->loop, w->stop_fd, EV_READ, stop_worker, w);
-	if (w->stop_fd < 0 || !w->loop || !w->udp || !w->stop || event_add(w->stop, NULL) < 0)
+		w->tick = event_new(w->loop, -1, EV_PERSIST, on_tick, w);
+	}
+	if (w->stop_fd < 0 || !w->loop || !w->udp || !w->answer.limit || !w->stop || event_add(w->stop, NULL) < 0 ||
+	    !w->tick || event_add(w->tick, &second) < 0)
 		return err_why(why, ERR_NOMEM, "out of memory or file descriptors");
 	for (size_t i = 0; i < listen.count && !err; i++)
 		err = listen_at(w, &listen.addresses[i], box, limits, why);
@@ -188,6 +207,8 @@ static void worker_free(struct worker *w)
 	answer_release(&w->answer);
 	if (w->stop)
 		event_free(w->stop);
+	if (w->tick)
+		event_free(w->tick);
 	if (w->loop)
 		event_base_free(w->loop);
 	if (w->stop_fd >= 0)

@@ -26,6 +26,7 @@ struct exchange {
 	enum msg_rcode rcode;
 	uint16_t flags;              /* AA, TC */
 	enum ede ede;
+	int made_below;              /* of query_result */
 };
 
 void answer_init(struct answer *a, const struct store *store, struct serve_counters *counters)
@@ -39,6 +40,7 @@ void answer_init(struct answer *a, const struct store *store, struct serve_count
 void answer_release(struct answer *a)
 {
 	tsig_release(&a->tsig);
+	limit_free(a->limit);
 }
 
 /* --- counting and logging ------------------------------------------------------------- */
@@ -352,6 +354,7 @@ static void answer_from(struct exchange *x)
 	struct query_result result = query_answer(&x->a->writer, x->zone, &x->work->name, wish);
 
 	x->rcode = result.rcode;
+	x->made_below = result.made_below;
 	if (result.aa && x->work->rq.question.class != CLASS_ANY)   /* RFC 1035 6.2 */
 		x->flags |= MSG_AA;
 	if (result.fit == QUERY_FITS)
@@ -557,6 +560,106 @@ static enum answer_action answer_question(struct exchange *x, struct answer_tran
 	return ANSWER_SEND;
 }
 
+/* --- limits (serve/limit) ------------------------------------------------------------------------------ */
+
+/* Who has shown that it has the address, and whose NOTIFY is heeded. */
+static bool is_exempt(const struct exchange *x)
+{
+	bool heeded = msg_opcode_of(x->work->rq.flags) == OPCODE_NOTIFY && (x->rcode == RCODE_NOERROR || x->rcode == RCODE_SERVFAIL);
+
+	return x->cookie == COOKIE_GOOD || x->cookie == COOKIE_RENEW || x->key || heeded;
+}
+
+/* What the answer is counted as; `name`: by which name. */
+static enum limit_kind kind_of(const struct exchange *x, const uint8_t **name)
+{
+	const uint8_t *qname = x->work->rq.has_question ? x->work->rq.question.name : NULL;
+
+	*name = NULL;
+	if (x->rcode != RCODE_NOERROR && x->rcode != RCODE_NXDOMAIN)
+		return LIMIT_ERROR;
+	*name = x->zone ? x->zone->apex : qname;
+	if (x->rcode == RCODE_NXDOMAIN)
+		return LIMIT_NXDOMAIN;
+	if (x->zone && x->a->writer.count[MSG_ANSWER] == 0 && !(x->flags & MSG_TC))
+		return x->flags & MSG_AA || x->work->rq.question.class == CLASS_ANY ? LIMIT_NODATA : LIMIT_REFERRAL;
+	*name = x->made_below >= 0 ? name_suffix(qname, (unsigned)x->made_below) : qname;
+	return x->made_below >= 0 ? LIMIT_MADE : LIMIT_ANSWER;
+}
+
+/* Nothing but the question, for a client that may not be the one that asked: it is sent to TCP or, if it knows cookies, given one that
+ * it can come back with (RFC 7873 5.2.3). Without a cookie in the request this is never longer than that was. */
+static void cut_short(struct exchange *x, uint8_t *out)
+{
+	x->options.asked &= EDNS_COOKIE;
+	x->ede = EDE_NONE;
+	if (x->options.asked)
+		fail(x, RCODE_BADCOOKIE, EDE_NONE);
+	else if (x->rcode == RCODE_NXDOMAIN)
+		x->rcode = RCODE_NOERROR;
+	x->flags = x->options.asked ? 0 : (uint16_t)((x->flags & MSG_AA) | MSG_TC);
+	begin_reply(x, out);
+}
+
+/* False: the reply is dropped. The signature of an error to a request that is not rightly signed would make it long. */
+static __attribute__((noinline)) bool within_limit(struct exchange *x, uint8_t *out)
+{
+	struct serve_counters *counters = x->a->counters;
+	enum limit_verdict verdict;
+	enum limit_kind kind;
+	const uint8_t *name;
+
+	if (!x->a->limit || is_exempt(x))
+		return true;
+	kind = kind_of(x, &name);
+	verdict = limit_check(x->a->limit, &x->set->limit, &x->in->from, kind, name, x->in->now_ms);
+	switch (verdict == LIMIT_SLIP && x->work->rq.has_tsig ? LIMIT_DROP : verdict) {
+	case LIMIT_PASS: break;
+	case LIMIT_ALLOWED: counters->rrl_allowed++; break;
+	case LIMIT_WOULD: counters->rrl_would++; break;
+	case LIMIT_SLIP:
+		counters->rrl_slipped++;
+		cut_short(x, out);
+		break;
+	case LIMIT_DROP:
+		counters->rrl_dropped++;
+		return false;
+	}
+	return true;
+}
+
+/* The operator must see who is limited: a big resolver has many users behind it. */
+static void log_limit(void *ctx, const struct limit_event *event)
+{
+	const struct limit_rules *rules = ctx;
+	struct net_addr address = {0};
+	char text[NET_ADDR_TEXT];
+	struct log log;
+
+	address.sa.sa_family = event->prefix.family;
+	if (event->prefix.family == AF_INET6)
+		memcpy(&address.v6.sin6_addr, event->prefix.bytes, 16);
+	else
+		memcpy(&address.v4.sin_addr, event->prefix.bytes, 4);
+	log_begin(&log, LOG_LEVEL_NOTICE, event->begins ? "rate-limit-begins" : "rate-limit-ends");
+	log_fmt(&log, "prefix", "%s/%u", net_addr_text(&address, 0, text), event->prefix.bits);
+	log_str(&log, "kind", limit_kind_text(event->kind));
+	log_int(&log, "rate", (int64_t)rules->rate * (event->kind == LIMIT_ALL ? LIMIT_ALL_FACTOR : 1));
+	log_int(&log, "limited", (int64_t)event->held);
+	log_str(&log, "mode", rules->log_only ? "log-only" : NULL);
+	if (event->left_out > 0)
+		log_int(&log, "left-out", event->left_out);
+	log_end(&log);
+}
+
+void answer_tick(struct answer *a, const struct serve_settings *set, int64_t now_ms)
+{
+	if (a->limit)
+		limit_tick(a->limit, now_ms, log_limit, (void *)(uintptr_t)&set->limit);
+}
+
+/* ------------------------------------------------------------------------------------------------------- */
+
 /* RFC 7873 5.4 */
 static enum msg_rcode answer_nothing(const struct exchange *x)
 {
@@ -606,7 +709,7 @@ void answer_ahead(const struct answer *a, struct answer_work *work, unsigned cou
 enum answer_action answer_reply(struct answer *a, const struct serve_settings *set, const struct answer_request *in,
 	const struct answer_work *work, uint8_t *out, size_t *length, struct answer_transfer *transfer)
 {
-	struct exchange x = {.a = a, .set = set, .in = in, .work = work, .rcode = RCODE_NOERROR, .ede = EDE_NONE};
+	struct exchange x = {.a = a, .set = set, .in = in, .work = work, .rcode = RCODE_NOERROR, .ede = EDE_NONE, .made_below = -1};
 	enum request_verdict verdict = work->verdict;
 	bool authentic;
 
@@ -630,6 +733,8 @@ enum answer_action answer_reply(struct answer *a, const struct serve_settings *s
 	case REQUEST_QUESTIONLESS: x.rcode = answer_nothing(&x); break;
 	case REQUEST_DROP: break;    /* the signature was not right: the error is set */
 	}
+	if (set->limit.rate > 0 && !in->tcp && !within_limit(&x, out))
+		return ANSWER_DROP;
 	return finish_reply(&x, length);
 }
 

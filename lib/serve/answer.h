@@ -1,5 +1,6 @@
 /* serve/answer: one request to one response, from one pinned version. No lock and no allocation; no system call but for
  * the log lines of refused transfers and bad signatures, a few in a second at most. The question is answered by serve/query.
+ * Answers over UDP are limited by serve/limit, but not to clients that have shown who they are (a good cookie, a right signature).
  * RFC 1034 4.3.2, 2308, 4592, 6672, 6891, 8482; NOTIFY: RFC 1996 4.7; TSIG: RFC 8945 5; cookies: RFC 7873 5.2; the other options
  * of EDNS: serve/edns.
  * One `struct answer` for each thread.
@@ -12,13 +13,14 @@
 #include "dns/tsig.h"
 #include "serve/acl.h"
 #include "serve/edns.h"
+#include "serve/limit.h"
 #include "serve/request.h"
 #include "zone/store.h"
 
 /* Counted by each thread for itself, summed by whoever asks; never reset.  X(name) */
 #define SERVE_COUNTERS(X) \
 	X(queries_udp) X(queries_tcp) X(answers_udp) X(answers_tcp) X(dropped) X(truncated) X(edns) X(tsig_ok) X(tsig_bad) \
-	X(cookies_new) X(cookies_good) X(cookies_bad) X(cookies_malformed) \
+	X(rrl_dropped) X(rrl_slipped) X(rrl_would) X(rrl_allowed) X(cookies_new) X(cookies_good) X(cookies_bad) X(cookies_malformed) \
 	X(rcode_noerror) X(rcode_formerr) X(rcode_servfail) X(rcode_nxdomain) X(rcode_notimp) X(rcode_refused) \
 	X(rcode_notauth) X(rcode_other) \
 	X(notify_received) X(notify_refused) X(notify_dropped) X(axfr_out) X(ixfr_out) X(transfers_out_refused) X(transfers_out_failed) \
@@ -41,6 +43,7 @@ struct serve_settings {
 	const char *identity;        /* CH TXT id.server, hostname.bind (NULL: REFUSED), and NSID (RFC 5001) */
 	const char *version;         /* CH TXT version.bind, version.server; NULL: REFUSED */
 	const struct cookie_secrets *cookies;   /* NULL: COOKIE options are ignored */
+	struct limit_rules limit;
 	uint16_t udp_payload;        /* our EDNS size, and the most we send over UDP: 1232; 512 to ANSWER_UDP_MAX */
 	bool minimal;                /* no addresses of hosts that an answer names but nameservers */
 	const struct tsig_key *keys; /* array */
@@ -67,9 +70,12 @@ struct answer {
 	uint64_t log_second;         /* when log lines were last written, */
 	unsigned log_lines;          /* how many in that second, */
 	unsigned log_left_out;       /* and how many were not, since the last one that was */
+	struct limit *limit;         /* NULL: none; taken over, set after answer_init */
 };
 void answer_init(struct answer *, const struct store *, struct serve_counters *);
 void answer_release(struct answer *);
+/* About once a second, between store_enter and store_leave: logs which clients have been limited, or are no longer. */
+void answer_tick(struct answer *, const struct serve_settings *, int64_t now_ms);
 
 struct answer_request {
 	const uint8_t *bytes;
@@ -79,12 +85,12 @@ struct answer_request {
 	bool secure;                 /* over TLS (then tcp too): the answer is padded for a client that pads */
 	uint32_t idle_ms;            /* how long the connection may be idle: told to a client that asks (RFC 7828) */
 	uint64_t now;                /* seconds since 1970, for TSIG and cookies */
-	int64_t now_ms;              /* of clock_ms, for what is left until a zone expires */
+	int64_t now_ms;              /* of clock_ms, for limits and for what is left until a zone expires */
 	const char *no_transfer;     /* why this connection may not carry a transfer; NULL: it may */
 };
 enum answer_action {
 	ANSWER_SEND,                 /* `out` holds the response */
-	ANSWER_DROP,                 /* no response: not a query, or too short to have an ID */
+	ANSWER_DROP,                 /* no response: not a query, too short to have an ID, or over the limit */
 	ANSWER_TRANSFER,             /* an allowed AXFR or IXFR over TCP: serve/outgoing goes on from `transfer` */
 };
 /* What serve/outgoing needs to begin: the version is held for it. */

@@ -368,12 +368,14 @@ struct query_result query_answer(struct msg_writer *writer, const struct zone *z
 	q.qname = q.name = name->name;
 	q.wish = wish;
 	q.wish.dnssec = wish.dnssec && zone->rrsigs;
-	q.result = (struct query_result){RCODE_NOERROR, true, QUERY_FITS};
+	q.result = (struct query_result){RCODE_NOERROR, true, QUERY_FITS, -1};
 	q.answer.count = 0;
 	q.aliases = q.made = q.hosts = q.expansions = 0;
 	proof_init(&q.proof, writer, zone);
 	msg_anchor(writer, zone->apex, zone->origin.octets, zone->origin.labels);
 	zone_find_name(zone, name, &q.hit);
+	if (q.hit.found == ZONE_WILD || q.hit.found == ZONE_DNAME)
+		q.result.made_below = (int)q.hit.encloser_labels;
 	while ((step = at_hit(&q)) == STEP_AGAIN)
 		zone_find(zone, q.name, &q.hit);
 	if (step == STEP_FULL || !put_expansions(&q)) {

@@ -22,6 +22,7 @@ struct query_result {
 	enum msg_rcode rcode;
 	bool aa;
 	enum query_fit fit;
+	int made_below;      /* a wildcard or a DNAME made what stands at the name: labels of its closest encloser; -1: nothing did */
 };
 struct query_wish {
 	uint16_t type;

@@ -1,4 +1,4 @@
-/* Any octets as a request, over UDP, TCP or TLS, with or without a right signature, to a server of a parent zone, its child and one
+/* Any octets as a request, over UDP, TCP or TLS, limited or not, with or without a right signature, to a server of a parent zone, its child and one
  * that is not loaded. The first octet says how; whatever is answered must be a message that can be read whole, within its
  * limit; a transfer is run to its end. */
 #include "../serve-zone.h"
@@ -9,7 +9,7 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { HOW_TCP = 1, HOW_SIGN = 2, HOW_SECURE = 4, NOW = 1700000000, NOW_MS = 1000000 };
+enum { HOW_TCP = 1, HOW_SIGN = 2, HOW_SECURE = 4, HOW_LIMITED = 8, NOW = 1700000000, NOW_MS = 1000000 };
 
 static const char parent[] =
 	"@ IN SOA ns1 host 7 3600 900 604800 300\n@ IN NS ns1\n@ IN NS ns.sub\n@ IN MX 10 mail\nns1 IN A 192.0.2.1\nns1 IN AAAA 2001:db8::1\n"
@@ -56,6 +56,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	store_set_expiry(add_zone(store, "kid.example.", child, &policy), NOW_MS + 5000);
 	add_zone(store, "new.example.", NULL, &policy);
 	answer_init(&answerer, store, &counters);
+	CHECK(answerer.limit = limit_new());
 	CHECK(tsig_key_parse(&key, "key.example", "hmac-sha256", "c2VjcmV0IHNlY3JldCBzZWNyZXQ=", NULL) == ERR_OK);
 	return 0;
 }
@@ -93,6 +94,7 @@ static void run_transfer(struct answer_transfer *transfer)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct wbuf out = wbuf_of(request, sizeof request);
+	struct serve_settings limited = settings;
 	struct answer_request in = {.bytes = request, .idle_ms = 10000, .now = NOW, .now_ms = NOW_MS};
 	struct answer_transfer transfer;
 	size_t length;
@@ -106,8 +108,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	in.secure = data[0] & HOW_SECURE;
 	in.tcp = data[0] & HOW_TCP || in.secure;
 	net_addr_parse(&in.from, "192.0.2.200@4000", 0, NULL);
+	limited.limit = (struct limit_rules){.rate = 1, .slip = 1};
 	store_enter();
-	switch (answer(&answerer, &settings, &in, response, &length, &transfer)) {
+	switch (answer(&answerer, data[0] & HOW_LIMITED ? &limited : &settings, &in, response, &length, &transfer)) {
 	case ANSWER_SEND:
 		check_message(length, in.tcp ? MSG_MAX : 1232);
 		CHECK(memcmp(request, response, 2) == 0);
@@ -117,7 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		run_transfer(&transfer);
 		break;
 	case ANSWER_DROP:
-		CHECK(in.length < MSG_HEADER || request[2] & 0x80);
+		CHECK(in.length < MSG_HEADER || request[2] & 0x80 || (data[0] & HOW_LIMITED && !in.tcp));
 		break;
 	}
 	store_leave();
