@@ -196,10 +196,11 @@ bool zone_node_rrset(const struct zone_node *node, uint16_t type, struct zone_rr
 
 bool zone_rrset_next(const struct zone_rrset *set, uint32_t *at, const uint8_t *owner, struct rr *rr)
 {
-	const uint8_t *record = set->records + *at;
+	const uint8_t *record;
 
 	if (*at >= set->size)
 		return false;
+	record = set->records + *at;
 	rr->owner = owner;
 	rr->type = get_u16(record + 2);
 	rr->class = get_u16(record + 4);
