@@ -350,8 +350,7 @@ static const struct store_zone *find_place(const struct answer *a, const struct 
 
 static void answer_from(struct exchange *x)
 {
-	struct query_wish wish = {x->work->rq.question.type, x->work->rq.edns.present && x->work->rq.edns.do_bit, !x->set->minimal};
-	struct query_result result = query_answer(&x->a->writer, x->zone, &x->work->name, wish);
+	struct query_result result = query_answer(&x->a->writer, x->zone, &x->work->name, x->work->wish, &x->work->lead);
 
 	x->rcode = result.rcode;
 	x->made_below = result.made_below;
@@ -367,13 +366,14 @@ static void answer_from(struct exchange *x)
 
 static void answer_query(struct exchange *x)
 {
-	enum store_state state;
+	const struct answer_work *work = x->work;
 
-	x->place = x->work->located ? x->work->place : find_place(x->a, x->work);
+	x->place = work->place;
+	x->zone = work->zone;
 	if (!x->place)
 		fail(x, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE);
-	else if (!(x->zone = store_pin(x->place, &state)))
-		fail_unserved(x, state);
+	else if (!x->zone)
+		fail_unserved(x, work->state);
 	else
 		answer_from(x);
 }
@@ -670,40 +670,65 @@ static enum msg_rcode answer_nothing(const struct exchange *x)
 
 void answer_read(struct answer_work *work, const struct answer_request *in)
 {
-	work->located = false;
 	work->verdict = request_read(&work->rq, in->bytes, in->length);
 	if (work->verdict != REQUEST_DROP && work->rq.has_question)
 		tree_name(&work->name, work->rq.question.name);
 }
 
-/* Only questions for which a tree is searched. */
-static bool looks_up(const struct answer_work *work)
+/* Whether it will come to answer_query. */
+static bool is_query(const struct answer_work *work)
 {
-	return work->verdict == REQUEST_OK && work->rq.question.class == CLASS_IN;
+	const struct msg_question *question = &work->rq.question;
+
+	return work->verdict == REQUEST_OK && msg_opcode_of(work->rq.flags) == OPCODE_QUERY &&
+		(question->class == CLASS_IN || question->class == CLASS_ANY) && question->type != RR_AXFR && question->type != RR_IXFR;
 }
 
-void answer_ahead(const struct answer *a, struct answer_work *work, unsigned count)
+static void find_zone(const struct answer *a, const struct serve_settings *set, struct answer_work *work)
+{
+	work->place = find_place(a, work);
+	work->zone = work->place ? store_pin(work->place, &work->state) : NULL;
+	work->wish = (struct query_wish){work->rq.question.type, work->rq.edns.present && work->rq.edns.do_bit, !set->minimal};
+}
+
+static void find_name(struct answer_work *work)
+{
+	query_lead(&work->lead, work->zone, &work->name, work->wish);
+}
+
+/* One tree after the other: that of the zones, those of their names, those of the hashes that their denials need. Whether a request is
+ * still of interest shows in `left`. */
+void answer_find(const struct answer *a, const struct serve_settings *set, struct answer_work *work, unsigned count)
 {
 	struct tree_ahead ahead[TREE_AHEAD_MAX];
-	unsigned n = 0;
+	uint8_t left[TREE_AHEAD_MAX];
+	unsigned n = 0, zones = 0, hashes = 0;
 
-	for (unsigned i = 0; i < count; i++)
-		if (looks_up(&work[i]))
-			ahead[n++] = store_ahead(a->store, &work[i].name);
-	tree_ahead(ahead, n);
-	n = 0;
 	for (unsigned i = 0; i < count; i++) {
-		const struct zone *zone;
-
-		if (!looks_up(&work[i]))
+		if (!is_query(&work[i]))
 			continue;
-		work[i].place = find_place(a, &work[i]);
-		work[i].located = true;
-		zone = work[i].place ? store_pin(work[i].place, NULL) : NULL;
-		if (zone)
-			ahead[n++] = tree_ahead_of(&zone->tree, zone->origin, &work[i].name);
+		left[n] = (uint8_t)i;
+		ahead[n++] = store_ahead(a->store, &work[i].name);
 	}
 	tree_ahead(ahead, n);
+	for (unsigned i = 0; i < n; i++) {
+		struct answer_work *one = &work[left[i]];
+
+		find_zone(a, set, one);
+		if (!one->zone)
+			continue;
+		left[zones] = left[i];
+		ahead[zones++] = tree_ahead_of(&one->zone->tree, one->zone->origin, &one->name);
+	}
+	tree_ahead(ahead, zones);
+	for (unsigned i = 0; i < zones; i++) {
+		struct answer_work *one = &work[left[i]];
+
+		find_name(one);
+		if (one->lead.hashed)
+			ahead[hashes++] = (struct tree_ahead){&one->zone->nsec3.root, one->lead.key.symbol, DENIAL_KEY_LENGTH};
+	}
+	tree_ahead(ahead, hashes);
 }
 
 enum answer_action answer_reply(struct answer *a, const struct serve_settings *set, const struct answer_request *in,
@@ -744,5 +769,9 @@ enum answer_action answer(struct answer *a, const struct serve_settings *set, co
 	struct answer_work work;
 
 	answer_read(&work, in);
+	if (is_query(&work))
+		find_zone(a, set, &work);
+	if (is_query(&work) && work.zone)
+		find_name(&work);
 	return answer_reply(a, set, in, &work, out, length, transfer);
 }

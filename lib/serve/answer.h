@@ -14,6 +14,7 @@
 #include "serve/acl.h"
 #include "serve/edns.h"
 #include "serve/limit.h"
+#include "serve/query.h"
 #include "serve/request.h"
 #include "zone/store.h"
 
@@ -110,18 +111,21 @@ struct answer_transfer {
 enum answer_action answer(struct answer *, const struct serve_settings *, const struct answer_request *,
 	uint8_t *out, size_t *length, struct answer_transfer *transfer);
 
-/* The same in three steps, for many requests at once. answer_read takes a request apart; answer_ahead fetches what the answers to all of
- * them (TREE_AHEAD_MAX at most) will read of trees and records into the processor's cache, and changes nothing; answer_reply is the rest.
- * All between the same store_enter and store_leave. */
+/* The same in three steps, for many requests at once. answer_read takes a request apart; answer_find finds what each of them
+ * (TREE_AHEAD_MAX at most) asks for, all in step, so that the memory's latency is paid for once; answer_reply is the rest. The last two
+ * between the same store_enter and store_leave, with the same settings. */
 struct answer_work {
 	enum request_verdict verdict;
 	struct request rq;
 	struct tree_name name;       /* of the question */
-	bool located;                /* `place` is where store_find would look, NULL: no zone of ours */
-	const struct store_zone *place;
+	const struct store_zone *place;      /* NULL: no zone of ours, or it is not a question for which one is looked for; */
+	const struct zone *zone;             /* its version; */
+	enum store_state state;              /* or why there is none */
+	struct query_wish wish;
+	struct query_lead lead;
 };
 void answer_read(struct answer_work *, const struct answer_request *);
-void answer_ahead(const struct answer *, struct answer_work *, unsigned count);
+void answer_find(const struct answer *, const struct serve_settings *, struct answer_work *, unsigned count);
 enum answer_action answer_reply(struct answer *, const struct serve_settings *, const struct answer_request *,
 	const struct answer_work *, uint8_t *out, size_t *length, struct answer_transfer *transfer);
 

@@ -1,7 +1,5 @@
 #include "serve/proof.h"
 
-#include "zone/denial.h"
-
 static bool by_nsec3(const struct proof *p)
 {
 	return p->zone->denial == ZONE_DENIES_BY_NSEC3;
@@ -37,12 +35,32 @@ static bool wildcard_of(const uint8_t *name, unsigned encloser_labels, uint8_t o
 	return name_join((const uint8_t *)"\1*", 2, name_suffix(name, encloser_labels), out) != 0;
 }
 
-static const struct zone_node *nsec3_of(const struct zone *zone, const uint8_t *name, bool *matches)
+static const struct zone_node *nsec3_of(const struct proof *p, const uint8_t *name, bool *matches)
 {
-	uint8_t hash[NSEC3_HASH];
+	struct denial_key key;
 
-	denial_hash(zone, name, hash);
-	return denial_nsec3(zone, hash, matches);
+	if (name == p->hashed)
+		return denial_nsec3(p->zone, p->key, matches);
+	denial_key(&key, p->zone, name);
+	return denial_nsec3(p->zone, &key, matches);
+}
+
+static const struct zone_node *nsec3_of_suffix(const struct proof *p, const uint8_t *name, unsigned labels, bool *matches)
+{
+	if (labels > p->zone->origin.labels || !p->zone->nsec3_of_apex)
+		return nsec3_of(p, name_suffix(name, labels), matches);
+	*matches = true;
+	return p->zone->nsec3_of_apex;
+}
+
+static bool put_nsec3_of_wildcard(struct proof *p, const uint8_t *name, unsigned encloser_labels)
+{
+	uint8_t wildcard[NAME_SIZE];
+	bool matches;
+
+	if (encloser_labels == p->zone->origin.labels)
+		return put(p, p->zone->nsec3_of_wildcard);
+	return !wildcard_of(name, encloser_labels, wildcard) || put(p, nsec3_of(p, wildcard, &matches));
 }
 
 /* RFC 5155 7.2.1: the record of the closest encloser, and the one that spans the next closer name. Where opt-out has left the encloser
@@ -53,7 +71,7 @@ static bool put_encloser(struct proof *p, const uint8_t *name, unsigned *enclose
 	bool matches = false;
 
 	for (unsigned labels = *encloser_labels; labels >= p->zone->origin.labels; labels--) {
-		above = nsec3_of(p->zone, name_suffix(name, labels), &matches);
+		above = nsec3_of_suffix(p, name, labels, &matches);
 		if (matches || labels == p->zone->origin.labels) {
 			*encloser_labels = labels;
 			break;
@@ -63,7 +81,7 @@ static bool put_encloser(struct proof *p, const uint8_t *name, unsigned *enclose
 	if (!matches)
 		return true;
 	if (!next)
-		next = nsec3_of(p->zone, name_suffix(name, *encloser_labels + 1), &matches);
+		next = nsec3_of(p, name_suffix(name, *encloser_labels + 1), &matches);
 	return put(p, above) && put(p, next);
 }
 
@@ -71,14 +89,14 @@ static bool put_match(struct proof *p, const uint8_t *name)
 {
 	bool matches;
 
-	return put(p, nsec3_of(p->zone, name, &matches));
+	return put(p, nsec3_of(p, name, &matches));
 }
 
 static bool no_type_nsec3(struct proof *p, const uint8_t *name)
 {
 	unsigned labels = name_labels(name);
 	bool matches;
-	const struct zone_node *node = nsec3_of(p->zone, name, &matches);
+	const struct zone_node *node = nsec3_of(p, name, &matches);
 
 	if (matches || labels-- <= p->zone->origin.labels)
 		return put(p, node);
@@ -99,8 +117,7 @@ bool proof_no_name(struct proof *p, const uint8_t *name, unsigned encloser_label
 	uint8_t wildcard[NAME_SIZE];
 
 	if (by_nsec3(p))
-		return put_encloser(p, name, &encloser_labels) &&
-			(!wildcard_of(name, encloser_labels, wildcard) || put_match(p, wildcard));
+		return put_encloser(p, name, &encloser_labels) && put_nsec3_of_wildcard(p, name, encloser_labels);
 	return put(p, denial_nsec(p->zone, name, false)) &&
 		(!wildcard_of(name, encloser_labels, wildcard) || put(p, denial_nsec(p->zone, wildcard, false)));
 }

@@ -5,12 +5,15 @@
 #define SERVE_PROOF_H
 
 #include "serve/put.h"
+#include "zone/denial.h"
 
 enum { PROOF_RECORDS = 64 };         /* most in one answer; an answer of the longest chain of aliases needs fewer */
 
 struct proof {
 	struct msg_writer *writer;
 	const struct zone *zone;
+	const uint8_t *hashed;               /* a name whose key is known already, compared by its address; or NULL */
+	const struct denial_key *key;
 	unsigned count;
 	const struct zone_node *owner[PROOF_RECORDS];        /* of those put so far */
 };
@@ -19,6 +22,7 @@ static inline struct proof *proof_init(struct proof *p, struct msg_writer *write
 {
 	p->writer = writer;
 	p->zone = zone;
+	p->hashed = NULL;
 	p->count = 0;
 	return p;
 }

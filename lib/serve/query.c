@@ -308,10 +308,9 @@ static bool put_security(struct query *q, const struct zone_node *node, const ui
 
 static enum step refer(struct query *q, const struct zone_node *node)
 {
-	uint8_t cut[NAME_SIZE];
+	const uint8_t *cut = name_suffix(q->name, zone_node_labels(q->zone, node));
 	struct zone_rrset ns;
 
-	zone_node_name(q->zone, node, cut);
 	if (!zone_node_rrset(node, RR_NS, &ns, NULL))
 		return STEP_DONE;
 	if (q->aliases == 0)
@@ -356,8 +355,28 @@ static enum step at_hit(struct query *q)
 	return STEP_DONE;
 }
 
+/* The name whose hash the answer begins with: a cut without DS, or the next closer name of one that does not exist. */
+static const uint8_t *first_hashed(const struct zone_hit *hit, const struct zone *zone, const uint8_t *name)
+{
+	struct zone_rrset ds;
+
+	if (hit->found == ZONE_NONE)
+		return name_suffix(name, hit->encloser_labels + 1);
+	if (hit->found != ZONE_CUT || zone_node_rrset(hit->node, RR_DS, &ds, NULL))
+		return NULL;
+	return name_suffix(name, zone_node_labels(zone, hit->node));
+}
+
+void query_lead(struct query_lead *lead, const struct zone *zone, const struct tree_name *name, struct query_wish wish)
+{
+	zone_find_name(zone, name, &lead->hit);
+	lead->hashed = wish.dnssec && zone->denial == ZONE_DENIES_BY_NSEC3 ? first_hashed(&lead->hit, zone, name->name) : NULL;
+	if (lead->hashed)
+		denial_key(&lead->key, zone, lead->hashed);
+}
+
 struct query_result query_answer(struct msg_writer *writer, const struct zone *zone, const struct tree_name *name,
-	struct query_wish wish)
+	struct query_wish wish, const struct query_lead *lead)
 {
 	struct msg_mark before = msg_mark(writer);
 	struct query q;
@@ -373,9 +392,11 @@ struct query_result query_answer(struct msg_writer *writer, const struct zone *z
 	q.aliases = q.made = q.hosts = q.expansions = 0;
 	proof_init(&q.proof, writer, zone);
 	msg_anchor(writer, zone->apex, zone->origin.octets, zone->origin.labels);
-	zone_find_name(zone, name, &q.hit);
+	q.hit = lead->hit;
 	if (q.hit.found == ZONE_WILD || q.hit.found == ZONE_DNAME)
 		q.result.made_below = (int)q.hit.encloser_labels;
+	q.proof.hashed = lead->hashed;
+	q.proof.key = &lead->key;
 	while ((step = at_hit(&q)) == STEP_AGAIN)
 		zone_find(zone, q.name, &q.hit);
 	if (step == STEP_FULL || !put_expansions(&q)) {

@@ -11,7 +11,7 @@
 #define SERVE_QUERY_H
 
 #include "dns/msg.h"
-#include "zone/zone.h"
+#include "zone/denial.h"
 
 enum query_fit {
 	QUERY_FITS,
@@ -29,7 +29,15 @@ struct query_wish {
 	bool dnssec;         /* the DO bit: signatures and proofs, if the zone has them (RFC 4035 3.1) */
 	bool additional;     /* addresses of the hosts that an answer names, where there is room; those of nameservers go in any case */
 };
+/* What can be known of a question before its answer is written. */
+struct query_lead {
+	struct zone_hit hit;
+	const uint8_t *hashed;       /* the part of the name that NSEC3 records will be looked up for first; NULL: none */
+	struct denial_key key;
+};
+void query_lead(struct query_lead *, const struct zone *, const struct tree_name *, struct query_wish);
 /* The writer holds the question, and nothing else; `name` (at or below the apex) is what it asks. */
-struct query_result query_answer(struct msg_writer *, const struct zone *, const struct tree_name *name, struct query_wish);
+struct query_result query_answer(struct msg_writer *, const struct zone *, const struct tree_name *name, struct query_wish,
+	const struct query_lead *);
 
 #endif

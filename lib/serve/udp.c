@@ -164,7 +164,7 @@ static unsigned answer_batch(struct udp *udp, unsigned count)
 	}
 	store_enter();
 	settings = serve_settings_get(udp->settings);
-	answer_ahead(udp->answer, udp->work, count);
+	answer_find(udp->answer, settings, udp->work, count);
 	for (unsigned i = 0; i < count; i++) {
 		if (net_port(&udp->from[i]) == 0)
 			udp->answer->counters->dropped++;       /* nothing can be sent there */

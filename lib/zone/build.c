@@ -1,7 +1,7 @@
 #include "zone/build.h"
 
-#include "dns/nsec3.h"
 #include "dns/rrtext.h"
+#include "zone/denial.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -970,6 +970,8 @@ static enum err make_version(struct build *b, struct zone **out, struct why *why
 	zone->nsec3 = tree_edit_end(&b->hashed, &unindexed);
 	tree_retired_join(&retired, &unindexed);
 	zone->denial = denial_of(apex, &zone->nsec3, &zone->chain);
+	if (zone->denial == ZONE_DENIES_BY_NSEC3)
+		denial_prepare(zone);
 	zone_lineage_add(b->lineage, zone, b->base, &retired);
 	*out = zone;
 	return ERR_OK;

@@ -39,9 +39,14 @@ const struct zone_node *denial_nsec(const struct zone *zone, const uint8_t *name
 
 /* --- NSEC3 ------------------------------------------------------------------------------ */
 
-void denial_hash(const struct zone *zone, const uint8_t *name, uint8_t hash[NSEC3_HASH])
+void denial_key(struct denial_key *key, const struct zone *zone, const uint8_t *name)
 {
+	uint8_t hash[NSEC3_HASH];
+
 	nsec3_hash(name, zone->chain.salt, zone->chain.salt_length, zone->chain.iterations, hash);
+	nsec3_label(hash, key->label);
+	key->label[1 + NSEC3_LABEL] = 0;
+	tree_key(key->label, 0, key->symbol);
 }
 
 static bool is_of_chain(const struct zone *zone, const struct zone_node *node)
@@ -61,16 +66,12 @@ static bool is_of_chain(const struct zone *zone, const struct zone_node *node)
 }
 
 /* While one chain replaces another, the records of both stand between each other. */
-const struct zone_node *denial_nsec3(const struct zone *zone, const uint8_t hash[NSEC3_HASH], bool *matches)
+const struct zone_node *denial_nsec3(const struct zone *zone, const struct denial_key *key, bool *matches)
 {
-	uint8_t label[1 + NSEC3_LABEL + 1], key[TREE_KEY_SIZE];
-	const struct tree_node *leaf;
-	size_t length;
+	const struct tree_node *leaf = tree_before(&zone->nsec3, key->symbol, DENIAL_KEY_LENGTH, true);
+	uint8_t other[TREE_KEY_SIZE];
 
-	nsec3_label(hash, label);
-	label[1 + NSEC3_LABEL] = 0;
-	length = tree_key(label, 0, key);
-	leaf = tree_before(&zone->nsec3, key, length, true);
+	*matches = false;
 	for (unsigned steps = 0; steps < STEPS_MAX; steps++) {
 		const struct zone_node *node;
 
@@ -78,10 +79,26 @@ const struct zone_node *denial_nsec3(const struct zone *zone, const uint8_t hash
 			return NULL;
 		node = (const struct zone_node *)tree_item(leaf);
 		if (is_of_chain(zone, node)) {
-			*matches = node->name_length == 1 + NSEC3_LABEL && name_octets_equal(node->name + 1, label + 1, NSEC3_LABEL);
+			*matches = node->name_length == 1 + NSEC3_LABEL && name_octets_equal(node->name + 1, key->label + 1, NSEC3_LABEL);
 			return node;
 		}
-		leaf = tree_before(&zone->nsec3, key, tree_item_key(tree_item(leaf), key), false);
+		leaf = tree_before(&zone->nsec3, other, tree_item_key(tree_item(leaf), other), false);
 	}
 	return NULL;
+}
+
+void denial_prepare(struct zone *zone)
+{
+	uint8_t wildcard[NAME_SIZE];
+	struct denial_key key;
+	bool matches;
+
+	denial_key(&key, zone, zone->apex);
+	zone->nsec3_of_apex = denial_nsec3(zone, &key, &matches);
+	if (!matches)
+		zone->nsec3_of_apex = NULL;
+	if (!name_join((const uint8_t *)"\1*", 2, zone->apex, wildcard))
+		return;
+	denial_key(&key, zone, wildcard);
+	zone->nsec3_of_wildcard = denial_nsec3(zone, &key, &matches);
 }

@@ -10,10 +10,18 @@
 /* The owner of the NSEC record whose span begins before `name`, or at it (`or_at`). NULL: the zone has none such. */
 const struct zone_node *denial_nsec(const struct zone *, const uint8_t *name, bool or_at);
 
-/* The name hashed as the zone's chain wants it. */
-void denial_hash(const struct zone *, const uint8_t *name, uint8_t hash[NSEC3_HASH]);
+/* A name hashed as the zone's chain wants it: the first label of its NSEC3 record's owner, and the key of that. */
+struct denial_key {
+	uint8_t label[1 + NSEC3_LABEL + 1];
+	uint8_t symbol[NSEC3_LABEL + 8];
+};
+enum { DENIAL_KEY_LENGTH = NSEC3_LABEL + 1 };
+void denial_key(struct denial_key *, const struct zone *, const uint8_t *name);
 /* The owner of the chain's NSEC3 record whose hash is this one (`matches`), or else whose span it is in. NULL: the chain has none
  * such. */
-const struct zone_node *denial_nsec3(const struct zone *, const uint8_t hash[NSEC3_HASH], bool *matches);
+const struct zone_node *denial_nsec3(const struct zone *, const struct denial_key *, bool *matches);
+/* The two that most answers of a zone need are looked up once, when a version is made: the apex' own, and the one that spans, or is, the
+ * wildcard's below the apex. */
+void denial_prepare(struct zone *);
 
 #endif

@@ -107,7 +107,7 @@ static size_t encode(const uint8_t *const *label, unsigned labels, uint8_t *out)
 	return (size_t)(at - out);
 }
 
-size_t tree_key(const uint8_t *name, unsigned skip, uint8_t out[TREE_KEY_SIZE])
+size_t tree_key(const uint8_t *name, unsigned skip, uint8_t *out)
 {
 	const uint8_t *label[NAME_LABELS + 1];
 	unsigned labels = 0;

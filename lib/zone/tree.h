@@ -38,8 +38,8 @@ struct tree_item {
 };
 
 /* Symbols of `name`'s labels but the last `skip` ones (the origin's). Returns their number, the two ENDs that close a
- * key not counted but written (out has room). */
-size_t tree_key(const uint8_t *name, unsigned skip, uint8_t out[TREE_KEY_SIZE]);
+ * key not counted but written. `out` has room for TREE_KEY_SIZE, or for all that the name can become. */
+size_t tree_key(const uint8_t *name, unsigned skip, uint8_t *out);
 /* The same of an item's name. */
 size_t tree_item_key(const struct tree_item *, uint8_t out[TREE_KEY_SIZE]);
 

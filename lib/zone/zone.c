@@ -241,6 +241,15 @@ size_t zone_node_name(const struct zone *zone, const struct zone_node *node, uin
 	return node->name_length + apex_length;
 }
 
+unsigned zone_node_labels(const struct zone *zone, const struct zone_node *node)
+{
+	unsigned labels = zone->origin.labels;
+
+	for (const uint8_t *at = node->name, *end = at + node->name_length; at < end; at += 1 + *at)
+		labels++;
+	return labels;
+}
+
 static const struct zone_node *node_of(const struct tree_node *leaf)
 {
 	return (const struct zone_node *)tree_item(leaf);

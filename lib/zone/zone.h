@@ -49,6 +49,7 @@ struct zone {
 	struct tree nsec3;           /* the owners of NSEC3 records alone; their items are those of `tree` */
 	enum zone_denial denial;
 	struct zone_chain chain;
+	const struct zone_node *nsec3_of_apex, *nsec3_of_wildcard;   /* see zone/denial */
 	uint8_t apex[NAME_SIZE];
 	struct tree_origin origin;   /* the apex */
 	struct serial serial;
@@ -97,6 +98,9 @@ bool zone_rrset_next(const struct zone_rrset *, uint32_t *at, const uint8_t *own
 struct rr zone_soa(const struct zone *);
 /* The absolute owner name; returns its length. */
 size_t zone_node_name(const struct zone *, const struct zone_node *, uint8_t out[NAME_SIZE]);
+
+/* Its labels, the root's not counted. */
+unsigned zone_node_labels(const struct zone *, const struct zone_node *);
 
 /* What stands at a name, as RFC 1034 4.3.2 wants to know it. */
 enum zone_found {
