@@ -53,7 +53,7 @@ subtest 'queries' => sub {
     my @at = ('@127.0.0.1', '-p', $lockstep->{tls_port});
     my @dig = ('dig', '+tls', "+tls-ca=$ca->{cert}", '+tls-hostname=ns.example', @at, '+norec');
     SKIP: {
-        skip 'kdig is not installed', 3 unless find_program('kdig');
+        skip 'kdig is not installed', 5 unless find_program('kdig');
         my @kdig = ('kdig', "+tls-ca=$ca->{cert}", '+tls-hostname=ns.example', @at, 'own', 'SOA', '+norec');
         my ($status, $out) = run_command(@kdig);
         like($out, qr/TLS1\.3.*status: NOERROR.*Flags: qr aa;.*host\.own\. 1 /s, 'kdig, which checks the certificate, is answered');
@@ -61,6 +61,10 @@ subtest 'queries' => sub {
         unlike($out, qr/NOERROR/, 'and would not be with another name');
         ($status, $out) = run_command('kdig', '+tls', @at, '+keepopen', 'own', 'SOA', 'h5.own', 'A', 'none.own', 'A');
         is(join(' ', $out =~ /status: (\w+)/g), 'NOERROR NOERROR NXDOMAIN', 'three questions on one connection');
+        ($status, $out) = run_command('kdig', '+tls', '+padding', @at, 'own', 'SOA');
+        like($out, qr/^;; Received 468 B/m, 'who pads gets a padded answer');
+        ($status, $out) = run_command('kdig', '+tls', '+nopadding', @at, 'own', 'SOA');
+        unlike($out, qr/^;; Received 468 B/m, 'who does not gets it bare');
     }
     my ($status, $out) = run_command(@dig, 'own', 'SOA');
     like($out, qr/status: NOERROR.*\(TLS\)/s, 'dig');
