@@ -21,19 +21,7 @@ my $seed = $ENV{SEED} // 20180129;
 my $count = $ENV{COUNT} // 600;
 note("SEED=$seed COUNT=$count");
 
-my %how_signed = ('nsec.test' => {}, 'nsec3.test' => { nsec3 => 'AABBCCDD', iterations => 1 }, 'optout.test' => { nsec3 => '-', optout => 1 });
-
-sub signed {
-    my ($apex) = @_;
-    my %text = Corners::zones($apex);
-    my %how = %{ $how_signed{$apex} };
-    my %key = map { $_ => Signed::key($_) } $apex, "kid.$apex";
-    $text{$apex} = join '', grep { !/^kid IN DS/ } split /^/, $text{$apex};
-    $text{$apex} .= $key{"kid.$apex"}{ds};
-    return (%text, map { $_ => Signed::sign($_, $text{$_} . Signed::announced($key{$_}), $key{$_}, %how) } keys %key);
-}
-
-my %text = (Corners::zones('unsigned.test'), map { signed($_) } sort keys %how_signed);
+my %text = (Corners::zones('unsigned.test'), map { %{ (Corners::signed_zones("$_.test", $_))[0] } } Corners::ways());
 my %root = ('.' => root_zone());
 
 # Those about zones that are not signed are those about the same names where they are.
@@ -113,7 +101,7 @@ my @known = (
     { kind => 'nsd', name => below($dname, 'nsec\.test'), if => same_but(qw(NSEC RRSIG)), why => 'not all of the proof about the name that a DNAME made, or another\'s' },
     { kind => 'nsd', name => below('un', 'optout\.test'), if => same_but(qw(NSEC3 RRSIG)),
         why => 'not all of the proof below an empty non-terminal that opt-out has left without NSEC3' },
-    { kind => 'knot', name => below('dlong'), if => sub { only_we_truncate(@_) && !@{ $_[2]{authority} } }, why => 'a denial that does not fit is left out without TC' },
+    { kind => 'knot', name => below('dlong'), if => sub { only_we_truncate(@_) && !@{ $_[2]{authority} } }, why => '? a denial that does not fit is left out without TC' },
     { kind => 'bind', name => below('dlong'), if => \&only_we_truncate, why => '? it needs fewer octets, since the alias refers to the name in the DNAME record' },
     { kind => 'knot', name => qr/^long.*\.dlong\.\w+\.test\.$/i, why => '? a DNAME that makes too long a name is NXDOMAIN in 3.2' },
     { kind => 'nsd|bind', if => \&lacks_glue, why => 'some of the glue is left out without TC (RFC 9471 3)' },

@@ -137,12 +137,12 @@ sub rdata_of {
     return $rdata . substr $bytes, $at, $end - $at;
 }
 
-# A response: rcode, aa, tc, edns, do; answer, authority and additional as lists of { owner, type, key (all of the record) }.
+# A response: rcode, aa, tc, ad, edns, do; answer, authority and additional as lists of { owner, type, key (all of the record) }.
 sub read_response {
     my ($bytes) = @_;
     my (undef, $flags, @counts) = unpack 'n6', $bytes;
     my %seen;
-    my %got = (bytes => $bytes, rcode => $flags & 15, aa => $flags >> 10 & 1, tc => $flags >> 9 & 1, edns => 0, do => 0);
+    my %got = (bytes => $bytes, rcode => $flags & 15, aa => $flags >> 10 & 1, tc => $flags >> 9 & 1, ad => $flags >> 5 & 1, edns => 0, do => 0);
     my $at = 12;
     for (1 .. $counts[0]) { (undef, $at) = name_at($bytes, $at, \%seen); $at += 4 }
     for my $section (qw(answer authority additional)) {

@@ -2,9 +2,11 @@ package Corners;
 # Zones with something of everything that an answer can turn on, and questions about them.
 #
 #     my %text = Corners::zones('example');                    # example, kid.example (a cut with DS), bare.example (one without)
+#     my ($text, $keys) = Corners::signed_zones('example', 'nsec3');
 #     my @questions = Corners::questions($seed, $count, \@hows, $signed_text, ...);
 use strict;
 use warnings;
+use Signed;
 
 my @nine = map { "$_-" . '123456789-' x 5 . '123456789' } 1 .. 3;
 
@@ -160,6 +162,20 @@ END
 
 sub bare { my ($apex) = @_; return kid($apex) =~ s/^(\$ORIGIN )kid/$1bare/r =~ s/host 8/host 9/r }
 
+my %way = (nsec => {}, nsec3 => { nsec3 => 'AABBCCDD', iterations => 1 }, optout => { nsec3 => '-', optout => 1 });
+
+sub ways { return sort keys %way }
+
+# The same, the first two signed in one of these ways; bare.example is not. The keys by zone.
+sub signed_zones {
+    my ($apex, $way) = @_;
+    my %text = zones($apex);
+    my %key = map { $_ => Signed::key($_) } $apex, "kid.$apex";
+    $text{$apex} =~ s/^kid IN DS .*\n/$key{"kid.$apex"}{ds}/m;
+    $text{$_} = Signed::sign($_, $text{$_} . Signed::announced($key{$_}), $key{$_}, %{ $way{$way} }) for keys %key;
+    return (\%text, \%key);
+}
+
 # --- questions ------------------------------------------------------------------------------
 
 my @types = qw(A AAAA NS CNAME SOA MX TXT DS SRV DNAME HTTPS PTR CAA CDS CDNSKEY CSYNC NSEC NSEC3 NSEC3PARAM RRSIG DNSKEY ANY TYPE65280);
@@ -186,7 +202,7 @@ sub names {
         my $rest = above($name);
         my $dot = $name eq '.' ? '' : $name;
         my @near = ("nothere.$dot", "a.nothere.$dot", "*.$dot", "\\000.$dot", "a.*.$dot", "\\255.$dot");
-        push @near, "${first}0.$rest", "$first\\000.$rest", substr($first, 0, 1) . ".$rest", "zz.${first}x.$rest" if defined $first && $name ne $apex;
+        push @near, "${first}0.$rest", "$first\\000.$rest", "$first.$rest" =~ s/^(\w|\*)[^.]*/$1/r, "zz.${first}x.$rest" if defined $first && $name ne $apex;
         push @near, 'long' . '0' x 58 . ".$dot" if $types{$name}{DNAME};
         $around{$_} = $types{$name} for @near;
     }
