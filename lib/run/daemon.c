@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "run/inbox.h"
 #include "run/verbs.h"
 #include "run/worker.h"
@@ -563,6 +564,7 @@ int daemon_run(const char *conf_path, int verbosity)
 	if (err) {
 		log_say(LOG_LEVEL_ERROR, "not-started", "%s", err_say(&why, err));
 	} else {
+		thread_gives_way();
 		log_start(conf);
 		disk_mark(d.disk, ready, &d);
 		event_base_dispatch(d.loop);

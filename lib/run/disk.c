@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "zone/zonefile.h"
 
 #include <event2/event.h>
@@ -123,6 +124,7 @@ static void *run(void *arg)
 {
 	struct disk *d = arg;
 
+	thread_gives_way();
 	pthread_mutex_lock(&d->lock);
 	for (;;) {
 		uint64_t one = 1;

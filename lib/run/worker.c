@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -175,6 +176,7 @@ static void *run(void *arg)
 {
 	struct worker *w = arg;
 
+	thread_answers();
 	store_thread_begin();
 	event_base_loop(w->loop, EVLOOP_NO_EXIT_ON_EMPTY);
 	store_thread_end();
