@@ -1,10 +1,11 @@
 /* Any octets as a request, over UDP, TCP or TLS, limited or not, with or without a right signature, to a server of a parent zone, its child and one
- * that is not loaded. The first octet says how; whatever is answered must be a message that can be read whole, within its
+ * that is not loaded, and of zones signed with NSEC, NSEC3, and NSEC3 with opt-out. The first octet says how; whatever is answered must be a message that can be read whole, within its
  * limit; a transfer is run to its end. */
 #include "../serve-zone.h"
 
 #include "base/log.h"
 #include "serve/outgoing.h"
+#include "signed.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -55,6 +56,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	add_zone(store, "example.", parent, &policy);
 	store_set_expiry(add_zone(store, "kid.example.", child, &policy), NOW_MS + 5000);
 	add_zone(store, "new.example.", NULL, &policy);
+	add_zone(store, "n.", signed_by_nsec, &policy);
+	add_zone(store, "h.", signed_by_nsec3, &policy);
+	add_zone(store, "o.", signed_by_optout, &policy);
 	answer_init(&answerer, store, &counters);
 	CHECK(answerer.limit = limit_new());
 	CHECK(tsig_key_parse(&key, "key.example", "hmac-sha256", "c2VjcmV0IHNlY3JldCBzZWNyZXQ=", NULL) == ERR_OK);
