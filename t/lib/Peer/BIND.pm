@@ -28,7 +28,7 @@ options {
   allow-transfer { none; }; ixfr-from-differences yes; masterfile-format text; masterfile-style full;
   notify-source $self->{address}; transfer-source $self->{address}; check-names primary ignore; check-names secondary ignore;
   @{[ $self->{options} // '' ]}
-  serial-query-rate 1000; notify-rate 1000; startup-notify-rate 1000; check-integrity no; check-mx ignore; check-sibling no; max-ixfr-ratio unlimited;
+  serial-query-rate 1000; notify-rate 1000; startup-notify-rate 1000; check-integrity no; check-mx ignore; check-sibling no; max-ixfr-ratio unlimited; max-journal-size unlimited;
 };
 END
 }
