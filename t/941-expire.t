@@ -68,16 +68,18 @@ subtest 'ok: refreshed again and again' => sub {
 
 subtest 'stale, expired, and back' => sub {
     my $began = time;
-    my (%when, @wrong);
+    my (%when, @wrong, $warned);
     $primary{short}->vanish;
     ok(wait_for(sub {
         my $status = state_of('short');
+        $warned ||= $status->{state} eq 'ok' && ($status->{reason} // '') =~ /refused/i;
         my $wrong = true_to_itself($status);
         push @wrong, $wrong if $wrong;
         $when{ $status->{state} } //= time - $began;
         return $status->{state} eq 'expired';
     }, 12), 'it expires');
     is("@wrong", '', 'the state is true to the times at every moment');
+    ok($warned, 'the first failure is shown while all is well yet');
     ok($when{stale}, 'it was stale before');
     cmp_ok($when{expired}, '>', 2.5, 'not too early');
     cmp_ok($when{expired}, '<', 6, 'nor too late');

@@ -132,8 +132,6 @@ json_t *status_zone(const struct keep *k, int64_t now, int64_t unix_now, bool fu
 		add_secondary(o, k, now, unix_now, full);
 	else
 		add_file(o, &state, served, unix_now, full);
-	if (strcmp(state.state, "ok") == 0)
-		json_object_set_new(o, "reason", json_null());
 	if (state.error && json_is_null(json_object_get(o, "reason")))
 		json_object_set_new(o, "reason", json_string(state.error));
 	json_object_set_new(o, "written", serial_or_null(state.written_known, state.written));
