@@ -131,7 +131,7 @@ static int accept_one(int fd)
 	int got;
 
 	do
-		got = accept(fd, NULL, NULL);
+		got = accept4(fd, NULL, NULL, SOCK_NONBLOCK);
 	while (got < 0);
 	return got;
 }
@@ -516,10 +516,103 @@ static void the_idle_time_can_be_changed(void **state)
 	int raw = raw_and_conn(&one, patient);
 
 	(void)state;
-	conn_set_idle(one.conn, 30);
+	conn_set_times(one.conn, (struct conn_times){20000, 30});
 	RUN_UNTIL(one.ended);
 	assert_int_equal(one.err, ERR_TIMEOUT);
 	close(raw);
+}
+
+/* Ten octets are a message. */
+static void a_message_must_come_to_its_end_in_time(void **state)
+{
+	int raw = raw_and_conn(&one, (struct conn_times){0, 100, 150, 0});
+	uint64_t first = ms(), pause;
+
+	(void)state;
+	one.take = 10;
+	for (int i = 0; i < 60 && !one.ended; i++) {   /* each comes to its end, together they take longer */
+		assert_int_equal(send(raw, blob, i % 6 ? 2 : 0, MSG_NOSIGNAL), i % 6 ? 2 : 0);
+		pause = ms() + 8;
+		RUN_UNTIL(ms() >= pause);
+	}
+	assert_int_equal(one.ended, 0);
+	assert_in_range(ms() - first, 400, 9000);
+	assert_int_equal(one.length, 100);
+	first = ms();
+	while (!one.ended) {
+		send(raw, blob, one.length < 105 ? 1 : 0, MSG_NOSIGNAL);
+		pause = ms() + 30;
+		RUN_UNTIL(one.ended || ms() >= pause);
+		assert_true(ms() - first < 5000);
+		if (ms() - first > 270 && !one.ended)
+			one.take = SIZE_MAX;              /* a trickle without end */
+	}
+	assert_int_equal(one.err, ERR_SLOW);
+	assert_non_null(strstr(one.why.text, "does not come to an end"));
+	close(raw);
+}
+
+/* A little is taken again and again, so that the connection is never idle. */
+static void what_is_queued_must_be_taken_in_time(void **state)
+{
+	int raw = raw_and_conn(&one, (struct conn_times){0, 400, 0, 800});
+	static uint8_t got[20000];
+	uint64_t first, pause;
+
+	(void)state;
+	conn_write(one.conn, blob, sizeof blob);
+	first = ms();
+	while (!one.ended) {
+		recv(raw, got, sizeof got, MSG_DONTWAIT);
+		pause = ms() + 40;
+		RUN_UNTIL(one.ended || ms() >= pause);
+		assert_true(ms() - first < 5000);
+	}
+	assert_int_equal(one.err, ERR_SLOW);
+	assert_in_range(ms() - first, 795, 4000);
+	assert_non_null(strstr(one.why.text, "does not take what it has asked for"));
+	assert_true(one.drained == 0);
+	close(raw);
+}
+
+/* Again and again more than the kernel takes at once, and all of it is taken in the end. */
+static void what_is_taken_in_time_may_be_followed_by_more(void **state)
+{
+	int raw = raw_and_conn(&one, (struct conn_times){0, 300, 0, 400});
+	static uint8_t got[sizeof blob];
+	uint64_t first = ms(), pause;
+	int small = 64 << 10;
+
+	(void)state;
+	setsockopt(raw, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+	for (int i = 0; i < 5; i++) {
+		unsigned drained = one.drained;
+
+		conn_write(one.conn, blob, sizeof blob);
+		assert_true(conn_unsent(one.conn) > 0);
+		while (one.drained == drained) {
+			recv(raw, got, sizeof got, MSG_DONTWAIT);
+			event_base_loop(base, EVLOOP_NONBLOCK);
+		}
+		pause = ms() + 150;
+		RUN_UNTIL(ms() >= pause);
+		recv(raw, got, sizeof got, MSG_DONTWAIT);
+	}
+	assert_true(ms() - first > 600);
+	assert_int_equal(one.ended, 0);
+	close(raw);
+}
+
+static void input_is_bounded_as_the_owner_wants(void **state)
+{
+	(void)state;
+	two_conns(patient);
+	conn_bound_input(two.conn, 5000);
+	two.take = SIZE_MAX;
+	conn_write(one.conn, blob, 100000);
+	RUN_UNTIL(two.ended);
+	assert_int_equal(two.err, ERR_LIMIT);
+	assert_int_equal(two.most_shown, 5000);
 }
 
 static void closing_inside_connected(void **state)
@@ -606,6 +699,10 @@ int main(void)
 		TEST(connecting_takes_no_longer_than_allowed),
 		TEST(an_idle_connection_ends_and_a_byte_puts_it_off),
 		TEST(the_idle_time_can_be_changed),
+		TEST(a_message_must_come_to_its_end_in_time),
+		TEST(what_is_queued_must_be_taken_in_time),
+		TEST(what_is_taken_in_time_may_be_followed_by_more),
+		TEST(input_is_bounded_as_the_owner_wants),
 		TEST(closing_inside_connected),
 		TEST(closing_inside_data),
 		TEST(closing_inside_drained),

@@ -157,7 +157,7 @@ static void make_pair(int fd[2])
 	setsockopt(fd[1], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 	setsockopt(fd[1], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 	do
-		fd[0] = accept(listener, NULL, NULL);
+		fd[0] = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
 	while (fd[0] < 0);
 	close(listener);
 }
@@ -373,7 +373,7 @@ static void so_do_they_over_tls_1_2(void **state)
 	assert_false(one.facts.version_1_3);
 }
 
-enum { SMALL = 100 };
+enum { SMALL = 300 };
 
 /* Small records in one segment. */
 static void work_many_small(struct client *c)
@@ -403,8 +403,8 @@ static void small_records_that_come_together_are_shown_together_and_answered_by_
 	tls_server_drop(server);
 	assert_int_equal(client.length, SMALL * 30);
 	assert_memory_equal(client.got, blob, SMALL * 30);
-	assert_in_range(one.shown, 1, 3);     /* 5,200 octets: as many as there are rooms to read into */
-	assert_in_range(one.drained, 1, 3);
+	assert_in_range(one.shown, 2, 4);     /* 9,000 octets: as many as there are rooms to read into */
+	assert_in_range(one.drained, 1, 4);
 }
 
 static void while_reading_is_off_nothing_is_shown_and_nothing_is_lost(void **state)
@@ -417,6 +417,7 @@ static void while_reading_is_off_nothing_is_shown_and_nothing_is_lost(void **sta
 	client_start(accept_in(&one, server, patient), NULL, work_many_small);
 	RUN_UNTIL(one.length > 0);
 	length = one.length;
+	assert_true(length < SMALL * 30);         /* more than one read takes */
 	for (int i = 0; i < 5; i++)
 		event_base_loop(base, EVLOOP_NONBLOCK);
 	assert_int_equal(one.length, length);

@@ -100,7 +100,7 @@ static void stop(void)
 	event_base_free(server.base);
 }
 
-static const struct tcp_limits wide = {100, 20000};
+static const struct tcp_limits wide = {100, 20000, 20000, 0};
 
 /* --- clients ----------------------------------------------------------------------------------- */
 
@@ -512,6 +512,78 @@ static void beyond_the_limit_the_longest_idle_gives_way(void **state)
 	assert_int_equal(server.counters.tcp_rejected, 2);
 }
 
+/* From another address of the loopback interface. */
+static int client_from(const char *text, struct net_addr to)
+{
+	struct net_addr from = address(text, 0);
+	struct timeval patience = {10, 0};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(bind(fd, &from.sa, net_addr_len(&from)), 0);
+	assert_int_equal(connect(fd, &to.sa, net_addr_len(&to)), 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	return fd;
+}
+
+static void one_client_does_not_keep_the_places_of_others(void **state)
+{
+	int greedy[6], modest[3];
+
+	(void)state;
+	start("127.0.0.1", (struct tcp_limits){6, 20000, 0, 0});
+	for (int i = 0; i < 6; i++) {
+		greedy[i] = client(SOCK_STREAM, server.tcp_addr);
+		assert_string_equal(ask_tcp(greedy[i], "www.example. TXT"), TEXT_ANSWER);
+	}
+	for (int i = 0; i < 3; i++) {
+		char text[20];
+
+		sprintf(text, "127.0.0.%d", 10 + i);
+		modest[i] = client_from(text, server.tcp_addr);
+		assert_string_equal(ask_tcp(modest[i], "www.example. TXT"), TEXT_ANSWER);
+		assert_true(has_ended(greedy[i]));
+		close(greedy[i]);
+		for (int j = 3; j < 6; j++)           /* whoever asks most does not keep its places by that */
+			assert_string_equal(ask_tcp(greedy[j], "www.example. TXT"), TEXT_ANSWER);
+	}
+	greedy[0] = client(SOCK_STREAM, server.tcp_addr);
+	assert_string_equal(ask_tcp(greedy[0], "www.example. TXT"), TEXT_ANSWER);
+	assert_true(has_ended(greedy[3]));
+	for (int i = 0; i < 3; i++) {
+		assert_string_equal(ask_tcp(modest[i], "www.example. TXT"), TEXT_ANSWER);
+		close(modest[i]);
+		close(greedy[3 + i]);
+	}
+	close(greedy[0]);
+	stop();
+	assert_int_equal(server.counters.tcp_rejected, 4);
+	assert_int_equal(server.counters.tcp_limited, 4);
+}
+
+static void a_question_that_does_not_end_ends_the_connection(void **state)
+{
+	uint8_t octet = 0, frame[1100];
+	size_t length = frame_of(frame, "www.example. TXT", 9);
+	struct pollfd end = {.events = POLLIN};
+	int n = 0;
+
+	(void)state;
+	start("127.0.0.1", (struct tcp_limits){6, 100, 0, 0});
+	end.fd = client(SOCK_STREAM, server.tcp_addr);
+	send_all(end.fd, frame, length);
+	assert_string_equal(show_message(message, next_message(end.fd)), TEXT_ANSWER);
+	send_all(end.fd, "\xff\xff", 2);
+	while (poll(&end, 1, 20) == 0) {
+		assert_true(n++ < 300);
+		send(end.fd, &octet, 1, MSG_NOSIGNAL);
+	}
+	assert_in_range(n, 4, 299);
+	close(end.fd);
+	stop();
+	assert_int_equal(server.counters.tcp_slow, 1);
+	assert_int_equal(server.counters.tcp_timeouts, 0);
+}
+
 /* --- transfers ------------------------------------------------------------------------------------------------- */
 
 /* Reads a transfer's messages to the last; returns the records. */
@@ -609,6 +681,117 @@ static void a_client_that_goes_away_in_the_middle_is_counted(void **state)
 	assert_in_range(server.counters.axfr_out, 0, 39);
 }
 
+/* Takes an octet now and then: neither idle nor gone. */
+static void read_slowly(int fd, size_t n_octets)
+{
+	uint8_t octets[2000];
+	struct pollfd hangup = {.fd = fd, .events = POLLRDHUP};
+	int n = 0;
+
+	while (poll(&hangup, 1, 20) == 0 && recv(fd, octets, n_octets, MSG_DONTWAIT) != 0)
+		assert_true(n++ < 400);
+	assert_true(n > 5);
+}
+
+static int small_client(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0), small = 4096;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+	assert_int_equal(connect(fd, &server.tcp_addr.sa, net_addr_len(&server.tcp_addr)), 0);
+	return fd;
+}
+
+static void whoever_takes_a_transfer_too_slowly_does_not_get_it(void **state)
+{
+	static const struct tcp_limits limits[] = {{6, 20000, 200, 0}, {6, 200, 0, 0}, {6, 20000, 20000, 300}};
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		int fd;
+
+		start("127.0.0.1", limits[i]);
+		fd = small_client();
+		send_question(fd, "example. AXFR", 1);
+		if (i == 2) {
+			/* Fast enough at any time, but longer than it may take in all. */
+			uint8_t octets[8000];
+			struct pollfd hangup = {.fd = fd, .events = POLLRDHUP};
+			int waits = 0;
+
+			while (poll(&hangup, 1, 15) == 0 && recv(fd, octets, sizeof octets, MSG_DONTWAIT) != 0)
+				assert_true(waits++ < 300);
+		} else {
+			read_slowly(fd, 2000);
+		}
+		close(fd);
+		stop();
+		assert_int_equal(server.counters.transfers_out_failed, 1);
+		assert_int_equal(server.counters.tcp_slow, 1);
+	}
+}
+
+static void whoever_takes_answers_too_slowly_gets_no_more(void **state)
+{
+	uint8_t frame[1100];
+	size_t length = long_frame(frame);
+	int fd;
+
+	(void)state;
+	start("127.0.0.1", (struct tcp_limits){6, 1000, 20000, 0});   /* the kernel's own pauses are shorter */
+	fd = small_client();
+	for (int i = 0; i < 200; i++)
+		send_all(fd, frame, length);          /* 1.3 MB of answers */
+	read_slowly(fd, 200);
+	close(fd);
+	stop();
+	assert_int_equal(server.counters.tcp_slow, 1);
+}
+
+/* The transfer is the older one. */
+static void a_transfer_does_not_give_way_to_the_client_it_is_for(void **state)
+{
+	int slow, idle, other;
+
+	(void)state;
+	start("127.0.0.1", (struct tcp_limits){2, 20000, 20000, 0});
+	slow = small_client();
+	send_question(slow, "example. AXFR", 1);
+	assert_true(next_message(slow) > 12);
+	idle = client(SOCK_STREAM, server.tcp_addr);
+	assert_string_equal(ask_tcp(idle, "www.example. TXT"), TEXT_ANSWER);
+	other = client(SOCK_STREAM, server.tcp_addr);
+	assert_string_equal(ask_tcp(other, "www.example. TXT"), TEXT_ANSWER);
+	assert_true(has_ended(idle));
+	close(slow);
+	close(idle);
+	close(other);
+	stop();
+	assert_int_equal(server.counters.tcp_rejected, 1);
+}
+
+/* One address has all places, with transfers that it does not read. */
+static void transfers_of_one_client_give_way_to_another(void **state)
+{
+	int slow[4], other;
+
+	(void)state;
+	start("127.0.0.1", (struct tcp_limits){4, 20000, 20000, 0});
+	for (int i = 0; i < 4; i++) {
+		slow[i] = small_client();
+		send_question(slow[i], "example. AXFR", 1);
+		assert_true(next_message(slow[i]) > 12);
+	}
+	other = client_from("127.0.0.9", server.tcp_addr);
+	assert_string_equal(ask_tcp(other, "www.example. TXT"), TEXT_ANSWER);
+	for (int i = 0; i < 4; i++)
+		close(slow[i]);
+	close(other);
+	stop();
+	assert_int_equal(server.counters.tcp_limited, 1);
+	assert_in_range(server.counters.transfers_out_failed, 1, 4);
+}
+
 static void stopping_ends_transfers_under_way(void **state)
 {
 	int fd;
@@ -640,9 +823,15 @@ int main(void)
 		cmocka_unit_test(a_client_that_does_not_read_is_not_heard),
 		cmocka_unit_test(an_idle_connection_is_ended),
 		cmocka_unit_test(beyond_the_limit_the_longest_idle_gives_way),
+		cmocka_unit_test(one_client_does_not_keep_the_places_of_others),
+		cmocka_unit_test(a_question_that_does_not_end_ends_the_connection),
 		cmocka_unit_test(a_transfer_holds_up_the_questions_behind_it_only),
 		cmocka_unit_test(a_client_that_has_shut_down_its_side_gets_the_whole_transfer),
 		cmocka_unit_test(a_client_that_goes_away_in_the_middle_is_counted),
+		cmocka_unit_test(whoever_takes_a_transfer_too_slowly_does_not_get_it),
+		cmocka_unit_test(whoever_takes_answers_too_slowly_gets_no_more),
+		cmocka_unit_test(a_transfer_does_not_give_way_to_the_client_it_is_for),
+		cmocka_unit_test(transfers_of_one_client_give_way_to_another),
 		cmocka_unit_test(stopping_ends_transfers_under_way),
 	};
 

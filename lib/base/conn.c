@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -48,6 +47,8 @@ struct conn {
 	int number;                  /* the errno that goes with it, or 0 */
 	const char *doing;
 	int64_t last_ms;             /* of the last byte, or of the beginning */
+	int64_t partial_ms;          /* since when there is input that was not consumed; 0: there is none, or reading is off */
+	int64_t blocked_ms;          /* since when there is output that the kernel has once not taken; 0: there is none */
 	struct queue in, out;
 	size_t in_max;
 	size_t out_peak;             /* most that was queued since the output last ran dry */
@@ -189,6 +190,11 @@ static uint32_t time_limit(const struct conn *conn)
 	return conn->state == CONN_OPEN ? conn->times.idle_ms : conn->times.connect_ms;
 }
 
+static bool is_over(int64_t since, uint32_t limit, int64_t now)
+{
+	return since && limit && now - since >= limit;
+}
+
 /* The timer is not moved with every byte: when it fires, it looks how much time is left. */
 static void arm_timer(struct conn *conn, int64_t now)
 {
@@ -309,12 +315,15 @@ static size_t flush(struct conn *conn, size_t most)
 	}
 	if (sent)
 		touch(conn);
+	if (conn->waiting && !conn->blocked_ms)
+		conn->blocked_ms = clock_ms();
 	return sent;
 }
 
 static void run_dry(struct conn *conn)
 {
 	conn->drained_due = false;
+	conn->blocked_ms = 0;
 	queue_trim(&conn->out, conn->out_peak);
 	conn->out_peak = 0;
 	if (conn->on->drained)
@@ -372,8 +381,17 @@ static void show(struct conn *conn)
 	if (!length)
 		return;
 	used = conn->on->data(conn, rbuf_of(in->block + in->start, length), conn->owner);
-	if (!conn->closed)
-		queue_consume(in, used < length ? used : length);
+	if (conn->closed)
+		return;
+	queue_consume(in, used < length ? used : length);
+	if (used > 0 || !queue_length(in))
+		conn->partial_ms = 0;
+}
+
+static void note_partial(struct conn *conn)
+{
+	if (queue_length(&conn->in) && conn->reading && !conn->partial_ms)
+		conn->partial_ms = conn->last_ms;
 }
 
 static bool grow(struct conn *conn)
@@ -437,6 +455,7 @@ static void read_some(struct conn *conn)
 	if (!is_open(conn))
 		return;
 	queue_trim(in, total);
+	note_partial(conn);
 	if (conn->tls_more && conn->reading)
 		kick(conn);
 }
@@ -448,6 +467,7 @@ void conn_reading(struct conn *conn, bool on)
 	conn->reading = on;
 	if (!is_open(conn))
 		return;
+	conn->partial_ms = 0;
 	if (!on) {
 		event_del(&conn->readable);
 		return;
@@ -465,7 +485,10 @@ static void show_left(struct conn *conn)
 	if (!conn->show_again || !conn->reading || !is_open(conn))
 		return;
 	conn->show_again = false;
+	touch(conn);
 	show(conn);
+	if (is_open(conn))
+		note_partial(conn);
 }
 
 /* --- what the loop calls --------------------------------------------------------------- */
@@ -574,6 +597,21 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	leave(conn);
 }
 
+/* Whatever time it is that has run out. */
+static void time_is_up(struct conn *conn)
+{
+	if (conn->state == CONN_CONNECTING)
+		fail(conn, ERR_TIMEOUT, "connect: no answer in time", 0);
+	else if (conn->state == CONN_HANDSHAKE)
+		fail(conn, ERR_TIMEOUT, "TLS: no handshake in time", 0);
+	else if (conn->blocked_ms && conn->times.output_ms)
+		fail(conn, ERR_SLOW, "it does not take what it has asked for", 0);
+	else if (conn->partial_ms && conn->times.input_ms)
+		fail(conn, ERR_SLOW, "what it sends does not come to an end", 0);
+	else
+		fail(conn, ERR_TIMEOUT, "idle for too long", 0);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *conn = arg;
@@ -581,11 +619,11 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	enter(conn);
-	if (now < conn->last_ms + time_limit(conn))
-		arm_timer(conn, now);
+	if (now >= conn->last_ms + time_limit(conn) || is_over(conn->partial_ms, conn->times.input_ms, now) ||
+	    is_over(conn->blocked_ms, conn->times.output_ms, now))
+		time_is_up(conn);
 	else
-		fail(conn, ERR_TIMEOUT, conn->state == CONN_CONNECTING ? "connect: no answer in time" :
-			conn->state == CONN_HANDSHAKE ? "TLS: no handshake in time" : "idle for too long", 0);
+		arm_timer(conn, now);
 	settle(conn);
 	leave(conn);
 }
@@ -651,12 +689,8 @@ struct conn *conn_open(struct event_base *base, const struct net_addr *to, struc
 static struct conn *accepted(struct event_base *base, int fd, const struct net_addr *peer, struct conn_times times,
 	const struct conn_handlers *on, void *owner, enum conn_state state)
 {
-	int one = 1;
-	struct conn *conn;
+	struct conn *conn = make(base, fd, peer, times, on, owner);
 
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	evutil_make_socket_nonblocking(fd);
-	conn = make(base, fd, peer, times, on, owner);
 	if (!conn)
 		return NULL;
 	conn->state = state;
@@ -717,9 +751,15 @@ size_t conn_unsent(const struct conn *conn)
 	return queue_length(&conn->out);
 }
 
-void conn_set_idle(struct conn *conn, uint32_t idle_ms)
+void conn_set_times(struct conn *conn, struct conn_times times)
 {
-	conn->times.idle_ms = idle_ms;
+	int64_t now = clock_ms();
+
+	conn->times = times;
+	if (conn->partial_ms)
+		conn->partial_ms = now;
+	if (conn->blocked_ms)
+		conn->blocked_ms = now;
 	if (is_open(conn))
-		arm_timer(conn, clock_ms());
+		arm_timer(conn, now);
 }

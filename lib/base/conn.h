@@ -24,7 +24,7 @@ struct conn_handlers {
 	/* All that was written has gone to the kernel. Never called from within conn_write. More may be written at
 	 * once; after some 256 KB the loop turns to other connections first. May be NULL. */
 	void (*drained)(struct conn *, void *owner);
-	/* The end, reported once: ERR_CLOSED (by the peer), ERR_TIMEOUT, ERR_NETWORK, ERR_TLS, ERR_NOMEM, ERR_LIMIT (more input
+	/* The end, reported once: ERR_CLOSED (by the peer), ERR_TIMEOUT, ERR_SLOW, ERR_NETWORK, ERR_TLS, ERR_NOMEM, ERR_LIMIT (more input
 	 * than its bound that `data` did not consume). The owner calls conn_close now or later. A peer that has only shut down
 	 * its own side (half close; over TLS, close_notify) is still sent what is queued, and what `drained` adds, before this is
 	 * called. */
@@ -35,12 +35,16 @@ struct conn_handlers {
 struct conn_times {
 	uint32_t connect_ms;         /* until connected; over TLS, until the handshake is done */
 	uint32_t idle_ms;            /* without a byte in or out */
+	/* ERR_SLOW, noticed up to idle_ms later (these need an idle_ms, and where one of them runs ERR_SLOW is what comes at the end
+	 * of that, too): */
+	uint32_t input_ms;           /* that `data` leaves input unconsumed, though more trickles in */
+	uint32_t output_ms;          /* for the queue to run dry once the kernel took no more, though some of it goes */
 };
 
 /* NULL and `why` if no socket could be had, or the kernel refused at once (no route, loopback without a listener). */
 struct conn *conn_open(struct event_base *, const struct net_addr *to, struct conn_times,
 	const struct conn_handlers *, void *owner, struct why *);
-/* Takes `fd`, also when it fails (NULL). */
+/* Takes `fd`, which does not block (its other options come from the listener), also when it fails (NULL). */
 struct conn *conn_accept(struct event_base *, int fd, const struct net_addr *peer, struct conn_times,
 	const struct conn_handlers *, void *owner);
 /* The same over TLS. A silent client costs no session yet; one loop begins or goes on with a few handshakes at a time, so that a
@@ -59,7 +63,8 @@ size_t conn_unsent(const struct conn *);           /* octets still in the queue 
 /* While off, no data is read (back-pressure), nor the peer's end noticed; the idle timer counts all the same. Turned
  * on again, what was left unconsumed is shown again, from the loop. */
 void conn_reading(struct conn *, bool on);
-void conn_set_idle(struct conn *, uint32_t idle_ms);
+/* From now on. What waits for its end since earlier is measured from now too. */
+void conn_set_times(struct conn *, struct conn_times);
 /* How much input is kept that `data` did not consume, 256 KB if this is not called. Before any input has come. */
 void conn_bound_input(struct conn *, size_t octets);
 /* Closes and frees, at once; what is unsent is lost. NULL is allowed. */

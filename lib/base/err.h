@@ -22,6 +22,7 @@
 	X(ORDER, "not possible now")               /* the order of calls, or of events; ERR_STATE is OpenSSL's */ \
 	X(REFUSED, "refused")                      /* by policy: ours or the peer's */ \
 	X(TIMEOUT, "timed out") \
+	X(SLOW, "too slow")                        /* it goes on, but not as fast as it must */ \
 	X(CLOSED, "the connection was closed") \
 	X(NETWORK, "a network error") \
 	X(TSIG, "TSIG verification failed") \

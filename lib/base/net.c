@@ -10,6 +10,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+/* Of an accepted connection, octets that the kernel keeps for the client to make room for. */
+enum { UNSENT_MAX = 64 << 10 };
+
 static bool parse_port(const char *text, uint16_t *port)
 {
 	char *end;
@@ -264,6 +267,8 @@ int net_listen_tcp(const struct net_addr *addr, struct why *why)
 		return fail(fd, addr, "IPV6_V6ONLY", why);
 	if (bind(fd, &addr->sa, net_addr_len(addr)) < 0)
 		return fail(fd, addr, "bind", why);
+	set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_MAX);
 	if (listen(fd, 511) < 0)
 		return fail(fd, addr, "listen", why);
 	return fd;

@@ -46,7 +46,8 @@ bool net_prefix_has(const struct net_prefix *, const struct net_addr *);
 /* Sockets, non-blocking and close-on-exec. On failure -1 and `why` ("ADDRESS@PORT: bind: ...").
  * UDP listeners report the address that was asked (IP_PKTINFO, IPV6_RECVPKTINFO), may share
  * the port among threads (SO_REUSEPORT), and never fragment on path MTU rumours
- * (IP_MTU_DISCOVER = OMIT). IPv6 sockets are IPv6 only. */
+ * (IP_MTU_DISCOVER = OMIT). IPv6 sockets are IPv6 only. What TCP listeners accept sends without delay, and keeps 64 KB, no
+ * more, for a client that does not read. */
 /* Before the first listener on a port (`type`: SOCK_DGRAM, SOCK_STREAM): ERR_NETWORK if another process has it, which SO_REUSEPORT
  * would hide; errno as of bind. */
 enum err net_port_free(const struct net_addr *, int type, struct why *);

@@ -387,7 +387,8 @@ static enum err become(const struct passwd *user, struct why *why)
 /* Sockets first (and the files of TLS before), while the privileges are there; then everything that belongs to the user. */
 static enum err bind_and_drop(struct daemon *d, const struct conf *conf, struct why *why)
 {
-	struct tcp_limits limits = {conf->server.limits.tcp_clients, conf->server.limits.tcp_idle};
+	struct tcp_limits limits = {conf->server.limits.tcp_clients, conf->server.limits.tcp_idle, conf->server.limits.transfer_idle,
+		conf->server.limits.transfer_time};
 	const struct passwd *user = NULL;
 	enum err err;
 

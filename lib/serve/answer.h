@@ -26,7 +26,7 @@
 	X(rcode_notauth) X(rcode_other) \
 	X(notify_received) X(notify_refused) X(notify_dropped) X(axfr_out) X(ixfr_out) X(transfers_out_refused) X(transfers_out_failed) \
 	X(tcp_accepted) X(tcp_rejected) X(tcp_timeouts) \
-	X(tls_accepted) X(tls_resumed) X(tls_failed) X(queries_tls)
+	X(tcp_limited) X(tcp_slow) X(tls_accepted) X(tls_resumed) X(tls_failed) X(queries_tls)
 struct serve_counters {
 #define SERVE_COUNTER(name) uint64_t name;
 	SERVE_COUNTERS(SERVE_COUNTER)

@@ -5,11 +5,13 @@
 #include "base/log.h"
 #include "dns/frame.h"
 #include "dns/rrtext.h"
+#include "serve/crowd.h"
 #include "serve/outgoing.h"
 
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 #include <unistd.h>
@@ -20,11 +22,13 @@ enum {
 	REQUESTS_MAX = 128,          /* of one connection, before others get their turn */
 	UNSENT_MAX = 64 << 10,       /* octets that a client has not read: until it does, no more is answered */
 	TRANSFER_TURN = 64 << 10,    /* octets of a transfer made at once */
-	TRANSFER_IDLE_MS = 60000,    /* a secondary may be busy with what it has got */
+	INPUT_MAX = 68 << 10,        /* octets of requests that are kept: one of the greatest size, and a little */
+	TAKE_TIMES = 3,              /* idle times, to take what was asked for */
 };
 
 struct client {
-	TAILQ_ENTRY(client) link;
+	struct crowd_member member;
+	LIST_ENTRY(client) link;
 	struct tcp *tcp;
 	struct conn *conn;
 	struct outgoing *outgoing;   /* the transfer under way, or NULL; requests behind it wait */
@@ -36,7 +40,7 @@ struct client {
 	bool closing;                /* what is queued still goes out, then it ends */
 	int64_t began_ms;            /* the transfer */
 };
-TAILQ_HEAD(client_list, client);
+LIST_HEAD(client_list, client);
 
 struct listener {
 	struct listener *next;
@@ -53,17 +57,10 @@ struct tcp {
 	struct answer *answer;
 	const struct serve_settings_box *settings;
 	struct tcp_limits limits;
-	struct client_list clients;  /* those without a request for longest come first */
-	unsigned count;
+	struct client_list clients;
+	struct crowd *crowd;         /* the same clients, by whose they are */
 	uint8_t frame[2 + MSG_MAX];  /* a message with its length, on its way into a queue */
 };
-
-/* The last one to be asked to give way. */
-static void touch(struct client *client)
-{
-	TAILQ_REMOVE(&client->tcp->clients, client, link);
-	TAILQ_INSERT_TAIL(&client->tcp->clients, client, link);
-}
 
 static void write_frame(struct client *client, size_t length)
 {
@@ -120,8 +117,8 @@ static void drop(struct client *client, const char *reason)
 
 	if (client->outgoing)
 		end_transfer(client, reason);
-	TAILQ_REMOVE(&tcp->clients, client, link);
-	tcp->count--;
+	LIST_REMOVE(client, link);
+	crowd_leave(tcp->crowd, &client->member);
 	conn_close(client->conn);
 	free(client);
 }
@@ -129,10 +126,16 @@ static void drop(struct client *client, const char *reason)
 /* False: the client is gone. */
 static bool continue_transfer(struct client *client)
 {
+	uint32_t limit = client->tcp->limits.transfer_ms;
 	uint8_t *message = client->tcp->frame + 2;
 	size_t written = 0, length;
 	struct why why;
 
+	if (limit && clock_ms() - client->began_ms >= limit) {
+		client->tcp->answer->counters->tcp_slow++;
+		drop(client, "it takes longer than limits.transfer-time");
+		return false;
+	}
 	while (!client->all_written && written < TRANSFER_TURN) {
 		enum outgoing_step step = outgoing_next(client->outgoing, clock_unix(), message, &length, &why);
 
@@ -147,6 +150,16 @@ static bool continue_transfer(struct client *client)
 	return true;
 }
 
+static struct conn_times times_of(const struct tcp_limits *limits, bool transfer)
+{
+	uint32_t idle = transfer && limits->transfer_idle_ms ? limits->transfer_idle_ms : limits->idle_ms;
+
+	return (struct conn_times){
+		.connect_ms = limits->idle_ms, .idle_ms = idle, .input_ms = limits->idle_ms,
+		.output_ms = transfer ? idle : idle < UINT32_MAX / TAKE_TIMES ? TAKE_TIMES * idle : idle,
+	};
+}
+
 static void begin_transfer(struct client *client, struct answer_transfer *transfer)
 {
 	client->outgoing = outgoing_new(transfer);
@@ -154,19 +167,22 @@ static void begin_transfer(struct client *client, struct answer_transfer *transf
 		return;
 	client->all_written = false;
 	client->began_ms = clock_ms();
+	crowd_busy(client->tcp->crowd, &client->member, true);
 	conn_reading(client->conn, false);
-	conn_set_idle(client->conn, client->tcp->limits.idle_ms > TRANSFER_IDLE_MS ? client->tcp->limits.idle_ms : TRANSFER_IDLE_MS);
+	conn_set_times(client->conn, times_of(&client->tcp->limits, true));
 }
 
 /* --- requests ---------------------------------------------------------------------------- */
 
+struct now { uint64_t unix_s; int64_t ms; };
+
 /* False: the connection is of no use any more. */
-static bool answer_one(struct client *client, const struct serve_settings *settings, struct rbuf message)
+static bool answer_one(struct client *client, const struct serve_settings *settings, const struct now *now, struct rbuf message)
 {
 	struct tcp *tcp = client->tcp;
 	struct answer_request in = {
 		.bytes = message.at, .length = rbuf_left(&message), .from = *conn_peer(client->conn), .tcp = true,
-		.idle_ms = tcp->limits.idle_ms, .now = clock_unix(), .now_ms = clock_coarse_ms(),
+		.idle_ms = tcp->limits.idle_ms, .now = now->unix_s, .now_ms = now->ms,
 		.secure = client->secure, .no_transfer = client->no_transfer,
 	};
 	struct answer_transfer transfer;
@@ -189,6 +205,7 @@ static bool answer_one(struct client *client, const struct serve_settings *setti
  * connection is of no use. */
 static bool answer_many(struct client *client, struct rbuf *bytes)
 {
+	const struct now now = {clock_unix(), clock_coarse_ms()};
 	const struct serve_settings *settings;
 	unsigned requests = 0;
 	struct rbuf message;
@@ -198,14 +215,14 @@ static bool answer_many(struct client *client, struct rbuf *bytes)
 	settings = serve_settings_get(client->tcp->settings);
 	while (good && !client->outgoing && requests < REQUESTS_MAX && conn_unsent(client->conn) <= UNSENT_MAX &&
 	       frame_next(bytes, &message)) {
-		good = answer_one(client, settings, message);
+		good = answer_one(client, settings, &now, message);
 		requests++;
 	}
 	store_leave();
 	if (client->secure)
 		client->tcp->answer->counters->queries_tls += requests;
 	if (requests > 0)
-		touch(client);
+		crowd_touch(client->tcp->crowd, &client->member);
 	return good;
 }
 
@@ -253,8 +270,8 @@ static void on_drained(struct conn *conn, void *owner)
 		continue_transfer(client);
 	} else if (client->outgoing) {
 		end_transfer(client, NULL);
-		conn_set_idle(conn, client->tcp->limits.idle_ms);
-		touch(client);
+		conn_set_times(conn, times_of(&client->tcp->limits, false));
+		crowd_busy(client->tcp->crowd, &client->member, false);
 		conn_reading(conn, true);
 	} else if (client->waiting) {
 		client->waiting = false;
@@ -298,6 +315,8 @@ static void on_ended(struct conn *conn, enum err err, const struct why *why, voi
 		no_handshake(client, err_say(why, err));
 	else if (err == ERR_TIMEOUT)
 		client->tcp->answer->counters->tcp_timeouts++;
+	else if (err == ERR_SLOW)
+		client->tcp->answer->counters->tcp_slow++;
 	drop(client, err_say(why, err));
 }
 
@@ -305,25 +324,25 @@ static const struct conn_handlers client_handlers = {.connected = on_secure, .da
 
 /* --- connections ------------------------------------------------------------------------------- */
 
-/* The client without a request for longest gives way to a new one; transfers under way do not. */
-static bool evict(struct tcp *tcp)
+/* Makes room for one more, of `newcomer` if that is known. */
+static bool evict(struct tcp *tcp, const struct net_addr *newcomer)
 {
-	struct client *client;
+	struct crowd_member *member;
+	enum crowd_verdict verdict = crowd_weakest(tcp->crowd, newcomer, &member);
 
-	TAILQ_FOREACH(client, &tcp->clients, link)
-		if (!client->outgoing) {
-			tcp->answer->counters->tcp_rejected++;
-			drop(client, NULL);
-			return true;
-		}
-	return false;
+	if (verdict == CROWD_NONE)
+		return false;
+	tcp->answer->counters->tcp_rejected++;
+	tcp->answer->counters->tcp_limited += verdict == CROWD_LARGEST;
+	drop((struct client *)((char *)member - offsetof(struct client, member)), "another client needs the place");
+	return true;
 }
 
 /* Takes `fd`, also when it fails (NULL). */
 static struct conn *take_conn(struct client *client, int fd, const struct net_addr *peer)
 {
 	struct tcp *tcp = client->tcp;
-	struct conn_times times = {tcp->limits.idle_ms, tcp->limits.idle_ms};
+	struct conn_times times = times_of(&tcp->limits, false);
 	struct tls_server *server;
 	struct conn *conn = NULL;
 
@@ -346,7 +365,7 @@ static void add_client(struct listener *listener, int fd, const struct sockaddr 
 	struct net_addr addr = net_addr_of(peer);
 	struct client *client;
 
-	if (tcp->count >= tcp->limits.clients && !evict(tcp)) {
+	if (crowd_count(tcp->crowd) >= tcp->limits.clients && !evict(tcp, &addr)) {
 		tcp->answer->counters->tcp_rejected++;
 		close(fd);
 		return;
@@ -359,12 +378,13 @@ static void add_client(struct listener *listener, int fd, const struct sockaddr 
 	client->tcp = tcp;
 	client->kind = listener->kind;
 	client->conn = take_conn(client, fd, &addr);
-	if (!client->conn) {
+	if (!client->conn || crowd_join(tcp->crowd, &client->member, &addr)) {
+		conn_close(client->conn);
 		free(client);
 		return;
 	}
-	TAILQ_INSERT_TAIL(&tcp->clients, client, link);
-	tcp->count++;
+	conn_bound_input(client->conn, INPUT_MAX);
+	LIST_INSERT_HEAD(&tcp->clients, client, link);
 	tcp->answer->counters->tcp_accepted++;
 }
 
@@ -402,7 +422,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
 			return;
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-			if (!evict(tcp)) {
+			if (!evict(tcp, NULL)) {
 				pause_accepting(tcp);
 				return;
 			}
@@ -438,21 +458,26 @@ struct tcp *tcp_new(struct event_base *base, int fd, struct answer *answer, cons
 	tcp->answer = answer;
 	tcp->settings = settings;
 	tcp->limits = limits;
-	TAILQ_INIT(&tcp->clients);
+	LIST_INIT(&tcp->clients);
+	tcp->crowd = crowd_new();
 	event_assign(&tcp->resume, base, -1, 0, on_resume, tcp);
-	if (tcp_listen(tcp, fd, TCP_PLAIN)) {
-		free(tcp);
-		return NULL;
+	if (!tcp->crowd) {
+		close(fd);
+	} else if (tcp_listen(tcp, fd, TCP_PLAIN) == ERR_OK) {
+		return tcp;
 	}
-	return tcp;
+	crowd_free(tcp->crowd);
+	free(tcp);
+	return NULL;
 }
 
 void tcp_free(struct tcp *tcp)
 {
 	if (!tcp)
 		return;
-	while (!TAILQ_EMPTY(&tcp->clients))
-		drop(TAILQ_FIRST(&tcp->clients), "the server stops");
+	while (!LIST_EMPTY(&tcp->clients))
+		drop(LIST_FIRST(&tcp->clients), "the server stops");
+	crowd_free(tcp->crowd);
 	while (tcp->listeners) {
 		struct listener *listener = tcp->listeners;
 
