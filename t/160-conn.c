@@ -28,6 +28,7 @@ struct end {
 	size_t to_write;             /* the drained handler still has so much to write */
 	bool endless;                /* it never ends writing */
 	bool pause;                  /* the data handler turns reading off */
+	bool hold;                   /* it holds what there is */
 	enum { KEEP, CLOSE_CONNECTED, CLOSE_DATA, CLOSE_DRAINED, CLOSE_ENDED } close_in;
 	bool inside_write;
 };
@@ -59,6 +60,10 @@ static size_t on_data(struct conn *conn, struct rbuf bytes, void *owner)
 	size_t n = rbuf_left(&bytes) / end->take * end->take;
 
 	end->shown++;
+	if (end->hold) {
+		conn_hold(conn);
+		return 0;
+	}
 	if (rbuf_left(&bytes) > end->most_shown)
 		end->most_shown = rbuf_left(&bytes);
 	assert_true(end->length + n <= sizeof end->got);
@@ -299,6 +304,33 @@ static void while_reading_is_off_nothing_is_shown(void **state)
 	conn_reading(one.conn, true);
 	RUN_UNTIL(one.length == 12);
 	assert_memory_equal(one.got, blob, 12);
+	close(raw);
+}
+
+static void what_is_held_waits_for_its_owner(void **state)
+{
+	int raw = raw_and_conn(&one, patient);
+	struct rbuf held;
+
+	(void)state;
+	one.hold = true;
+	assert_int_equal(write(raw, "first", 5), 5);
+	RUN_UNTIL(one.shown == 1);
+	assert_int_equal(write(raw, " and last", 9), 9);
+	assert_int_equal(shutdown(raw, SHUT_WR), 0);
+	run_now();
+	assert_int_equal(one.shown, 1);
+	assert_int_equal(one.ended, 0);
+	held = conn_held(one.conn);
+	assert_int_equal(rbuf_left(&held), 5);
+	assert_memory_equal(held.at, "first", 5);
+	one.hold = false;
+	conn_show(one.conn);
+	assert_int_equal(one.length, 5);
+	RUN_UNTIL(one.ended);
+	assert_int_equal(one.length, 14);
+	assert_memory_equal(one.got, "first and last", 14);
+	assert_int_equal(one.err, ERR_CLOSED);
 	close(raw);
 }
 
@@ -688,6 +720,7 @@ int main(void)
 		TEST(a_message_of_the_greatest_size_is_shown_whole),
 		TEST(one_turn_of_the_loop_reads_a_bounded_amount),
 		TEST(while_reading_is_off_nothing_is_shown),
+		TEST(what_is_held_waits_for_its_owner),
 		TEST(input_that_nobody_takes_is_bounded),
 		TEST(a_slow_reader_is_served_at_its_own_pace),
 		TEST(an_endless_writer_leaves_the_loop_to_others),

@@ -36,6 +36,7 @@ struct conn {
 	bool tls_more;               /* the session may hold octets that were not read */
 	enum conn_state state;
 	bool reading;                /* the owner wants data */
+	bool held;                   /* until conn_show */
 	bool show_again;             /* what was left is to be shown before more is read */
 	bool eof;                    /* the peer sends no more; what we have for it still goes out */
 	bool waiting;                /* for the kernel to take more output */
@@ -345,7 +346,7 @@ static void settle(struct conn *conn)
 		if (is_open(conn) && !queue_length(&conn->out) && conn->drained_due)
 			run_dry(conn);
 	}
-	if (is_open(conn) && conn->eof && !queue_length(&conn->out) && !conn->drained_due)
+	if (is_open(conn) && conn->eof && !conn->held && !queue_length(&conn->out) && !conn->drained_due)
 		fail(conn, ERR_CLOSED, "closed by the peer", 0);
 	report_end(conn);
 }
@@ -449,7 +450,7 @@ static void read_some(struct conn *conn)
 		in->end += got;
 		total += got;
 		show(conn);
-	} while (is_open(conn) && conn->reading && total < TURN_MAX && (got == room ? grow(conn) : conn->tls_more));
+	} while (is_open(conn) && conn->reading && !conn->held && total < TURN_MAX && (got == room ? grow(conn) : conn->tls_more));
 	if (total)
 		touch(conn);
 	if (!is_open(conn))
@@ -482,7 +483,7 @@ void conn_reading(struct conn *conn, bool on)
 
 static void show_left(struct conn *conn)
 {
-	if (!conn->show_again || !conn->reading || !is_open(conn))
+	if (!conn->show_again || !conn->reading || conn->held || !is_open(conn))
 		return;
 	conn->show_again = false;
 	touch(conn);
@@ -495,7 +496,7 @@ static void show_left(struct conn *conn)
 
 static bool wants_input(const struct conn *conn)
 {
-	return is_open(conn) && conn->reading && !conn->eof;
+	return is_open(conn) && conn->reading && !conn->held && !conn->eof;
 }
 
 static void open_up(struct conn *conn)
@@ -637,6 +638,28 @@ static void on_kick(evutil_socket_t fd, short what, void *arg)
 	show_left(conn);
 	if (conn->tls_more && wants_input(conn))
 		read_some(conn);
+	settle(conn);
+	leave(conn);
+}
+
+void conn_hold(struct conn *conn)
+{
+	conn->held = true;
+}
+
+struct rbuf conn_held(const struct conn *conn)
+{
+	return rbuf_of(conn->in.block + conn->in.start, queue_length(&conn->in));
+}
+
+void conn_show(struct conn *conn)
+{
+	enter(conn);
+	conn->held = false;
+	if (is_open(conn))
+		show(conn);
+	if (is_open(conn))
+		note_partial(conn);
 	settle(conn);
 	leave(conn);
 }

@@ -55,6 +55,11 @@ const struct net_addr *conn_peer(const struct conn *);
 /* Once `connected` was called, of a connection over TLS; all false of a plain one. */
 struct tls_facts conn_tls_facts(const struct conn *);
 
+/* For owners that look at what has come over several connections together. conn_hold, from within `data`, which then returns 0: nothing is
+ * read or shown, and the peer's end is none, until the owner calls conn_show, soon, and not from within a handler. */
+void conn_hold(struct conn *);
+struct rbuf conn_held(const struct conn *);        /* what `data` has seen */
+void conn_show(struct conn *);
 /* Copies the bytes into the queue and sends what the kernel takes; inside a handler small writes are gathered and go
  * together when it returns. Before the connection stands they wait. An error shows as `ended`,
  * later, from the loop. */

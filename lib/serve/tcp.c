@@ -24,7 +24,9 @@ enum {
 	TRANSFER_TURN = 64 << 10,    /* octets of a transfer made at once */
 	INPUT_MAX = 68 << 10,        /* octets of requests that are kept: one of the greatest size, and a little */
 	TAKE_TIMES = 3,              /* idle times, to take what was asked for */
+	TOGETHER = 64,               /* requests, and clients, that are looked at together */
 };
+_Static_assert((int)TOGETHER <= (int)TREE_AHEAD_MAX, "they are looked up together");
 
 struct client {
 	struct crowd_member member;
@@ -38,6 +40,7 @@ struct client {
 	bool all_written;            /* the transfer's last message is in the queue */
 	bool waiting;                /* for the client to read what it asked for */
 	bool closing;                /* what is queued still goes out, then it ends */
+	unsigned place;              /* among those that are held, 0: it is not; else one more */
 	int64_t began_ms;            /* the transfer */
 };
 LIST_HEAD(client_list, client);
@@ -60,6 +63,14 @@ struct tcp {
 	struct client_list clients;
 	struct crowd *crowd;         /* the same clients, by whose they are */
 	uint8_t frame[2 + MSG_MAX];  /* a message with its length, on its way into a queue */
+	/* Requests that came in one turn of the loop are held until it is over, and found together. */
+	struct event turn_over;
+	struct client *held[TOGETHER];       /* NULL: gone meanwhile */
+	unsigned held_count;
+	bool answering;              /* it is over */
+	struct answer_request request[TOGETHER];
+	struct answer_work work[TOGETHER];
+	unsigned found, next;        /* requests with work done, and the first of those that are not answered yet */
 };
 
 static void write_frame(struct client *client, size_t length)
@@ -117,6 +128,8 @@ static void drop(struct client *client, const char *reason)
 
 	if (client->outgoing)
 		end_transfer(client, reason);
+	if (client->place)
+		tcp->held[client->place - 1] = NULL;
 	LIST_REMOVE(client, link);
 	crowd_leave(tcp->crowd, &client->member);
 	conn_close(client->conn);
@@ -176,19 +189,39 @@ static void begin_transfer(struct client *client, struct answer_transfer *transf
 
 struct now { uint64_t unix_s; int64_t ms; };
 
+static struct answer_request request_of(const struct client *client, const struct now *now, struct rbuf message)
+{
+	return (struct answer_request){
+		.bytes = message.at, .length = rbuf_left(&message), .from = *conn_peer(client->conn), .tcp = true,
+		.idle_ms = client->tcp->limits.idle_ms, .now = now->unix_s, .now_ms = now->ms,
+		.secure = client->secure, .no_transfer = client->no_transfer,
+	};
+}
+
+/* What was found for the request at `bytes` when the turn was over, or NULL. */
+static const struct answer_work *work_of(struct tcp *tcp, const uint8_t *bytes)
+{
+	for (unsigned i = tcp->next; i < tcp->found; i++)
+		if (tcp->request[i].bytes == bytes) {
+			tcp->next = i + 1;
+			return &tcp->work[i];
+		}
+	return NULL;
+}
+
 /* False: the connection is of no use any more. */
 static bool answer_one(struct client *client, const struct serve_settings *settings, const struct now *now, struct rbuf message)
 {
 	struct tcp *tcp = client->tcp;
-	struct answer_request in = {
-		.bytes = message.at, .length = rbuf_left(&message), .from = *conn_peer(client->conn), .tcp = true,
-		.idle_ms = tcp->limits.idle_ms, .now = now->unix_s, .now_ms = now->ms,
-		.secure = client->secure, .no_transfer = client->no_transfer,
-	};
+	struct answer_request in = request_of(client, now, message);
+	const struct answer_work *work = work_of(tcp, message.at);
 	struct answer_transfer transfer;
+	enum answer_action action;
 	size_t length;
 
-	switch (answer(tcp->answer, settings, &in, tcp->frame + 2, &length, &transfer)) {
+	action = work ? answer_reply(tcp->answer, settings, &in, work, tcp->frame + 2, &length, &transfer) :
+		answer(tcp->answer, settings, &in, tcp->frame + 2, &length, &transfer);
+	switch (action) {
 	case ANSWER_SEND:
 		write_frame(client, length);
 		return true;
@@ -237,11 +270,67 @@ static void close_politely(struct client *client)
 	conn_reading(client->conn, false);
 }
 
+/* --- the turn of the loop --------------------------------------------------------------- */
+
+static void hold(struct client *client)
+{
+	static const struct timeval now = {0, 0};
+	struct tcp *tcp = client->tcp;
+
+	conn_hold(client->conn);
+	tcp->held[tcp->held_count++] = client;
+	client->place = tcp->held_count;
+	if (tcp->held_count == 1)
+		event_add(&tcp->turn_over, &now);
+}
+
+static void find_held(struct tcp *tcp)
+{
+	const struct now now = {clock_unix(), clock_coarse_ms()};
+	unsigned share = TOGETHER / tcp->held_count;
+
+	for (unsigned i = 0; i < tcp->held_count; i++) {
+		struct rbuf bytes = tcp->held[i] ? conn_held(tcp->held[i]->conn) : rbuf_of(NULL, 0), message;
+
+		for (unsigned n = 0; n < share && frame_next(&bytes, &message); n++) {
+			tcp->request[tcp->found] = request_of(tcp->held[i], &now, message);
+			answer_read(&tcp->work[tcp->found], &tcp->request[tcp->found]);
+			tcp->found++;
+		}
+	}
+	answer_find(tcp->answer, serve_settings_get(tcp->settings), tcp->work, tcp->found);
+}
+
+static void on_turn_over(evutil_socket_t fd, short what, void *arg)
+{
+	struct tcp *tcp = arg;
+
+	(void)fd, (void)what;
+	store_enter();
+	find_held(tcp);
+	tcp->answering = true;
+	for (unsigned i = 0; i < tcp->held_count; i++) {
+		struct client *client = tcp->held[i];
+
+		if (!client)
+			continue;
+		client->place = 0;
+		conn_show(client->conn);
+	}
+	tcp->answering = false;
+	tcp->held_count = tcp->found = tcp->next = 0;
+	store_leave();
+}
+
 static size_t on_data(struct conn *conn, struct rbuf bytes, void *owner)
 {
 	struct client *client = owner;
-	struct rbuf left, message;
+	struct rbuf left = bytes, message;
 
+	if (!client->tcp->answering && client->tcp->held_count < TOGETHER && frame_next(&left, &message)) {
+		hold(client);
+		return 0;
+	}
 	if (!answer_many(client, &bytes)) {
 		close_politely(client);
 		return 0;
@@ -461,6 +550,7 @@ struct tcp *tcp_new(struct event_base *base, int fd, struct answer *answer, cons
 	LIST_INIT(&tcp->clients);
 	tcp->crowd = crowd_new();
 	event_assign(&tcp->resume, base, -1, 0, on_resume, tcp);
+	event_assign(&tcp->turn_over, base, -1, 0, on_turn_over, tcp);
 	if (!tcp->crowd) {
 		close(fd);
 	} else if (tcp_listen(tcp, fd, TCP_PLAIN) == ERR_OK) {
@@ -487,5 +577,6 @@ void tcp_free(struct tcp *tcp)
 		free(listener);
 	}
 	event_del(&tcp->resume);
+	event_del(&tcp->turn_over);
 	free(tcp);
 }
