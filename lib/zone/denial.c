@@ -1,6 +1,9 @@
 #include "zone/denial.h"
 
-enum { STEPS_MAX = 64 };             /* names without the record between a name and its predecessor with one */
+enum {
+	STEPS_MAX = 64,              /* names without the record between a name and its predecessor with one */
+	HASHED_MAX = 10000,          /* of which owners of NSEC3 records do not count: they come by the thousand, anywhere between the */
+};                                   /* others, while a primary makes the chain that is to replace NSEC */
 
 /* --- NSEC ------------------------------------------------------------------------------- */
 
@@ -26,9 +29,15 @@ const struct zone_node *denial_nsec(const struct zone *zone, const uint8_t *name
 	size_t length = tree_key(name, zone->origin.labels, key);
 	const struct tree_node *leaf = tree_before(&zone->tree, key, length, or_at), *cut;
 
-	for (unsigned steps = 0; leaf && steps < STEPS_MAX; steps++) {
+	for (unsigned steps = 0, hashed = 0; leaf && steps < STEPS_MAX && hashed < HASHED_MAX;) {
 		if (tree_flags(leaf) & ZONE_FLAG_NSEC)
 			return (const struct zone_node *)tree_item(leaf);
+		if (tree_flags(leaf) & ZONE_FLAG_HASHED) {
+			hashed++;
+			leaf = tree_before(&zone->tree, key, tree_item_key(tree_item(leaf), key), false);
+			continue;
+		}
+		steps++;
 		cut = cut_above(zone, (const struct zone_node *)tree_item(leaf));
 		if (cut && tree_flags(cut) & ZONE_FLAG_NSEC)
 			return (const struct zone_node *)tree_item(cut);
