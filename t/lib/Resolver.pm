@@ -28,8 +28,9 @@ sub at { my ($self) = @_; return "127.0.0.1\@$self->{port}" }
 
 sub conf_text {
     my ($self) = @_;
-    my $date = $self->{date} ? "  val-override-date: \"$self->{date}000000\"\n" : '';
-    my $text = <<"END" . $date . join('', map { "  do-not-query-address: $_\n" } @elsewhere) . join('', map { '  trust-anchor: "' . s/\s+$//r . "\"\n" } @{ $self->{anchors} });
+    my $more = join '', map({ "  do-not-query-address: $_\n" } @elsewhere), map { '  trust-anchor: "' . s/\s+$//r . "\"\n" } @{ $self->{anchors} };
+    $more .= $self->{date} ? "  val-override-date: \"$self->{date}000000\"\n" : '';
+    my $text = <<"END" . $more;
 server:
   interface: 127.0.0.1\@$self->{port}
   outgoing-interface: 127.0.0.1

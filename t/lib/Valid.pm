@@ -20,7 +20,10 @@ sub expected {
     my ($zone, $served, $question, $ours) = @_;
     return 'unknown' if refused_by_unbound($question, $ours);
     my ($cut) = map { Wire::name_text($_->{owner}) =~ s/\.$//r } of_type($ours->{authority}, 'NS');
-    return $served->{$cut} && $zone ne '.' ? ($zone =~ /optout/ ? 'either' : $cut =~ /^bare/ ? 'insecure' : 'secure') : 'unknown' if defined $cut;
+    if (defined $cut) {
+        return 'unknown' if !$served->{$cut} || $zone eq '.';
+        return $zone =~ /optout/ ? 'either' : $cut =~ /^bare/ ? 'insecure' : 'secure';
+    }
     my @aliases = of_type($ours->{answer}, 'CNAME');
     my @data = grep { $_->{type} != 46 && $_->{type} != 39 } @{ $ours->{answer} };
     return 'unknown' if @aliases && @aliases == @data && !of_type($ours->{authority}, 'SOA') && $question->[1] !~ /^(?:CNAME|ANY)$/;
@@ -31,8 +34,8 @@ sub expected {
     return 'secure';
 }
 
-# What unbound (1.17) takes from no server: an alias made by a DNAME that was asked for by its type (or all), or that has too long a name; and NODATA at a
-# wildcard that is an empty non-terminal, where an alias leads to it; and a wildcard's records at a name that itself begins with "*".
+# What unbound (1.17) takes from no server: an alias made by a DNAME that was asked for by its type (or all), or that has too long a name; NODATA
+# at a wildcard that is an empty non-terminal, where an alias leads to it; and a wildcard's records at a name that itself begins with "*".
 sub refused_by_unbound {
     my ($question, $ours) = @_;
     return 1 if of_type($ours->{answer}, 'DNAME') && of_type($ours->{answer}, 'CNAME') && $question->[1] =~ /^(?:CNAME|DNAME|ANY)$/;
@@ -57,7 +60,8 @@ sub without_ttl {
 sub validate {
     my ($self, $what, $zone, @questions) = @_;
     my $opt = Wire::raw_rr(owner_wire => "\0", type => 41, class => 1232, ttl => 0x8000);
-    my @ours = map { Answers::read_response($_) } Answers::ask_many($self->{ours}->at, 1, map { Wire::message(id => 0, question => Wire::question(@$_), additional => [$opt]) } @questions);
+    my @messages = map { Wire::message(id => 0, question => Wire::question(@$_), additional => [$opt]) } @questions;
+    my @ours = map { Answers::read_response($_) } Answers::ask_many($self->{ours}->at, 1, @messages);
     my @expected = map { expected($zone, $self->{served}, $questions[$_], $ours[$_]) } 0 .. $#questions;
     my @nth = grep { $expected[$_] ne 'unknown' } 0 .. $#questions;
     my @got = $self->{resolver}->ask(@questions[@nth]);
@@ -66,10 +70,11 @@ sub validate {
         my ($question, $expected) = ($questions[ $nth[$n] ], $expected[ $nth[$n] ]);
         $self->{count}{$expected}++;
         next if is_right($expected, $question, $ours[ $nth[$n] ], $got[$n]);
-        push @wrong, join "\n", "@$question is to be $expected", '--- lockstepd', map({ Answers::text_of({ head => '', %$_ }) } $ours[ $nth[$n] ]), '--- unbound',
-            $got[$n] ? Answers::text_of({ head => "rcode $got[$n]{rcode} ad $got[$n]{ad}", %{ $got[$n] } }) : 'nothing', $self->{resolver}->said($question->[0]), '';
+        my ($ours_text, $got_text) = map { $_ ? Answers::text_of({ head => "rcode $_->{rcode} ad $_->{ad}", %$_ }) : "nothing\n" } $ours[ $nth[$n] ], $got[$n];
+        push @wrong, "@$question is to be $expected\n--- lockstepd\n$ours_text--- unbound\n$got_text" . $self->{resolver}->said($question->[0]) . "\n";
     }
-    Test::More::is(scalar @wrong, 0, "$what: " . @nth . " answers of $zone are as they should be") or Test::More::diag(@wrong[ 0 .. ($#wrong > 5 && !$ENV{ALL_DIFFERENCES} ? 5 : $#wrong) ]);
+    Test::More::is(scalar @wrong, 0, "$what: " . @nth . " answers of $zone are as they should be")
+        or Test::More::diag($#wrong > 5 && !$ENV{ALL_DIFFERENCES} ? @wrong[ 0 .. 5 ] : @wrong);
 }
 
 1;
