@@ -22,10 +22,11 @@ note("SEED=$seed");
 
 my $zone = 'change.test';
 my $key = Signed::key($zone);
+# Of two chains NSD takes the one whose NSEC3PARAM record comes first in the file, we the first in canonical order: the same.
 my %chain = (
     nsec => {},
-    first => { nsec3 => 'AABBCCDD', iterations => 1 },
-    second => { nsec3 => '11223344', iterations => 1 },
+    first => { nsec3 => '11223344', iterations => 1 },
+    second => { nsec3 => 'AABBCCDD', iterations => 1 },
     optout => { nsec3 => '-', optout => 1 },
 );
 
