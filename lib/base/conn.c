@@ -660,6 +660,8 @@ void conn_show(struct conn *conn)
 		show(conn);
 	if (is_open(conn))
 		note_partial(conn);
+	if (conn->tls_more && wants_input(conn))
+		kick(conn);
 	settle(conn);
 	leave(conn);
 }
