@@ -111,12 +111,6 @@ static size_t item_size(const struct tree_item *item)
 	return zone_node_size((const struct zone_node *)item);
 }
 
-static size_t not_its_own(const struct tree_item *item)
-{
-	(void)item;
-	return 0;
-}
-
 /* Frees what only building needs. */
 static void release(struct build *b)
 {
@@ -133,7 +127,7 @@ void build_free(struct build *b)
 {
 	if (!b)
 		return;
-	tree_edit_abort(&b->hashed, not_its_own);
+	tree_edit_abort(&b->hashed, tree_items_stay);
 	tree_edit_abort(&b->edit, item_size);
 	if (b->base)
 		zone_put(b->base);

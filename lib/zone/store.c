@@ -193,12 +193,6 @@ static void place_free(struct store_zone *place)
 	free(place);
 }
 
-static size_t no_size(const struct tree_item *item)
-{
-	(void)item;
-	return 0;
-}
-
 void store_free(struct store *store)
 {
 	const struct tree_node *leaf;
@@ -236,7 +230,7 @@ static void give_up(struct store *store)
 			place_free(zone_of(leaf));
 			((struct tree_node *)(uintptr_t)leaf)->to = NULL;    /* not a block of the pool's */
 		}
-	tree_edit_abort(&store->edit, no_size);
+	tree_edit_abort(&store->edit, tree_items_stay);
 	for (struct store_zone *place = store->removed, *next; place; place = next) {
 		next = place->next_removed;
 		if (place->since == store->edits)

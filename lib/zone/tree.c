@@ -456,6 +456,12 @@ static bool retire(struct tree_retired_list *retired, void *block, size_t size)
 	return true;
 }
 
+size_t tree_items_stay(const struct tree_item *item)
+{
+	(void)item;
+	return 0;
+}
+
 void tree_retired_join(struct tree_retired_list *to, struct tree_retired_list *from)
 {
 	struct tree_retired *list;

@@ -102,6 +102,9 @@ const struct tree_node *tree_before(const struct tree *, const uint8_t *key, siz
 /* The leaf with the greatest name of all, or NULL. */
 const struct tree_node *tree_last(const struct tree *);
 
+/* For trees whose items belong to somebody else: an `item_size` that leaves them where they are. */
+size_t tree_items_stay(const struct tree_item *);
+
 /* A block that a version no longer uses. */
 struct tree_retired {
 	void *block;

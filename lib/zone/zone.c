@@ -106,12 +106,6 @@ static size_t item_size(const struct tree_item *item)
 	return zone_node_size((const struct zone_node *)item);
 }
 
-static size_t not_its_own(const struct tree_item *item)
-{
-	(void)item;
-	return 0;
-}
-
 /* A version that nobody wanted after all, or that outlived no reader of the one before: what it made becomes free, and what it
  * replaced is in use again. */
 static void drop_newest(struct zone_lineage *lineage)
@@ -119,7 +113,7 @@ static void drop_newest(struct zone_lineage *lineage)
 	while (lineage->newest && lineage->newest->dead) {
 		struct zone *zone = lineage->newest, *older = zone->older;
 
-		tree_leave(&older->nsec3, &zone->nsec3, not_its_own, &lineage->reclaim);
+		tree_leave(&older->nsec3, &zone->nsec3, tree_items_stay, &lineage->reclaim);
 		tree_leave(&older->tree, &zone->tree, item_size, &lineage->reclaim);
 		free(older->retired.list);
 		older->retired = (struct tree_retired_list){0};
