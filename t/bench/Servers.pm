@@ -245,6 +245,15 @@ sub descent {
     return ($pid, map { descent($_) } map { split ' ', slurp($_) } glob "/proc/$pid/task/*/children");
 }
 
+# Binds its threads again: Knot's UDP and TCP workers choose their processors themselves, from all there are.
+sub bind_threads {
+    my ($self) = @_;
+    for my $pid (@$served ? $self->family : ()) {
+        system("taskset -a -p -c $served->[-1] $pid > /dev/null") == 0 or die "taskset has failed for $self->{name}\n";
+    }
+    return 1;
+}
+
 sub said { my ($self) = @_; return join '', map { substr slurp("$self->{dir}/$_"), -2000 } qw(out log) }
 
 # Whether it answers for the zone within so many seconds: with authority, so that a zone that is still being read does not pass.
@@ -261,7 +270,7 @@ sub wait_answer {
         my $answer = '';
         $socket->recv($answer, 4096);
         my ($id, $flags, undef, $answers) = unpack 'n4', $answer . "\0" x 8;
-        return 1 if $id == 0x4242 && $flags & 0x8000 && ($self->{name} eq 'echo' || ($flags & 0x0400 && !($flags & 15) && $answers));
+        return $self->bind_threads if $id == 0x4242 && $flags & 0x8000 && ($self->{name} eq 'echo' || ($flags & 0x0400 && !($flags & 15) && $answers));
         sleep 0.02;
     }
     return 0;
