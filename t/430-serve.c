@@ -25,6 +25,7 @@ static struct serve_policy policy = {.transfer = {&anybody, 1}};
 static struct {
 	struct event_base *base;
 	struct event *quit;
+	struct udp_batch *batch;
 	struct udp *udp;
 	struct tcp *tcp;
 	struct answer answer;
@@ -82,7 +83,9 @@ static void start(const char *listen, struct tcp_limits limits)
 	server.base = event_base_new();
 	server.quit = event_new(server.base, -1, 0, on_quit, server.base);
 	answer_init(&server.answer, store, &server.counters);
-	server.udp = udp_new(server.base, udp, &server.answer, &server.box);
+	server.batch = udp_batch_new();
+	assert_non_null(server.batch);
+	server.udp = udp_new(server.base, server.batch, udp, &server.answer, &server.box);
 	server.tcp = tcp_new(server.base, tcp, &server.answer, &server.box, limits);
 	assert_true(server.udp && server.tcp && server.quit);
 	assert_int_equal(pthread_create(&server.thread, NULL, run, NULL), 0);
@@ -94,6 +97,7 @@ static void stop(void)
 	event_active(server.quit, EV_TIMEOUT, 0);
 	pthread_join(server.thread, NULL);
 	udp_free(server.udp);
+	udp_batch_free(server.batch);
 	tcp_free(server.tcp);
 	event_free(server.quit);
 	answer_release(&server.answer);

@@ -21,6 +21,7 @@ struct worker {
 	const struct serve_settings_box *box;
 	struct answer answer;
 	struct serve_counters counters;      /* written by the thread alone; readers may see a count that is a moment old */
+	struct udp_batch *batch;
 	struct udp **udp;
 	size_t sockets;
 	struct tcp *tcp;
@@ -71,7 +72,7 @@ static enum err listen_at(struct worker *w, const struct net_addr *addr, const s
 		close(udp);
 		return ERR_NETWORK;
 	}
-	w->udp[w->sockets] = udp_new(w->loop, udp, &w->answer, box);
+	w->udp[w->sockets] = udp_new(w->loop, w->batch, udp, &w->answer, box);
 	if (!w->udp[w->sockets]) {
 		close(tcp);
 		return err_why(why, ERR_NOMEM, "out of memory");
@@ -98,6 +99,7 @@ static enum err worker_init(struct worker *w, struct worker_listen listen, const
 	w->box = box;
 	w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	w->loop = event_base_new();
+	w->batch = udp_batch_new();
 	w->udp = calloc(listen.count, sizeof *w->udp);
 	answer_init(&w->answer, store, &w->counters);
 	w->answer.limit = limit_new();
@@ -105,7 +107,7 @@ static enum err worker_init(struct worker *w, struct worker_listen listen, const
 		w->stop = event_new(w->loop, w->stop_fd, EV_READ, stop_worker, w);
 		w->tick = event_new(w->loop, -1, EV_PERSIST, on_tick, w);
 	}
-	if (w->stop_fd < 0 || !w->loop || !w->udp || !w->answer.limit || !w->stop || event_add(w->stop, NULL) < 0 ||
+	if (w->stop_fd < 0 || !w->loop || !w->batch || !w->udp || !w->answer.limit || !w->stop || event_add(w->stop, NULL) < 0 ||
 	    !w->tick || event_add(w->tick, &second) < 0)
 		return err_why(why, ERR_NOMEM, "out of memory or file descriptors");
 	for (size_t i = 0; i < listen.count && !err; i++)
@@ -205,6 +207,7 @@ static void worker_free(struct worker *w)
 	for (size_t i = 0; i < w->sockets; i++)
 		udp_free(w->udp[i]);
 	free(w->udp);
+	udp_batch_free(w->batch);
 	tcp_free(w->tcp);
 	answer_release(&w->answer);
 	if (w->stop)

@@ -7,6 +7,8 @@
 #include <event2/event_struct.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum {
@@ -15,10 +17,9 @@ enum {
 	SEND_WAIT_MS = 10,           /* for room in the socket's buffer, once a batch; then the rest is dropped */
 };
 
-/* Few lines of the cache would serve them all if packets lay a multiple of 4 KB apart. Pages that only long requests
- * reach are not touched by others. */
+/* Few lines of the cache would serve them all if packets lay a multiple of 4 KB apart. */
 struct packet {
-	uint8_t request[MSG_MAX + 1];
+	uint8_t request[ANSWER_UDP_MAX];
 	uint8_t response[ANSWER_UDP_MAX];
 	uint8_t apart[5 * 64];
 };
@@ -28,12 +29,7 @@ union control {
 	uint8_t bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
 };
 
-struct udp {
-	struct event readable;
-	int fd;
-	bool any_address;            /* bound to no address of its own: each packet says which one was asked */
-	struct answer *answer;
-	const struct serve_settings_box *settings;
+struct udp_batch {
 	struct mmsghdr in[BATCH], out[BATCH];
 	struct iovec in_bytes[BATCH], out_bytes[BATCH];
 	struct net_addr from[BATCH];
@@ -41,6 +37,15 @@ struct udp {
 	struct answer_request request[BATCH];
 	struct answer_work work[BATCH];
 	struct packet packet[BATCH];
+};
+
+struct udp {
+	struct event readable;
+	int fd;
+	bool any_address;            /* bound to no address of its own: each packet says which one was asked */
+	struct answer *answer;
+	const struct serve_settings_box *settings;
+	struct udp_batch *batch;
 };
 _Static_assert((int)BATCH <= (int)TREE_AHEAD_MAX, "a batch is looked up together");
 
@@ -51,27 +56,42 @@ const struct serve_settings *serve_settings_get(const struct serve_settings_box 
 
 /* --- in --------------------------------------------------------------------------------- */
 
-static void prepare(struct udp *udp)
+/* In one huge page, if the kernel has one: else the packets alone would take a good part of the processor's TLB from the zones. */
+struct udp_batch *udp_batch_new(void)
 {
+	enum { HUGE_PAGE = 2 << 20 };
+	size_t size = (sizeof(struct udp_batch) + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+	struct udp_batch *b = aligned_alloc(HUGE_PAGE, size);
+
+	if (!b)
+		return NULL;
+	madvise(b, size, MADV_HUGEPAGE);
+	memset(b, 0, sizeof *b);
 	for (unsigned i = 0; i < BATCH; i++) {
-		udp->in_bytes[i] = (struct iovec){udp->packet[i].request, MSG_MAX};
-		udp->in[i].msg_hdr = (struct msghdr){.msg_name = &udp->from[i], .msg_iov = &udp->in_bytes[i], .msg_iovlen = 1};
-		udp->out[i].msg_hdr = (struct msghdr){.msg_iov = &udp->out_bytes[i], .msg_iovlen = 1};
+		b->in_bytes[i] = (struct iovec){b->packet[i].request, sizeof b->packet[i].request};
+		b->in[i].msg_hdr = (struct msghdr){.msg_name = &b->from[i], .msg_iov = &b->in_bytes[i], .msg_iovlen = 1};
+		b->out[i].msg_hdr = (struct msghdr){.msg_iov = &b->out_bytes[i], .msg_iovlen = 1};
 	}
+	return b;
+}
+
+void udp_batch_free(struct udp_batch *b)
+{
+	free(b);
 }
 
 static int receive(struct udp *udp)
 {
-	for (unsigned i = 0; i < BATCH; i++) {
-		struct msghdr *hdr = &udp->in[i].msg_hdr;
+	struct udp_batch *b = udp->batch;
 
-		hdr->msg_namelen = sizeof udp->from[i];
-		if (!udp->any_address)
-			continue;
-		hdr->msg_control = &udp->control[i];
-		hdr->msg_controllen = sizeof udp->control[i];
+	for (unsigned i = 0; i < BATCH; i++) {
+		struct msghdr *hdr = &b->in[i].msg_hdr;
+
+		hdr->msg_namelen = sizeof b->from[i];
+		hdr->msg_control = udp->any_address ? &b->control[i] : NULL;
+		hdr->msg_controllen = udp->any_address ? sizeof b->control[i] : 0;
 	}
-	return recvmmsg(udp->fd, udp->in, BATCH, MSG_DONTWAIT, NULL);
+	return recvmmsg(udp->fd, b->in, BATCH, MSG_DONTWAIT, NULL);
 }
 
 /* --- out -------------------------------------------------------------------------------- */
@@ -106,9 +126,10 @@ static void set_source(struct msghdr *in, struct msghdr *out)
 
 static void add_response(struct udp *udp, unsigned to, unsigned request, size_t length)
 {
-	struct msghdr *in = &udp->in[request].msg_hdr, *out = &udp->out[to].msg_hdr;
+	struct udp_batch *b = udp->batch;
+	struct msghdr *in = &b->in[request].msg_hdr, *out = &b->out[to].msg_hdr;
 
-	udp->out_bytes[to] = (struct iovec){udp->packet[request].response, length};
+	b->out_bytes[to] = (struct iovec){b->packet[request].response, length};
 	out->msg_name = in->msg_name;
 	out->msg_namelen = in->msg_namelen;
 	if (udp->any_address)
@@ -129,7 +150,7 @@ static void send_responses(struct udp *udp, unsigned count)
 	unsigned done = 0;
 
 	while (done < count) {
-		int n = sendmmsg(udp->fd, udp->out + done, count - done, 0);
+		int n = sendmmsg(udp->fd, udp->batch->out + done, count - done, 0);
 
 		if (n > 0) {
 			done += (unsigned)n;
@@ -151,24 +172,25 @@ static void send_responses(struct udp *udp, unsigned count)
 static unsigned answer_batch(struct udp *udp, unsigned count)
 {
 	const struct serve_settings *settings;
+	struct udp_batch *b = udp->batch;
 	uint64_t now = clock_unix();
 	int64_t now_ms = clock_coarse_ms();
 	unsigned responses = 0;
 	size_t length;
 
 	for (unsigned i = 0; i < count; i++) {
-		udp->request[i] = (struct answer_request){
-			.bytes = udp->packet[i].request, .length = udp->in[i].msg_len, .from = udp->from[i], .now = now, .now_ms = now_ms,
+		b->request[i] = (struct answer_request){
+			.bytes = b->packet[i].request, .length = b->in[i].msg_len, .from = b->from[i], .now = now, .now_ms = now_ms,
 		};
-		answer_read(&udp->work[i], &udp->request[i]);
+		answer_read(&b->work[i], &b->request[i]);
 	}
 	store_enter();
 	settings = serve_settings_get(udp->settings);
-	answer_find(udp->answer, settings, udp->work, count);
+	answer_find(udp->answer, settings, b->work, count);
 	for (unsigned i = 0; i < count; i++) {
-		if (net_port(&udp->from[i]) == 0)
+		if (net_port(&b->from[i]) == 0)
 			udp->answer->counters->dropped++;       /* nothing can be sent there */
-		else if (answer_reply(udp->answer, settings, &udp->request[i], &udp->work[i], udp->packet[i].response, &length, NULL) ==
+		else if (answer_reply(udp->answer, settings, &b->request[i], &b->work[i], b->packet[i].response, &length, NULL) ==
 			ANSWER_SEND)
 			add_response(udp, responses++, i, length);
 	}
@@ -214,7 +236,7 @@ static bool is_any_address(int fd)
 	return false;
 }
 
-struct udp *udp_new(struct event_base *base, int fd, struct answer *answer, const struct serve_settings_box *settings)
+struct udp *udp_new(struct event_base *base, struct udp_batch *batch, int fd, struct answer *answer, const struct serve_settings_box *settings)
 {
 	struct udp *udp = calloc(1, sizeof *udp);
 
@@ -226,7 +248,7 @@ struct udp *udp_new(struct event_base *base, int fd, struct answer *answer, cons
 	udp->any_address = is_any_address(fd);
 	udp->answer = answer;
 	udp->settings = settings;
-	prepare(udp);
+	udp->batch = batch;
 	event_assign(&udp->readable, base, fd, EV_READ | EV_PERSIST, on_readable, udp);
 	event_add(&udp->readable, NULL);
 	return udp;
