@@ -13,12 +13,13 @@
 
 static void hashed(const char *text, const uint8_t *salt, uint8_t salt_length, unsigned iterations, char out[NSEC3_LABEL + 1])
 {
-	uint8_t name[NAME_SIZE], hash[NSEC3_HASH], label[1 + NSEC3_LABEL];
+	uint8_t name[NAME_SIZE], hash[NSEC3_HASH], digits[NSEC3_LABEL], label[1 + NSEC3_LABEL];
 	struct why why;
 
 	assert_int_equal(name_parse(text, strlen(text), NULL, name, &why), ERR_OK);
 	nsec3_hash(name, salt, salt_length, iterations, hash);
-	nsec3_label(hash, label);
+	nsec3_digits(hash, digits);
+	nsec3_label(digits, label);
 	assert_int_equal(label[0], NSEC3_LABEL);
 	memcpy(out, label + 1, NSEC3_LABEL);
 	out[NSEC3_LABEL] = 0;

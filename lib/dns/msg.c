@@ -104,7 +104,7 @@ bool msg_edns_of(const struct msg_rr *rr, struct msg_edns *edns)
 /* A suffix is entered once, where it stands first; what follows its first label in the message is either the
  * entered place of the next shorter suffix itself, or a pointer to it. So one label and one offset prove a match. */
 
-enum { POINTER = 0xc000, POINTER_MAX = 0x3fff };
+enum { POINTER = 0xc000, POINTER_MAX = MSG_POINTER_MAX };
 
 /* The place to which the octets at `at` amount: behind a pointer, or themselves; 0 for the root. */
 static size_t place_of(const struct msg_writer *w, size_t at)
@@ -326,7 +326,7 @@ void msg_start(struct msg_writer *w, void *buffer, size_t size, size_t limit)
 	w->names = 0;
 	w->owner = 0;
 	w->question_known = true;
-	w->anchor.octets = 0;
+	w->anchor = (struct msg_anchor){0};
 	if (++w->epoch == 0) {
 		memset(w->slot, 0, sizeof w->slot);
 		w->epoch = 1;
@@ -415,14 +415,17 @@ bool msg_put_rr(struct msg_writer *w, enum msg_section section, const struct rr 
 bool msg_put_opt(struct msg_writer *w, uint16_t payload, uint16_t rcode, bool do_bit, const void *options, size_t length)
 {
 	struct msg_mark before = msg_mark(w);
+	uint8_t *opt = wbuf_room(&w->buf, 11);
 
-	wbuf_u8(&w->buf, 0);
-	wbuf_u16(&w->buf, RR_OPT);
-	wbuf_u16(&w->buf, payload);
-	wbuf_u8(&w->buf, (uint8_t)(rcode >> 4));
-	wbuf_u8(&w->buf, 0);         /* version */
-	wbuf_u16(&w->buf, do_bit ? 0x8000 : 0);
-	wbuf_u16(&w->buf, (uint16_t)length);
+	if (opt) {
+		opt[0] = 0;
+		put_u16(opt + 1, RR_OPT);
+		put_u16(opt + 3, payload);
+		opt[5] = (uint8_t)(rcode >> 4);
+		opt[6] = 0;                  /* version */
+		put_u16(opt + 7, do_bit ? 0x8000 : 0);
+		put_u16(opt + 9, (uint16_t)length);
+	}
 	wbuf_bytes(&w->buf, options, length);
 	return counted(w, MSG_ADDITIONAL, before);
 }

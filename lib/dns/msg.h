@@ -72,7 +72,7 @@ struct msg_edns {
 bool msg_edns_of(const struct msg_rr *, struct msg_edns *);
 
 /* The writer. It works in the caller's buffer of `size` octets and never passes `limit`. */
-enum { MSG_SLOTS = 512 };
+enum { MSG_SLOTS = 512, MSG_POINTER_MAX = 0x3fff };   /* the farthest place that a pointer can name */
 struct msg_writer {
 	struct wbuf buf;             /* base is the header, end is where the limit is */
 	size_t limit;                /* most octets of the message, what is reserved not counted */

@@ -359,16 +359,23 @@ int name_compare(const uint8_t *a, const uint8_t *b)
 	return (int)i - (int)j;
 }
 
-bool name_is_under(const uint8_t *name, const uint8_t *apex)
+bool name_ends_in(const uint8_t *name, size_t length, const uint8_t *suffix, size_t tail)
 {
-	size_t length = name_length(name), tail = name_length(apex);
-	const uint8_t *suffix = name;
+	const uint8_t *at;
 
 	if (tail > length)
 		return false;
-	while ((size_t)(suffix - name) < length - tail)
-		suffix = name_parent(suffix);
-	return suffix == name + (length - tail) && name_octets_equal(suffix, apex, tail);
+	at = name + (length - tail);
+	if (!name_octets_equal(at, suffix, tail))
+		return false;
+	while (name < at)
+		name = name_parent(name);
+	return name == at;
+}
+
+bool name_is_under(const uint8_t *name, const uint8_t *apex)
+{
+	return name_ends_in(name, name_length(name), apex, name_length(apex));
 }
 
 /* --- copying --------------------------------------------------------------------- */

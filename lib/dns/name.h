@@ -77,6 +77,8 @@ uint32_t name_hash(const uint8_t *);
 int name_compare(const uint8_t *a, const uint8_t *b);
 /* `name` is `apex` or below it. */
 bool name_is_under(const uint8_t *name, const uint8_t *apex);
+/* The same of names whose octets, the root label's counted, are known. */
+bool name_ends_in(const uint8_t *name, size_t length, const uint8_t *suffix, size_t tail);
 /* Copies, in lower case; returns the length. `out` may be `name`. */
 size_t name_lower(const uint8_t *name, uint8_t *out);
 size_t name_copy(const uint8_t *name, uint8_t *out);

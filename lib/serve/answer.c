@@ -696,13 +696,13 @@ static void find_name(struct answer_work *work)
 	query_lead(&work->lead, work->zone, &work->name, work->wish);
 }
 
-/* One tree after the other: that of the zones, those of their names, those of the hashes that their denials need. Whether a request is
+/* One tree after the other: that of the zones, those of their names, those of what their answers need besides. Whether a request is
  * still of interest shows in `left`. */
 void answer_find(const struct answer *a, const struct serve_settings *set, struct answer_work *work, unsigned count)
 {
 	struct tree_ahead ahead[TREE_AHEAD_MAX];
 	uint8_t left[TREE_AHEAD_MAX];
-	unsigned n = 0, zones = 0, hashes = 0;
+	unsigned n = 0, zones = 0, more = 0;
 
 	for (unsigned i = 0; i < count; i++) {
 		if (!is_query(&work[i]))
@@ -725,10 +725,13 @@ void answer_find(const struct answer *a, const struct serve_settings *set, struc
 		struct answer_work *one = &work[left[i]];
 
 		find_name(one);
-		if (one->lead.hashed)
-			ahead[hashes++] = (struct tree_ahead){&one->zone->nsec3.root, one->lead.key.symbol, DENIAL_KEY_LENGTH};
+		if (more + 1 + QUERY_HOSTS > TREE_AHEAD_MAX) {
+			tree_ahead(ahead, more);
+			more = 0;
+		}
+		more += query_ahead(&one->lead, one->zone, ahead + more);
 	}
-	tree_ahead(ahead, hashes);
+	tree_ahead(ahead, more);
 }
 
 enum answer_action answer_reply(struct answer *a, const struct serve_settings *set, const struct answer_request *in,

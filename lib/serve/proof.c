@@ -10,7 +10,7 @@ static bool put(struct proof *p, const struct zone_node *node)
 {
 	struct msg_mark before = msg_mark(p->writer);
 	struct zone_rrset set, sigs;
-	uint8_t owner[NAME_SIZE];
+	unsigned at = 0;
 
 	if (!node || p->count == PROOF_RECORDS)
 		return true;
@@ -19,9 +19,8 @@ static bool put(struct proof *p, const struct zone_node *node)
 			return true;
 	if (!zone_node_rrset(node, by_nsec3(p) ? RR_NSEC3 : RR_NSEC, &set, &sigs))
 		return true;
-	zone_node_name(p->zone, node, owner);
-	if (!put_rrset(p->writer, MSG_AUTHORITY, &set, owner, PUT_OWNER_NAME) ||
-	    !put_rrset(p->writer, MSG_AUTHORITY, &sigs, owner, PUT_OWNER_NAME)) {
+	if (!put_rrset_of(p->writer, MSG_AUTHORITY, &set, p->zone, node, &at) ||
+	    !put_rrset_of(p->writer, MSG_AUTHORITY, &sigs, p->zone, node, &at)) {
 		msg_rollback(p->writer, before);
 		return false;
 	}

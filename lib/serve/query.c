@@ -19,6 +19,7 @@ struct query {
 	struct msg_writer *writer;
 	const struct zone *zone;
 	const uint8_t *qname;
+	unsigned qname_octets;       /* without the root label */
 	struct query_wish wish;
 	const uint8_t *name;         /* looked up now: the question's, then each alias' target */
 	struct zone_hit hit;         /* and what is there */
@@ -27,6 +28,8 @@ struct query {
 	struct proof proof;
 	unsigned expansions;
 	struct expansion expansion[ALIASES_MAX + 1];
+	const struct query_lead *lead;
+	struct put_hosts servers;    /* of a referral */
 	unsigned aliases, made, hosts;
 	const uint8_t *alias[ALIASES_MAX];             /* names that were left for their targets */
 	const struct zone_node *dname[ALIASES_MAX];    /* and the DNAMEs that made the targets */
@@ -36,9 +39,17 @@ struct query {
 
 /* --- putting records -------------------------------------------------------------------- */
 
+/* Where the name can be read in the message without looking: it is a part of the question's. 0: it is not. */
+static unsigned place_of(const struct query *q, const uint8_t *name)
+{
+	size_t offset = (size_t)(name - q->qname);
+
+	return q->qname <= name && offset < q->qname_octets ? MSG_HEADER + (unsigned)offset : 0;
+}
+
 static bool put(struct query *q, enum msg_section section, const struct zone_rrset *set, const uint8_t *owner)
 {
-	return put_rrset(q->writer, section, set, owner, owner == q->qname ? PUT_OWNER_QUESTION : PUT_OWNER_NAME);
+	return put_rrset(q->writer, section, set, owner, place_of(q, owner));
 }
 
 /* With its signatures, if they are wanted. */
@@ -73,15 +84,15 @@ static const uint8_t *host_of(const struct rr *rr)
 	return *host == 0 && (rr->type == RR_SVCB || rr->type == RR_HTTPS) ? rr->owner : host;
 }
 
-/* The host's records, also below a cut, or a wildcard's. */
-static const struct zone_node *host_node(const struct zone *zone, const uint8_t *host)
+/* The host's records, also below a cut, or a wildcard's. `known`: its key, or NULL. */
+static const struct zone_node *host_node(const struct zone *zone, const uint8_t *host, const struct query_host *known)
 {
 	const struct zone_node *node;
 	struct zone_hit hit;
 
-	if (!name_is_under(host, zone->apex))
+	if (!known && !name_is_under(host, zone->apex))
 		return NULL;
-	node = zone_find_node(zone, host);
+	node = known ? zone_node_at(zone, host, known->key, known->length) : zone_find_node(zone, host);
 	if (node || !zone->wildcards)
 		return node;
 	zone_find(zone, host, &hit);
@@ -99,26 +110,26 @@ static bool is_new_host(struct query *q, const struct zone_node *node)
 }
 
 /* Its signatures as far as they fit. */
-static bool put_address(struct query *q, const struct zone_rrset *set, const struct zone_rrset *sigs, const uint8_t *host)
+static bool put_address(struct query *q, const struct zone_rrset *set, const struct zone_rrset *sigs, const uint8_t *host, unsigned at)
 {
-	if (!put(q, MSG_ADDITIONAL, set, host))
+	if (!put_rrset(q->writer, MSG_ADDITIONAL, set, host, at))
 		return false;
 	if (q->wish.dnssec)
-		put(q, MSG_ADDITIONAL, sigs, host);
+		put_rrset(q->writer, MSG_ADDITIONAL, sigs, host, at);
 	return true;
 }
 
-/* False: something did not fit. */
-static bool put_addresses(struct query *q, const uint8_t *host)
+/* `at`: where the host's name can be read, or 0. False: something did not fit. */
+static bool put_addresses(struct query *q, const uint8_t *host, unsigned at, const struct query_host *known)
 {
 	static const uint16_t types[] = {RR_A, RR_AAAA};
-	const struct zone_node *node = host_node(q->zone, host);
+	const struct zone_node *node = host_node(q->zone, host, known);
 	struct zone_rrset set, sigs;
 
 	if (!node || !is_new_host(q, node))
 		return true;
 	for (int i = 0; i < 2; i++)
-		if (zone_node_rrset(node, types[i], &set, &sigs) && !put_address(q, &set, &sigs, host))
+		if (zone_node_rrset(node, types[i], &set, &sigs) && !put_address(q, &set, &sigs, host, at))
 			return false;
 	return true;
 }
@@ -132,7 +143,7 @@ static void put_hosts(struct query *q, const struct zone_rrset *set, const uint8
 	if (host_offset(set->type) < 0 || (!q->wish.additional && set->type != RR_NS))
 		return;
 	while (zone_rrset_next(set, &at, owner, &rr))
-		if (!put_addresses(q, host_of(&rr)))
+		if (!put_addresses(q, host_of(&rr), 0, NULL))
 			return;
 }
 
@@ -284,41 +295,74 @@ static bool put_expansions(struct query *q)
 	return true;
 }
 
-/* Addresses of the nameservers whose names are below the cut (`inside`), all of them; or of the others that the zone knows, as far as
- * they fit. */
-static bool put_glue(struct query *q, const struct zone_rrset *ns, const uint8_t *cut, bool inside)
+/* The addresses of the referral's nameserver number `i`; it is below the cut, or is not (`below`). */
+static bool put_addresses_of(struct query *q, unsigned i, const uint8_t *name, const uint8_t *cut, bool below)
+{
+	const struct put_host *host = i < q->servers.count ? &q->servers.host[i] : NULL;
+	const struct query_host *known = q->aliases == 0 && i < q->lead->hosts ? &q->lead->host[i] : NULL;
+
+	if ((host ? host->below : name_is_under(name, cut)) != below || (known && known->place == QUERY_HOST_ELSEWHERE))
+		return true;
+	return put_addresses(q, name, host ? host->at : 0, known && known->place == QUERY_HOST_KNOWN ? known : NULL);
+}
+
+/* Addresses of the nameservers whose names are below the cut, all of them; or of the others that the zone knows, as far as they fit. */
+static bool put_glue(struct query *q, const struct zone_rrset *ns, const uint8_t *cut, bool below)
 {
 	uint32_t at = 0;
 	struct rr rr;
 
-	while (zone_rrset_next(ns, &at, cut, &rr))
-		if (name_is_under(rr.rdata, cut) == inside && !put_addresses(q, rr.rdata) && inside)
+	for (unsigned i = 0; i < q->servers.count; i++)
+		if (!put_addresses_of(q, i, q->servers.host[i].name, cut, below) && below)
+			return false;
+	if (q->servers.count == ns->count)
+		return true;
+	for (unsigned i = 0; zone_rrset_next(ns, &at, cut, &rr); i++)
+		if (i >= q->servers.count && !put_addresses_of(q, i, rr.rdata, cut, below) && below)
 			return false;
 	return true;
 }
 
-static bool put_security(struct query *q, const struct zone_node *node, const uint8_t *cut)
+static void read_cut(struct query_cut *cut, const struct zone_node *node)
 {
-	struct zone_rrset ds, sigs;
+	struct zone_rrsets iter = zone_rrsets(node);
+	struct zone_rrset set;
 
-	if (zone_node_rrset(node, RR_DS, &ds, &sigs))
-		return put_signed(q, MSG_AUTHORITY, &ds, &sigs, cut);
-	return proof_no_type(&q->proof, cut, node);
+	cut->ns.count = cut->ds.count = cut->sigs.count = 0;
+	while (zone_rrsets_next(&iter, &set)) {
+		if (set.type == RR_NS)
+			cut->ns = set;
+		else if (set.type == RR_DS)
+			cut->ds = set;
+		else if (set.covers == RR_DS)
+			cut->sigs = set;
+	}
+}
+
+static bool put_security(struct query *q, const struct zone_node *node, const struct query_cut *at_cut, const uint8_t *name)
+{
+	return at_cut->ds.count ? put_signed(q, MSG_AUTHORITY, &at_cut->ds, &at_cut->sigs, name) : proof_no_type(&q->proof, name, node);
 }
 
 static enum step refer(struct query *q, const struct zone_node *node)
 {
-	const uint8_t *cut = name_suffix(q->name, zone_node_labels(q->zone, node));
-	struct zone_rrset ns;
+	const uint8_t *name = name_suffix(q->name, zone_node_labels(q->zone, node));
+	const struct query_cut *cut = &q->lead->cut;
+	unsigned at = place_of(q, name);
+	struct query_cut other;
 
-	if (!zone_node_rrset(node, RR_NS, &ns, NULL))
-		return STEP_DONE;
-	if (q->aliases == 0)
+	if (q->aliases) {
+		read_cut(&other, node);
+		cut = &other;
+	} else {
 		q->result.aa = false;
-	if (!put(q, MSG_AUTHORITY, &ns, cut) || (q->wish.dnssec && !put_security(q, node, cut)) || !put_expansions(q))
+	}
+	q->servers.count = 0;
+	if (!(at ? put_ns(q->writer, MSG_AUTHORITY, &cut->ns, q->zone, name, at, &q->servers) : put(q, MSG_AUTHORITY, &cut->ns, name)) ||
+	    (q->wish.dnssec && !put_security(q, node, cut, name)) || !put_expansions(q))
 		return STEP_FULL;
-	if (put_glue(q, &ns, cut, true))
-		put_glue(q, &ns, cut, false);
+	if (put_glue(q, &cut->ns, name, true))
+		put_glue(q, &cut->ns, name, false);
 	else
 		q->result.fit = QUERY_GLUE_LEFT;
 	return STEP_DONE;
@@ -356,23 +400,61 @@ static enum step at_hit(struct query *q)
 }
 
 /* The name whose hash the answer begins with: a cut without DS, or the next closer name of one that does not exist. */
-static const uint8_t *first_hashed(const struct zone_hit *hit, const struct zone *zone, const uint8_t *name)
+static const uint8_t *first_hashed(const struct query_lead *lead, const struct zone *zone, const uint8_t *name)
 {
-	struct zone_rrset ds;
-
-	if (hit->found == ZONE_NONE)
-		return name_suffix(name, hit->encloser_labels + 1);
-	if (hit->found != ZONE_CUT || zone_node_rrset(hit->node, RR_DS, &ds, NULL))
+	if (lead->hit.found == ZONE_NONE)
+		return name_suffix(name, lead->hit.encloser_labels + 1);
+	if (lead->hit.found != ZONE_CUT || lead->cut.ds.count)
 		return NULL;
-	return name_suffix(name, zone_node_labels(zone, hit->node));
+	return name_suffix(name, zone_node_labels(zone, lead->hit.node));
+}
+
+static void note_host(struct query_host *host, const struct zone *zone, const uint8_t *name)
+{
+	size_t octets = name_length(name), apex = 1u + zone->origin.octets;
+
+	host->place = QUERY_HOST_ELSEWHERE;
+	if (!name_ends_in(name, octets, zone->apex, apex))
+		return;
+	host->place = QUERY_HOST_UNKNOWN;
+	if ((octets - apex) * 2 + 2 > sizeof host->key)
+		return;
+	host->place = QUERY_HOST_KNOWN;
+	host->length = (uint8_t)tree_key(name, zone->origin.labels, host->key);
+}
+
+static void note_hosts(struct query_lead *lead, const struct zone *zone)
+{
+	uint32_t at = 0;
+	struct rr rr;
+
+	while (lead->hosts < QUERY_HOSTS && zone_rrset_next(&lead->cut.ns, &at, NULL, &rr))
+		note_host(&lead->host[lead->hosts++], zone, rr.rdata);
 }
 
 void query_lead(struct query_lead *lead, const struct zone *zone, const struct tree_name *name, struct query_wish wish)
 {
 	zone_find_name(zone, name, &lead->hit);
-	lead->hashed = wish.dnssec && zone->denial == ZONE_DENIES_BY_NSEC3 ? first_hashed(&lead->hit, zone, name->name) : NULL;
+	lead->hosts = 0;
+	if (lead->hit.found == ZONE_CUT) {
+		read_cut(&lead->cut, lead->hit.node);
+		note_hosts(lead, zone);
+	}
+	lead->hashed = wish.dnssec && zone->denial == ZONE_DENIES_BY_NSEC3 ? first_hashed(lead, zone, name->name) : NULL;
 	if (lead->hashed)
 		denial_key(&lead->key, zone, lead->hashed);
+}
+
+unsigned query_ahead(const struct query_lead *lead, const struct zone *zone, struct tree_ahead *ahead)
+{
+	unsigned n = 0;
+
+	if (lead->hashed)
+		ahead[n++] = (struct tree_ahead){&zone->nsec3.root, lead->key.symbol, DENIAL_KEY_LENGTH, true};
+	for (unsigned i = 0; i < lead->hosts; i++)
+		if (lead->host[i].place == QUERY_HOST_KNOWN)
+			ahead[n++] = (struct tree_ahead){&zone->tree.root, lead->host[i].key, lead->host[i].length, false};
+	return n;
 }
 
 struct query_result query_answer(struct msg_writer *writer, const struct zone *zone, const struct tree_name *name,
@@ -385,6 +467,8 @@ struct query_result query_answer(struct msg_writer *writer, const struct zone *z
 	q.writer = writer;
 	q.zone = zone;
 	q.qname = q.name = name->name;
+	q.qname_octets = name->octets;
+	q.lead = lead;
 	q.wish = wish;
 	q.wish.dnssec = wish.dnssec && zone->rrsigs;
 	q.result = (struct query_result){RCODE_NOERROR, true, QUERY_FITS, -1};

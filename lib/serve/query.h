@@ -30,12 +30,26 @@ struct query_wish {
 	bool additional;     /* addresses of the hosts that an answer names, where there is room; those of nameservers go in any case */
 };
 /* What can be known of a question before its answer is written. */
+enum { QUERY_HOSTS = 4, QUERY_HOST_KEY = 62 };
+enum { QUERY_HOST_ELSEWHERE, QUERY_HOST_UNKNOWN, QUERY_HOST_KNOWN };
+struct query_cut {
+	struct zone_rrset ns, ds, sigs;      /* sigs: over the DS; count 0: none */
+};
 struct query_lead {
 	struct zone_hit hit;
+	struct query_cut cut;        /* what is there, if the hit is a zone cut */
 	const uint8_t *hashed;       /* the part of the name that NSEC3 records will be looked up for first; NULL: none */
 	struct denial_key key;
+	unsigned hosts;              /* nameservers of a referral, the first ones, in their order */
+	struct query_host {
+		uint8_t place;       /* QUERY_HOST_ELSEWHERE: not in the zone; _UNKNOWN: the name is too long; _KNOWN: */
+		uint8_t length;      /* the key of the name below the apex */
+		uint8_t key[QUERY_HOST_KEY];
+	} host[QUERY_HOSTS];
 };
 void query_lead(struct query_lead *, const struct zone *, const struct tree_name *, struct query_wish);
+/* What else the answer will look up in the zone's trees: sets up to 1 + QUERY_HOSTS searches, which borrow from the lead; their number. */
+unsigned query_ahead(const struct query_lead *, const struct zone *, struct tree_ahead *);
 /* The writer holds the question, and nothing else; `name` (at or below the apex) is what it asks. */
 struct query_result query_answer(struct msg_writer *, const struct zone *, const struct tree_name *name, struct query_wish,
 	const struct query_lead *);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 enum {
+	REQUEST = 1024,              /* octets of a request that lie beside the others' */
 	BATCH = 64,                  /* requests of one recvmmsg */
 	BATCHES_MAX = 8,             /* of one wake-up, before the loop sees to other sockets */
 	SEND_WAIT_MS = 10,           /* for room in the socket's buffer, once a batch; then the rest is dropped */
@@ -19,7 +20,7 @@ enum {
 
 /* Few lines of the cache would serve them all if packets lay a multiple of 4 KB apart. */
 struct packet {
-	uint8_t request[ANSWER_UDP_MAX];
+	uint8_t request[REQUEST];
 	uint8_t response[ANSWER_UDP_MAX];
 	uint8_t apart[5 * 64];
 };
@@ -29,9 +30,15 @@ union control {
 	uint8_t bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
 };
 
+/* A longer request goes on in a page of its own, behind room for what came before. */
+struct long_request {
+	uint8_t bytes[MSG_MAX + 1];
+};
+
 struct udp_batch {
+	struct long_request *longer;
 	struct mmsghdr in[BATCH], out[BATCH];
-	struct iovec in_bytes[BATCH], out_bytes[BATCH];
+	struct iovec in_bytes[BATCH][2], out_bytes[BATCH];
 	struct net_addr from[BATCH];
 	union control control[BATCH];
 	struct answer_request request[BATCH];
@@ -67,9 +74,15 @@ struct udp_batch *udp_batch_new(void)
 		return NULL;
 	madvise(b, size, MADV_HUGEPAGE);
 	memset(b, 0, sizeof *b);
+	b->longer = calloc(BATCH, sizeof *b->longer);
+	if (!b->longer) {
+		free(b);
+		return NULL;
+	}
 	for (unsigned i = 0; i < BATCH; i++) {
-		b->in_bytes[i] = (struct iovec){b->packet[i].request, sizeof b->packet[i].request};
-		b->in[i].msg_hdr = (struct msghdr){.msg_name = &b->from[i], .msg_iov = &b->in_bytes[i], .msg_iovlen = 1};
+		b->in_bytes[i][0] = (struct iovec){b->packet[i].request, REQUEST};
+		b->in_bytes[i][1] = (struct iovec){b->longer[i].bytes + REQUEST, MSG_MAX - REQUEST};
+		b->in[i].msg_hdr = (struct msghdr){.msg_name = &b->from[i], .msg_iov = b->in_bytes[i], .msg_iovlen = 2};
 		b->out[i].msg_hdr = (struct msghdr){.msg_iov = &b->out_bytes[i], .msg_iovlen = 1};
 	}
 	return b;
@@ -77,7 +90,17 @@ struct udp_batch *udp_batch_new(void)
 
 void udp_batch_free(struct udp_batch *b)
 {
+	if (b)
+		free(b->longer);
 	free(b);
+}
+
+static const uint8_t *request_of(struct udp_batch *b, unsigned i)
+{
+	if (b->in[i].msg_len <= REQUEST)
+		return b->packet[i].request;
+	memcpy(b->longer[i].bytes, b->packet[i].request, REQUEST);
+	return b->longer[i].bytes;
 }
 
 static int receive(struct udp *udp)
@@ -180,7 +203,7 @@ static unsigned answer_batch(struct udp *udp, unsigned count)
 
 	for (unsigned i = 0; i < count; i++) {
 		b->request[i] = (struct answer_request){
-			.bytes = b->packet[i].request, .length = b->in[i].msg_len, .from = b->from[i], .now = now, .now_ms = now_ms,
+			.bytes = request_of(b, i), .length = b->in[i].msg_len, .from = b->from[i], .now = now, .now_ms = now_ms,
 		};
 		answer_read(&b->work[i], &b->request[i]);
 	}

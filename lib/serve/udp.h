@@ -14,12 +14,11 @@ struct udp_batch;
 struct serve_settings_box { struct serve_settings *current; };
 const struct serve_settings *serve_settings_get(const struct serve_settings_box *);
 
-/* Where the packets of a batch lie, some 600 KB: one for each thread, shared by its sockets, which it outlives. NULL: out of memory. */
+/* Where the packets of a batch lie, some 400 KB: one for each thread, shared by its sockets, which it outlives. NULL: out of memory. */
 struct udp_batch *udp_batch_new(void);
 void udp_batch_free(struct udp_batch *);
 
-/* Takes `fd` (from net_listen_udp). NULL: out of memory, fd is closed. Of a request of more than ANSWER_UDP_MAX octets, which is more than
- * any server offers to take (RFC 6891 6.2.3), the rest is lost: it is malformed. */
+/* Takes `fd` (from net_listen_udp). NULL: out of memory, fd is closed. */
 struct udp *udp_new(struct event_base *, struct udp_batch *, int fd, struct answer *, const struct serve_settings_box *);
 void udp_free(struct udp *);
 

@@ -533,9 +533,11 @@ static void add_facts(struct facts *f, bool apex, uint16_t type, unsigned count)
 		f->flags |= ZONE_FLAG_BAD;
 }
 
-static uint16_t flags_of(const struct facts *f)
+static uint16_t flags_of(const struct facts *f, size_t size)
 {
-	return f->flags & ZONE_FLAG_NSEC3 && !f->shown ? f->flags | ZONE_FLAG_HASHED : f->flags;
+	unsigned hashed = f->flags & ZONE_FLAG_NSEC3 && !f->shown ? ZONE_FLAG_HASHED : 0;
+
+	return (uint16_t)(f->flags | hashed | (size > TREE_SHORT ? TREE_LONG : 0u));
 }
 
 static unsigned wildcard_labels(const struct zone_node *node)
@@ -565,7 +567,7 @@ static uint16_t node_facts(const struct build *b, const struct zone_node *node, 
 	}
 	t->bad = facts.flags & ZONE_FLAG_BAD ? 1 : 0;
 	t->hashed = facts.flags & ZONE_FLAG_NSEC3 ? 1 : 0;
-	return flags_of(&facts);
+	return flags_of(&facts, (size_t)(iter.at - (const uint8_t *)node));
 }
 
 static void totals_apply(struct totals *to, const struct totals *change, int sign)
@@ -658,7 +660,9 @@ static enum err set_new(struct build *b, struct tree_node *leaf, const uint8_t *
 	static const uint16_t one = 1;
 	uint32_t size = ZONE_RR_HEAD + (uint32_t)e->rdlength;
 	struct facts facts = {0};
-	uint8_t *block = pool_alloc(b->edit.pool, 1 + (size_t)*name + 2 + ZONE_RRSET_HEAD + size), *at = block;
+	size_t block_size = 1 + (size_t)*name + 2 + ZONE_RRSET_HEAD + size;
+	uint8_t *block = pool_alloc(b->edit.pool, block_size), *at = block;
+	uint16_t flags;
 
 	if (!block)
 		return ERR_NOMEM;
@@ -677,9 +681,9 @@ static enum err set_new(struct build *b, struct tree_node *leaf, const uint8_t *
 	add_facts(&facts, !*name, e->type, 1);
 	b->totals.bad += facts.flags & ZONE_FLAG_BAD ? 1 : 0;
 	b->totals.hashed += facts.flags & ZONE_FLAG_NSEC3 ? 1 : 0;
-	tree_leaf_set(&b->edit, leaf, (struct tree_item *)block, flags_of(&facts));
-	return facts.flags & ZONE_FLAG_NSEC3 && !index_leaf(b, key, key_length, (struct tree_item *)block, flags_of(&facts)) ?
-		ERR_NOMEM : ERR_OK;
+	flags = flags_of(&facts, block_size);
+	tree_leaf_set(&b->edit, leaf, (struct tree_item *)block, flags);
+	return flags & ZONE_FLAG_NSEC3 && !index_leaf(b, key, key_length, (struct tree_item *)block, flags) ? ERR_NOMEM : ERR_OK;
 }
 
 /* `count` entries, unsorted, for the owner at `name` (length, octets, length of key, key). */
@@ -703,7 +707,7 @@ static enum err apply_owner(struct build *b, const uint8_t *name, struct entry *
 		if (!leaf || !leaf->to)
 			return no_memory(why);
 	}
-	existing = b->edit.tree.root.to ? tree_get(&b->edit.tree, key, key_length) : NULL;
+	existing = b->edit.tree.root.to ? tree_get_name(&b->edit.tree, key, key_length, name + 1, *name) : NULL;
 	if (count > 1)
 		qsort_r(e, count, sizeof *e, entry_order, b);
 	stored = existing ? (const uint8_t *)tree_item(existing) : name;

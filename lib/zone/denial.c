@@ -50,12 +50,13 @@ const struct zone_node *denial_nsec(const struct zone *zone, const uint8_t *name
 
 void denial_key(struct denial_key *key, const struct zone *zone, const uint8_t *name)
 {
-	uint8_t hash[NSEC3_HASH];
+	uint8_t hash[NSEC3_HASH], digits[NSEC3_LABEL];
 
 	nsec3_hash(name, zone->chain.salt, zone->chain.salt_length, zone->chain.iterations, hash);
-	nsec3_label(hash, key->label);
-	key->label[1 + NSEC3_LABEL] = 0;
-	tree_key(key->label, 0, key->symbol);
+	nsec3_digits(hash, digits);
+	nsec3_label(digits, key->label);
+	nsec3_digits_shown(digits, NSEC3_LABEL, TREE_ZERO, TREE_A, key->symbol);
+	memset(key->symbol + NSEC3_LABEL, TREE_END, 3);
 }
 
 static bool is_of_chain(const struct zone *zone, const struct zone_node *node)
@@ -77,10 +78,12 @@ static bool is_of_chain(const struct zone *zone, const struct zone_node *node)
 /* While one chain replaces another, the records of both stand between each other. */
 const struct zone_node *denial_nsec3(const struct zone *zone, const struct denial_key *key, bool *matches)
 {
-	const struct tree_node *leaf = tree_before(&zone->nsec3, key->symbol, DENIAL_KEY_LENGTH, true);
+	const struct tree_node *leaf = tree_get_name(&zone->nsec3, key->symbol, DENIAL_KEY_LENGTH, key->label, 1 + NSEC3_LABEL);
 	uint8_t other[TREE_KEY_SIZE];
 
 	*matches = false;
+	if (!leaf)
+		leaf = tree_before(&zone->nsec3, key->symbol, DENIAL_KEY_LENGTH, false);
 	for (unsigned steps = 0; steps < STEPS_MAX; steps++) {
 		const struct zone_node *node;
 

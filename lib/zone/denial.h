@@ -12,7 +12,7 @@ const struct zone_node *denial_nsec(const struct zone *, const uint8_t *name, bo
 
 /* A name hashed as the zone's chain wants it: the first label of its NSEC3 record's owner, and the key of that. */
 struct denial_key {
-	uint8_t label[1 + NSEC3_LABEL + 1];
+	uint8_t label[1 + NSEC3_LABEL];
 	uint8_t symbol[NSEC3_LABEL + 8];
 };
 enum { DENIAL_KEY_LENGTH = NSEC3_LABEL + 1 };

@@ -13,7 +13,7 @@
 #define OFFSET_MASK (UINT64_C(0x3ff) << OFFSET_SHIFT)
 #define BITMAP ((UINT64_C(1) << 48) - 1)
 
-enum { END = 0 };
+enum { END = TREE_END };
 
 /* Symbols of the octets, in canonical order (upper case as lower). Octets that host names are made of, and '*', have
  * a symbol of their own; the others share a first symbol with their neighbours and have a second one (never END). */
@@ -84,6 +84,11 @@ EITHER unsigned twig_place_by(bool popcnt, const struct tree_node *node, unsigne
 	uint64_t below = node->word & ((UINT64_C(1) << symbol) - 1);
 
 	return popcnt ? (unsigned)__builtin_popcountll(below) : ones(below);
+}
+
+EITHER unsigned twig_count_by(bool popcnt, const struct tree_node *node)
+{
+	return popcnt ? (unsigned)__builtin_popcountll(node->word & BITMAP) : ones(node->word & BITMAP);
 }
 
 /* Labels that end before `end` (an exclusive limit), last first, to symbols. */
@@ -298,6 +303,34 @@ void tree_find(const struct tree *tree, struct tree_origin origin, const struct 
 	}
 }
 
+static inline void fetch_item(const struct tree_node *leaf)
+{
+	const uint8_t *item = leaf->to;
+
+	__builtin_prefetch(item);
+	__builtin_prefetch(item + 64);
+	if (tree_flags(leaf) & TREE_LONG) {
+		__builtin_prefetch(item + 128);
+		__builtin_prefetch(item + 192);
+	}
+}
+
+/* One step down, or NULL where the search has ended. A key that falls from a branch has its predecessor below the next lower twig, as a rule
+ * (tree_before). */
+EITHER const struct tree_node *step(bool popcnt, struct tree_ahead *one)
+{
+	const struct tree_node *node = one->to;
+	unsigned at = offset_of(node), place;
+
+	if (one->length == 0 || at > one->length)                /* it has fallen, or ended */
+		return one->before ? twigs_of(node) + twig_count_by(popcnt, node) - 1 : NULL;
+	place = twig_place_by(popcnt, node, one->key[at]);
+	if (has_twig(node, one->key[at]))
+		return twigs_of(node) + place;
+	one->length = 0;
+	return one->before && place > 0 ? twigs_of(node) + place - 1 : NULL;
+}
+
 EITHER void ahead(bool popcnt, struct tree_ahead *a, unsigned count)
 {
 	uint8_t moving[TREE_AHEAD_MAX];
@@ -310,15 +343,13 @@ EITHER void ahead(bool popcnt, struct tree_ahead *a, unsigned count)
 
 		for (unsigned i = 0; i < left; i++) {
 			struct tree_ahead *one = &a[moving[i]];
-			const struct tree_node *node = one->to;
-			unsigned at = offset_of(node);
+			const struct tree_node *next;
 
-			if (!is_branch(node)) {
-				__builtin_prefetch(node->to);
-				__builtin_prefetch((const uint8_t *)node->to + 64);
-			} else if (at <= one->length && has_twig(node, one->key[at])) {
-				one->to = twigs_of(node) + twig_place_by(popcnt, node, one->key[at]);
-				__builtin_prefetch(one->to);
+			if (!is_branch(one->to)) {
+				fetch_item(one->to);
+			} else if ((next = step(popcnt, one))) {
+				__builtin_prefetch(next);
+				one->to = next;
 				moving[still++] = moving[i];
 			}
 		}
@@ -337,7 +368,7 @@ void tree_ahead(struct tree_ahead *a, unsigned count)
 		ahead_plain(a, count);
 }
 
-static const struct tree_node *descend(const struct tree *tree, const uint8_t *key, size_t length)
+EITHER const struct tree_node *descend(bool popcnt, const struct tree *tree, const uint8_t *key, size_t length)
 {
 	const struct tree_node *node = &tree->root;
 
@@ -346,19 +377,38 @@ static const struct tree_node *descend(const struct tree *tree, const uint8_t *k
 
 		if (at > length || !has_twig(node, key[at]))
 			break;
-		node = twigs_of(node) + twig_place(node, key[at]);
+		node = twigs_of(node) + twig_place_by(popcnt, node, key[at]);
 	}
 	return node;
 }
 
+WITH_POPCNT static const struct tree_node *descend_get_popcnt(const struct tree *tree, const uint8_t *key, size_t length)
+{
+	return descend(true, tree, key, length);
+}
+
+/* The only leaf that can be the key's, or NULL. */
+static const struct tree_node *candidate(const struct tree *tree, const uint8_t *key, size_t length)
+{
+	const struct tree_node *node = HAS_POPCNT ? descend_get_popcnt(tree, key, length) : descend(false, tree, key, length);
+
+	return node->to && !is_branch(node) ? node : NULL;
+}
+
 const struct tree_node *tree_get(const struct tree *tree, const uint8_t *key, size_t length)
 {
-	const struct tree_node *node = descend(tree, key, length);
+	const struct tree_node *leaf = candidate(tree, key, length);
 	uint8_t symbol;
 
-	if (!node->to || is_branch(node))
-		return NULL;
-	return first_difference(key, length, node, &symbol) > length ? node : NULL;
+	return leaf && first_difference(key, length, leaf, &symbol) > length ? leaf : NULL;
+}
+
+const struct tree_node *tree_get_name(const struct tree *tree, const uint8_t *key, size_t length, const uint8_t *name, size_t octets)
+{
+	const struct tree_node *leaf = candidate(tree, key, length);
+	const struct tree_item *item = leaf ? tree_item(leaf) : NULL;
+
+	return item && item->name_length == octets && name_octets_equal(item->name, name, octets) ? leaf : NULL;
 }
 
 void tree_walk(struct tree_walk *walk, const struct tree *tree)
@@ -387,33 +437,58 @@ const struct tree_node *tree_walk_next(struct tree_walk *walk)
 	return NULL;
 }
 
-const struct tree_node *tree_before(const struct tree *tree, const uint8_t *key, size_t length, bool or_equal)
+/* Knowing that the key differs from all below some branch on its way first at `common`, where they have `symbol`. */
+EITHER const struct tree_node *before_from(bool popcnt, const struct tree *tree, const uint8_t *key, size_t length, bool or_equal,
+	size_t common, uint8_t symbol)
 {
 	const struct tree_node *node = &tree->root, *lower = NULL;
-	size_t common;
-	uint8_t symbol;
 
-	if (!node->to)
-		return NULL;
-	common = first_difference(key, length, leftmost(descend(tree, key, length)), &symbol);
 	while (is_branch(node)) {
 		unsigned at = offset_of(node), place;
 
 		if (at > common || at > length)
 			break;
-		place = twig_place(node, key[at]);
+		place = twig_place_by(popcnt, node, key[at]);
 		if (place)
 			lower = twigs_of(node) + place - 1;
 		if (!has_twig(node, key[at]))
 			return lower ? rightmost(lower) : NULL;
 		node = twigs_of(node) + place;
 	}
-	/* Everything from here on shares `symbol` at the place where the key differs. */
 	if (common > length)
 		return or_equal ? node : lower ? rightmost(lower) : NULL;
 	if (key[common] > symbol)
 		return rightmost(node);
 	return lower ? rightmost(lower) : NULL;
+}
+
+/* Where the key falls from a branch, and the last leaf of the next lower twig agrees with it up to there, that leaf is the one, and no other
+ * has been looked at. */
+EITHER const struct tree_node *before(bool popcnt, const struct tree *tree, const uint8_t *key, size_t length, bool or_equal)
+{
+	const struct tree_node *node = descend(popcnt, tree, key, length), *lower = NULL;
+	unsigned at = offset_of(node), place;
+	size_t common;
+	uint8_t symbol;
+
+	if (!node->to)
+		return NULL;
+	if (is_branch(node) && at <= length && (place = twig_place_by(popcnt, node, key[at])) > 0)
+		lower = rightmost(twigs_of(node) + place - 1);
+	common = first_difference(key, length, lower ? lower : leftmost(node), &symbol);
+	if (lower && common == at)
+		return lower;
+	return before_from(popcnt, tree, key, length, or_equal, common, symbol);
+}
+
+WITH_POPCNT static const struct tree_node *before_popcnt(const struct tree *tree, const uint8_t *key, size_t length, bool or_equal)
+{
+	return before(true, tree, key, length, or_equal);
+}
+
+const struct tree_node *tree_before(const struct tree *tree, const uint8_t *key, size_t length, bool or_equal)
+{
+	return HAS_POPCNT ? before_popcnt(tree, key, length, or_equal) : before(false, tree, key, length, or_equal);
 }
 
 const struct tree_node *tree_last(const struct tree *tree)
@@ -596,7 +671,7 @@ struct tree_node *tree_edit_leaf(struct tree_edit *edit, const uint8_t *key, siz
 			return append_leaf(edit, key, common, symbol);
 		edit->appending = false;
 	}
-	common = first_difference(key, length, leftmost(descend(&edit->tree, key, length)), &symbol);
+	common = first_difference(key, length, leftmost(descend(false, &edit->tree, key, length)), &symbol);
 	while (is_branch(node) && offset_of(node) <= common) {
 		unsigned at = offset_of(node);
 

@@ -37,6 +37,8 @@ struct tree_item {
 	uint8_t name[];              /* labels, case kept */
 };
 
+/* Symbols of host names' digits and letters, in order from these on; and the one that ends a label. */
+enum { TREE_END = 0, TREE_ZERO = 6, TREE_A = 19 };
 /* Symbols of `name`'s labels but the last `skip` ones (the origin's). Returns their number, the two ENDs that close a
  * key not counted but written. `out` has room for TREE_KEY_SIZE, or for all that the name can become. */
 size_t tree_key(const uint8_t *name, unsigned skip, uint8_t *out);
@@ -58,7 +60,11 @@ struct tree_origin {
 };
 struct tree_origin tree_origin(const uint8_t *name);
 
-/* Leaf flags: 16 bits, free for the owner's use, found without touching the item. */
+/* Leaf flags: 16 bits, the low 15 free for the owner's use, found without touching the item. */
+enum {
+	TREE_LONG = 1 << 15,         /* the item is longer than TREE_SHORT octets: tree_ahead fetches more of it */
+	TREE_SHORT = 112,
+};
 static inline uint16_t tree_flags(const struct tree_node *leaf) { return (uint16_t)leaf->word; }
 static inline struct tree_item *tree_item(const struct tree_node *leaf) { return leaf->to; }
 
@@ -73,21 +79,25 @@ struct tree_hit {
 };
 /* The name is at or below the origin. */
 void tree_find(const struct tree *, struct tree_origin, const struct tree_name *, struct tree_hit *);
-/* Fetches into the processor's cache what tree_find will read for each of the names, in step, so that the memory's latency is paid for
- * all of them together. `to`: where the search ended. Asks nothing of the result. */
+/* Fetches into the processor's cache what tree_find, tree_get or (`before`) tree_before will read for each of the keys, and the items that
+ * they lead to, in step, so that the memory's latency is paid for all of them together. `to`: where the search ended. Asks nothing of the
+ * result. */
 struct tree_ahead {
 	const struct tree_node *to;
 	const uint8_t *key;
 	uint16_t length;
+	bool before;
 };
 enum { TREE_AHEAD_MAX = 64 };
 void tree_ahead(struct tree_ahead *, unsigned count);
 static inline struct tree_ahead tree_ahead_of(const struct tree *tree, struct tree_origin origin, const struct tree_name *name)
 {
-	return (struct tree_ahead){&tree->root, name->symbol + origin.length, (uint16_t)(name->length - origin.length)};
+	return (struct tree_ahead){&tree->root, name->symbol + origin.length, (uint16_t)(name->length - origin.length), false};
 }
 /* Only an exact match, or NULL. */
 const struct tree_node *tree_get(const struct tree *, const uint8_t *key, size_t length);
+/* The same in fewer steps, for who has the name itself too: its octets below the origin. */
+const struct tree_node *tree_get_name(const struct tree *, const uint8_t *key, size_t length, const uint8_t *name, size_t octets);
 
 /* Walking in canonical order. The path is inside, so it is about 8 KB. */
 struct tree_walk {

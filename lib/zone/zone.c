@@ -342,11 +342,14 @@ void zone_find_name(const struct zone *zone, const struct tree_name *name, struc
 const struct zone_node *zone_find_node(const struct zone *zone, const uint8_t *name)
 {
 	uint8_t key[TREE_KEY_SIZE];
-	const struct tree_node *leaf;
 
-	if (!name_is_under(name, zone->apex))
-		return NULL;
-	leaf = tree_get(&zone->tree, key, tree_key(name, zone->origin.labels, key));
+	return name_is_under(name, zone->apex) ? zone_node_at(zone, name, key, tree_key(name, zone->origin.labels, key)) : NULL;
+}
+
+const struct zone_node *zone_node_at(const struct zone *zone, const uint8_t *name, const uint8_t *key, size_t length)
+{
+	const struct tree_node *leaf = tree_get_name(&zone->tree, key, length, name, name_length(name) - 1 - zone->origin.octets);
+
 	return leaf ? node_of(leaf) : NULL;
 }
 

@@ -122,6 +122,8 @@ void zone_find(const struct zone *, const uint8_t *name, struct zone_hit *);
 void zone_find_name(const struct zone *, const struct tree_name *, struct zone_hit *);
 /* Exactly this name's block, also below a cut (glue); NULL if there is none. */
 const struct zone_node *zone_find_node(const struct zone *, const uint8_t *name);
+/* The same for who knows that the name is below the apex, and its key there (tree_key). */
+const struct zone_node *zone_node_at(const struct zone *, const uint8_t *name, const uint8_t *key, size_t length);
 
 /* All names in canonical order. The zone must be held meanwhile. */
 struct zone_walk {
