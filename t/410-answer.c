@@ -468,6 +468,54 @@ static void names_in_the_answer_are_compressed(void **state)
 	assert_int_equal(response_length, 12 + 20 + 20 + 18 + 17);
 }
 
+/* The records of one section, sorted as the zone has them: each once. */
+static void assert_lines(const char *text, const char *const *lines, size_t count)
+{
+	size_t found = 0;
+
+	for (const char *at = text; (at = strchr(at, '\n')) && at[1]; at++)
+		found++;
+	for (size_t i = 0; i < count; i++)
+		if (!strstr(text, lines[i]))
+			fail_msg("%snot in\n%s", lines[i], text);
+	assert_int_equal(found, count);
+}
+
+static void name_servers_of_all_shapes_are_written_right(void **state)
+{
+	static const char *const lines[] = {
+		"authority shapes.example. 3600 NS shapes.example.\n", "authority shapes.example. 3600 NS a.ns.shapes.example.\n",
+		"authority shapes.example. 3600 NS b.ns.shapes.example.\n", "authority shapes.example. 3600 NS a.b.ns.test.\n",
+		"authority shapes.example. 3600 NS b.ns.test.\n", "authority shapes.example. 3600 NS c.b.ns.test.\n",
+		"authority shapes.example. 3600 NS xshapes.example.\n", "authority shapes.example. 3600 NS example.\n",
+		"authority shapes.example. 3600 NS .\n", "authority shapes.example. 3600 NS test.\n",
+		"additional shapes.example. 3600 A 192.0.2.30\n", "additional a.ns.shapes.example. 3600 A 192.0.2.31\n",
+		"additional b.ns.shapes.example. 3600 A 192.0.2.32\n", "additional xshapes.example. 3600 A 192.0.2.33\n",
+		"additional example. 3600 A 192.0.2.34\n",
+	};
+	(void)state;
+	load("shapes IN NS shapes\nshapes IN NS a.ns.shapes\nshapes IN NS b.NS.shapes\nshapes IN NS a.b.ns.test.\nshapes IN NS b.ns.test.\n"
+		"shapes IN NS c.b.ns.test.\nshapes IN NS xshapes\nshapes IN NS @\nshapes IN NS .\nshapes IN NS test.\n"
+		"shapes IN A 192.0.2.30\na.ns.shapes IN A 192.0.2.31\nb.ns.shapes IN A 192.0.2.32\nxshapes IN A 192.0.2.33\n@ IN A 192.0.2.34\n");
+	for (unsigned i = 0; i < 2; i++)
+		assert_lines(ask(i ? "shapes.example. A noedns" : "x.y.shapes.example. A noedns"), lines, sizeof lines / sizeof *lines);
+}
+
+static void more_name_servers_than_are_remembered(void **state)
+{
+	(void)state;
+	load_repeated(40, "deleg IN NS ns%u.deleg\nns%u.deleg IN A 192.0.2.%u\n");
+	const char *text = ask("a.deleg.example. A tcp");
+	char line[100];
+
+	for (unsigned i = 1; i <= 40; i++) {
+		snprintf(line, sizeof line, "authority deleg.example. 3600 NS ns%u.deleg.example.\n", i);
+		assert_non_null(strstr(text, line));
+		snprintf(line, sizeof line, "additional ns%u.deleg.example. 3600 A 192.0.2.%u\n", i, i);
+		assert_non_null(strstr(text, line));
+	}
+}
+
 static void who_asks_for_the_server_s_identity_is_told(void **state)
 {
 	struct test_request request = request_of("www.example. TXT");
@@ -792,6 +840,8 @@ int main(void)
 		cmocka_unit_test(an_rrset_that_fits_no_message_is_a_failure_over_tcp),
 		cmocka_unit_test(a_long_chain_of_aliases_is_cut),
 		cmocka_unit_test(names_in_the_answer_are_compressed),
+		cmocka_unit_test(name_servers_of_all_shapes_are_written_right),
+		cmocka_unit_test(more_name_servers_than_are_remembered),
 		cmocka_unit_test(who_asks_for_the_server_s_identity_is_told),
 		cmocka_unit_test(notify_is_heeded_from_whom_it_may_come),
 		cmocka_unit_test(notify_for_which_there_is_no_room),
