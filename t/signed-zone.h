@@ -80,10 +80,11 @@ static inline void change_nsec3(struct build *build, bool add, const uint8_t *ow
 
 static inline void hashed_owner(const struct chain *chain, const uint8_t *name, uint8_t out[NAME_SIZE])
 {
-	uint8_t hash[NSEC3_HASH];
+	uint8_t hash[NSEC3_HASH], digits[NSEC3_LABEL];
 
 	nsec3_hash(name, chain->salt, chain->salt_length, chain->iterations, hash);
-	nsec3_label(hash, out);
+	nsec3_digits(hash, digits);
+	nsec3_label(digits, out);
 	memcpy(out + 1 + NSEC3_LABEL, apex, sizeof apex);
 }
 
