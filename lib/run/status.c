@@ -185,7 +185,7 @@ static json_t *xfer_part(const struct secondary_counters *c)
 	return o;
 }
 
-static json_t *file_part(const struct keeper_counters *c)
+static json_t *file_part(const struct keep_counters *c)
 {
 	json_t *o = json_object();
 
@@ -198,7 +198,7 @@ static json_t *file_part(const struct keeper_counters *c)
 
 json_t *status_counters(const struct keeper *all, const struct serve_counters *serve)
 {
-	const struct keeper_counters *c = keeper_counters(all);
+	const struct keep_counters *c = keeper_counters(all);
 
 	return json_pack("{s:o, s:o, s:o, s:o}", "serve", serve_part(serve), "transfer", xfer_part(&c->xfer), "files", file_part(c),
 		"notify", json_pack("{s:I, s:I}", "answered", (json_int_t)c->notifies_out, "failed", (json_int_t)c->notifies_failed));

@@ -1,0 +1,854 @@
+#include "run/keep.h"
+
+#include "base/log.h"
+#include "xfer/notify.h"
+
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum {
+	RETRY_S = 60,                /* to write */
+	RELOAD_S = 10,               /* to read */
+};
+
+struct waiter {
+	struct waiter *next;
+	keep_done *done;
+	void *ctx;
+};
+
+struct keep {
+	struct keep_env *env;
+	const struct wired *wired;
+	struct generation *generation;       /* that wired is of; held */
+	struct store_zone *place;            /* NULL: not in the store yet, or no more */
+	struct secondary *secondary;
+	char *path;
+	struct zone *pending;                /* zonefile-sync = 0: written first, then served */
+	struct zone *file_version;           /* source = "file": what is served */
+	struct event *sync;
+	struct waiter *write_waiters, *load_waiters;
+	struct notify_wait *notify_waits;
+	struct journal_zone row;
+	bool row_dirty, writing, write_again, loading, load_again, started, stays;
+	struct serial writing_serial;
+	/* The file as we read or wrote it; zeros: it is not there. */
+	struct file_mark { ino_t inode; off_t size; struct timespec time; } file;
+	int64_t loaded, written_at;          /* seconds since 1970; 0: not known */
+	char error[WHY_MAX];
+	uint8_t name[];
+};
+
+/* A `notify` that somebody waits for. */
+struct notify_wait {
+	struct notify_wait *next;
+	struct keep *keep;
+	keep_done *done;
+	void *ctx;
+};
+
+/* --- small things --------------------------------------------------------- */
+
+const uint8_t *keep_name(const struct keep *k) { return k->name; }
+const struct wired *keep_wired(const struct keep *k) { return k->wired; }
+struct secondary *keep_secondary(const struct keep *k) { return k->secondary; }
+const char *keep_path(const struct keep *k) { return k->path; }
+bool keep_row_changed(const struct keep *k) { return k->row_dirty; }
+bool keep_stays(const struct keep *k) { return k->stays; }
+void keep_set_stays(struct keep *k, bool stays) { k->stays = stays; }
+struct zone *keep_served(const struct keep *k) { return k->place ? store_hold(k->place) : NULL; }
+
+static struct log *log_keep(struct log *log, enum log_level level, const char *event, const struct keep *k)
+{
+	char text[NAME_TEXT_SIZE];
+
+	log_begin(log, level, event);
+	log_str(log, "zone", name_text(k->name, text));
+	return log;
+}
+
+static void wait_for(struct waiter **list, struct keep *k, keep_done *done, void *ctx)
+{
+	struct waiter *w;
+
+	if (!done)
+		return;
+	w = malloc(sizeof *w);
+	if (!w) {
+		done(ctx, k, ERR_NOMEM, NULL);
+		return;
+	}
+	*w = (struct waiter){*list, done, ctx};
+	*list = w;
+}
+
+static void tell(struct waiter **list, struct keep *k, enum err err, const struct why *why)
+{
+	struct waiter *w = *list;
+
+	*list = NULL;
+	while (w) {
+		struct waiter *next = w->next;
+
+		w->done(w->ctx, k, err, why);
+		free(w);
+		w = next;
+	}
+}
+
+static void forget(struct waiter **list, const void *ctx)
+{
+	while (*list) {
+		struct waiter *w = *list;
+
+		if (w->ctx == ctx) {
+			*list = w->next;
+			free(w);
+		} else {
+			list = &w->next;
+		}
+	}
+}
+
+void keep_forget(struct keep *k, void *ctx)
+{
+	forget(&k->write_waiters, ctx);
+	forget(&k->load_waiters, ctx);
+	if (k->secondary)
+		secondary_forget_waiter(k->secondary, ctx);
+	for (struct notify_wait *w = k->notify_waits; w; w = w->next)
+		if (w->ctx == ctx)
+			w->done = NULL;
+}
+
+/* --- the row -------------------------------------------------------------- */
+
+static void fill_row(struct keep *k)
+{
+	struct secondary_status status;
+	int64_t now = k->env->secondary.now(), unix_now = (int64_t)k->env->secondary.unix_time();
+
+	if (!k->secondary)
+		return;
+	secondary_status(k->secondary, &status);
+	k->row.has_serial = status.refresh.loaded;
+	k->row.serial = status.refresh.serial;
+	k->row.expired = status.refresh.expired;
+	if (status.refresh.loaded) {
+		k->row.refreshed = unix_now - (now - status.refresh.refreshed) / 1000;
+		k->row.expires = unix_now + (status.refresh.expire_at - now) / 1000;
+	}
+	snprintf(k->row.primary, sizeof k->row.primary, "%s", status.primary ? status.primary : "");
+}
+
+static void touch_row(struct keep *k)
+{
+	k->row_dirty = true;
+	k->env->row_changed(k->env);
+}
+
+const struct journal_zone *keep_take_row(struct keep *k)
+{
+	fill_row(k);
+	k->row_dirty = false;
+	return &k->row;
+}
+
+/* --- the zone file -------------------------------------------------------- */
+
+static struct file_mark file_mark_of(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return (struct file_mark){0};
+	return (struct file_mark){st.st_ino, st.st_size, st.st_mtim};
+}
+
+/* Somebody else has changed, replaced or removed it. */
+static bool file_changed(const struct keep *k)
+{
+	struct file_mark now = file_mark_of(k->path);
+
+	return now.inode != k->file.inode || now.size != k->file.size || now.time.tv_sec != k->file.time.tv_sec ||
+		now.time.tv_nsec != k->file.time.tv_nsec;
+}
+
+static void write_done(void *ctx, struct disk_result *result);
+
+static struct zone *version_of(const struct keep *k)
+{
+	return k->secondary ? secondary_version(k->secondary) : k->file_version;
+}
+
+static bool is_written(const struct keep *k)
+{
+	struct zone *version = version_of(k);
+
+	return version && k->row.file_known && serial_equal(k->row.written, version->serial);
+}
+
+static void write_version(struct keep *k, struct zone *version)
+{
+	k->writing = true;
+	k->writing_serial = version->serial;
+	disk_write(k->env->disk, k->path, version, write_done, k);
+}
+
+static void published(struct keep *k, struct zone *version);
+
+static void log_write(const struct keep *k, const struct disk_result *result)
+{
+	struct log log;
+
+	log_keep(&log, result->err ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, result->err ? "zone-file-failed" : "zone-file-written", k);
+	log_int(&log, "serial", k->writing_serial.v);
+	log_str(&log, "file", k->path);
+	log_fmt(&log, "seconds", "%u.%03u", result->ms / 1000, result->ms % 1000);
+	if (result->err)
+		log_str(&log, "why", err_say(&result->why, result->err));
+	log_end(&log);
+}
+
+static void sync_in(struct keep *k, int64_t seconds)
+{
+	struct timeval tv = {seconds, 0};
+
+	if (k->secondary && k->wired->set->zonefile_sync >= 0 && !evtimer_pending(k->sync, NULL))
+		evtimer_add(k->sync, &tv);
+}
+
+static void sync_later(struct keep *k)
+{
+	sync_in(k, k->wired->set->zonefile_sync > 0 ? k->wired->set->zonefile_sync : RETRY_S);
+}
+
+static void write_done(void *ctx, struct disk_result *result)
+{
+	struct keep *k = ctx;
+	struct zone *pending = k->pending;
+
+	k->writing = false;
+	log_write(k, result);
+	if (result->err) {
+		k->env->counters.files_failed++;
+	} else {
+		k->env->counters.files_written++;
+		k->row.file_known = true;
+		k->row.written = k->writing_serial;
+		k->written_at = (int64_t)k->env->secondary.unix_time();
+		k->file = file_mark_of(k->path);
+		touch_row(k);
+	}
+	if (pending && serial_equal(pending->serial, k->writing_serial)) {
+		k->pending = NULL;
+		if (result->err) {
+			zone_put(pending);
+			secondary_published(k->secondary, result->err, &result->why);
+		} else {
+			published(k, pending);
+		}
+	} else if (pending) {
+		write_version(k, pending);
+		return;
+	}
+	if (k->write_again && version_of(k)) {
+		k->write_again = false;
+		write_version(k, version_of(k));
+		return;
+	}
+	snprintf(k->error, sizeof k->error, "%s", result->err ? err_say(&result->why, result->err) : "");
+	tell(&k->write_waiters, k, result->err, &result->why);
+	if (result->err)
+		sync_later(k);       /* try again */
+}
+
+static void load(struct keep *);
+
+static void sync_due(evutil_socket_t fd, short what, void *ctx)
+{
+	struct keep *k = ctx;
+
+	(void)fd;
+	(void)what;
+	if (!k->path || is_written(k))
+		return;
+	if (version_of(k) && k->writing)
+		k->write_again = true;
+	else if (version_of(k))
+		write_version(k, version_of(k));
+	else if (!k->loading)
+		load(k);
+}
+
+void keep_write(struct keep *k, keep_done *done, void *ctx)
+{
+	struct why why;
+
+	if (!k->path || !version_of(k)) {
+		err_why(&why, ERR_NOTFOUND, !k->path ? "the zone has no file" : "there is nothing to write: the zone was never loaded");
+		done(ctx, k, ERR_NOTFOUND, &why);
+		return;
+	}
+	if (!k->secondary || (is_written(k) && !k->writing && !file_changed(k))) {
+		done(ctx, k, ERR_OK, NULL);
+		return;
+	}
+	wait_for(&k->write_waiters, k, done, ctx);
+	if (k->writing)
+		k->write_again |= !serial_equal(k->writing_serial, version_of(k)->serial);
+	else
+		write_version(k, version_of(k));
+}
+
+/* --- new versions --------------------------------------------------------- */
+
+static void notify_finished(void *ctx, const uint8_t *zone, unsigned answered, unsigned failed)
+{
+	struct keep_env *env = ctx;
+
+	(void)zone;
+	env->counters.notifies_out += answered;
+	env->counters.notifies_failed += failed;
+}
+
+static void tell_downstream(struct keep *k, const struct zone *version)
+{
+	if (k->wired->target_count)
+		notify_send(k->env->notifier, version, k->wired->targets, k->wired->target_count, notify_finished, k->env);
+}
+
+/* Told downstream (RFC 7314). */
+static void set_expiry(struct keep *k)
+{
+	struct secondary_status status;
+
+	secondary_status(k->secondary, &status);
+	if (status.refresh.loaded)
+		store_set_expiry(k->place, status.refresh.expire_at);
+}
+
+/* Serves the version (takes the hold), then everything that follows from it. */
+static void serve(struct keep *k, struct zone *version)
+{
+	k->row.changed = (int64_t)k->env->secondary.unix_time();
+	zone_hold(version);
+	store_commit(k->place, version, STORE_SERVED);
+	tell_downstream(k, version);
+	zone_put(version);
+}
+
+static void published(struct keep *k, struct zone *version)
+{
+	if (!version_of(k))
+		evtimer_del(k->sync);        /* a file that could not be read need not be any more */
+	serve(k, version);
+	secondary_published(k->secondary, ERR_OK, NULL);
+	set_expiry(k);
+	touch_row(k);
+	if (!is_written(k))
+		sync_later(k);
+}
+
+static void publish(void *ctx, struct secondary *s, struct zone *version)
+{
+	struct keep *k = secondary_owner(s);
+
+	(void)ctx;
+	if (k->wired->set->zonefile_sync != 0 || !k->path) {
+		published(k, version);
+		return;
+	}
+	k->pending = version;
+	if (!k->writing)
+		write_version(k, version);
+}
+
+static void confirmed(void *ctx, struct secondary *s, bool revived)
+{
+	struct keep *k = secondary_owner(s);
+	struct log log;
+
+	(void)ctx;
+	if (revived) {
+		store_commit(k->place, zone_hold(secondary_version(s)), STORE_SERVED);
+		log_end(log_keep(&log, LOG_LEVEL_NOTICE, "zone-revived", k));
+	}
+	set_expiry(k);
+	touch_row(k);
+}
+
+static void expired(void *ctx, struct secondary *s)
+{
+	struct keep *k = secondary_owner(s);
+	struct secondary_status status;
+	struct log log;
+
+	(void)ctx;
+	secondary_status(s, &status);
+	store_commit(k->place, NULL, STORE_EXPIRED);
+	log_keep(&log, LOG_LEVEL_ERROR, "zone-expired", k);
+	log_int(&log, "serial", status.refresh.serial.v);
+	log_int(&log, "seconds-since-refresh", (k->env->secondary.now() - status.refresh.refreshed) / 1000);
+	if (status.last_error)
+		log_str(&log, "why", status.last_error);
+	log_end(&log);
+	touch_row(k);
+}
+
+/* --- loading -------------------------------------------------------------- */
+
+static void log_load(const struct keep *k, const struct disk_result *result)
+{
+	struct log log;
+
+	log_keep(&log, result->err ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, result->err ? "zone-load-failed" : "zone-loaded", k);
+	if (!result->err) {
+		log_int(&log, "serial", result->version->serial.v);
+		log_int(&log, "records", (int64_t)result->version->records);
+	}
+	log_str(&log, "file", k->path);
+	log_fmt(&log, "seconds", "%u.%03u", result->ms / 1000, result->ms % 1000);
+	if (result->err)
+		log_str(&log, "why", err_say(&result->why, result->err));
+	log_end(&log);
+}
+
+/* When a primary last confirmed the version on disk, in seconds since 1970: as the database says, if it speaks of that version; an
+ * older one was known to be outdated from when its successor came; without a word on it the file's time must do. */
+static int64_t confirmed_at(const struct keep *k, const struct disk_result *result)
+{
+	const struct journal_zone *row = &k->row;
+	bool same = row->has_serial && serial_equal(row->serial, result->version->serial);
+	bool older = row->has_serial && serial_newer(row->serial, result->version->serial);
+
+	if (same && row->refreshed)
+		return row->refreshed;
+	return older && row->changed ? row->changed : result->modified;
+}
+
+static void loaded_secondary(struct keep *k, struct disk_result *result)
+{
+	struct secondary_env *env = &k->env->secondary;
+	struct zone *version = result->version;
+	struct refresh_times times = refresh_times_of(&version->soa, &k->wired->secondary.clamps);
+	int64_t age = (int64_t)env->unix_time() - confirmed_at(k, result);
+	struct secondary_status status;
+
+	if (age < 0)                 /* the clock went back: not older than now, unless it had expired even so */
+		age = k->row.expired ? times.expire : 0;
+	if (!k->row.has_serial || !serial_equal(k->row.serial, version->serial))
+		k->row.changed = result->modified;
+	if (!k->row.has_serial)
+		touch_row(k);
+	result->version = NULL;
+	secondary_loaded(k->secondary, version, env->now() - age * 1000);
+	if (k->row.has_serial)
+		secondary_known(k->secondary, k->row.serial);
+	k->row.file_known = true;
+	k->row.written = version->serial;
+	k->written_at = result->modified;
+	set_expiry(k);
+	secondary_status(k->secondary, &status);
+	if (status.refresh.expire_at > env->now())
+		store_commit(k->place, zone_hold(version), STORE_SERVED);
+}
+
+static void start_secondary(struct keep *k, bool loaded)
+{
+	uint32_t spread = k->env->spread, random;
+
+	if (k->started)
+		return;
+	k->started = true;
+	net_random(&random, sizeof random);
+	secondary_start(k->secondary, loaded && spread ? random % spread : 0);
+}
+
+static void loaded_file(struct keep *k, struct disk_result *result)
+{
+	struct zone *version = result->version, *old = k->file_version;
+	bool changed = !old || !serial_equal(old->serial, version->serial);
+	struct log log;
+
+	result->version = NULL;
+	k->loaded = (int64_t)k->env->secondary.unix_time();
+	k->row.file_known = true;
+	k->row.written = version->serial;
+	k->written_at = result->modified;
+	if (old && !serial_newer(version->serial, old->serial)) {
+		log_keep(&log, LOG_LEVEL_WARNING, "serial-not-raised", k);
+		log_int(&log, "old", old->serial.v);
+		log_int(&log, "new", version->serial.v);
+		log_str(&log, "msg", "the file changed, but its serial is not newer: servers downstream will not take it");
+		log_end(&log);
+	}
+	k->file_version = zone_hold(version);
+	zone_put(old);
+	k->row.changed = k->loaded;
+	store_commit(k->place, zone_hold(version), STORE_SERVED);
+	if (changed)
+		tell_downstream(k, version);
+	zone_put(version);
+}
+
+/* A secondary's file may be missing: the zone is new, or was never written. */
+static bool is_absent(const struct keep *k, const struct disk_result *result)
+{
+	return result->err == ERR_NOTFOUND && k->secondary;
+}
+
+static void log_absent(const struct keep *k)
+{
+	struct log log;
+
+	if (!k->row.has_serial)
+		return;
+	log_keep(&log, LOG_LEVEL_WARNING, "zone-file-missing", k);
+	log_int(&log, "serial", k->row.serial.v);
+	log_str(&log, "file", k->path);
+	log_str(&log, "msg", "the zone was here before: it is transferred again");
+	log_end(&log);
+}
+
+/* The next time it may be read, or by then a version was transferred. */
+static bool may_pass(enum err err)
+{
+	return err == ERR_IO || err == ERR_NOMEM || err == ERR_REFUSED;
+}
+
+static void reload_later(struct keep *k)
+{
+	static const struct timeval later = {RELOAD_S, 0};
+
+	if (!evtimer_pending(k->sync, NULL))
+		evtimer_add(k->sync, &later);
+}
+
+static void load_done(void *ctx, struct disk_result *result)
+{
+	struct keep *k = ctx;
+	bool absent = is_absent(k, result);
+
+	k->loading = false;
+	if (k->load_again) {
+		load(k);
+		return;
+	}
+	if (absent)
+		log_absent(k);
+	else
+		log_load(k, result);
+	k->env->counters.loads++;
+	k->env->counters.loads_failed += result->err && !absent;
+	snprintf(k->error, sizeof k->error, "%s", result->err && !absent ? err_say(&result->why, result->err) : "");
+	if (k->secondary) {
+		if (!result->err && !version_of(k))
+			loaded_secondary(k, result);
+		else if (may_pass(result->err) && !version_of(k))
+			reload_later(k);
+		start_secondary(k, !result->err);
+	} else if (!result->err) {
+		loaded_file(k, result);
+	}
+	tell(&k->load_waiters, k, result->err, &result->why);
+}
+
+static void load(struct keep *k)
+{
+	struct build_limits limits = {k->wired->set->max_zone_size, k->wired->set->max_records};
+
+	k->loading = true;
+	k->load_again = false;
+	k->file = file_mark_of(k->path);
+	disk_load(k->env->disk, k->path, k->name, limits, load_done, k);
+}
+
+void keep_reread(struct keep *k, keep_done *done, void *ctx)
+{
+	struct why why;
+
+	if (!k->path || (k->file_version && !k->error[0] && !k->loading && !file_changed(k))) {
+		if (done)
+			done(ctx, k, k->path ? ERR_OK : err_why(&why, ERR_CONF, "%s", k->error), &why);
+		return;
+	}
+	wait_for(&k->load_waiters, k, done, ctx);
+	if (k->loading)
+		k->load_again |= file_changed(k);        /* it may have been read before the change */
+	else
+		load(k);
+}
+
+/* --- NOTIFY --------------------------------------------------------------- */
+
+static void notify_waited(void *ctx, const uint8_t *zone, unsigned answered, unsigned failed)
+{
+	struct notify_wait *w = ctx;
+	struct why why = {{0}};
+
+	notify_finished(w->keep->env, zone, answered, failed);
+	for (struct notify_wait **at = &w->keep->notify_waits; *at; at = &(*at)->next)
+		if (*at == w) {
+			*at = w->next;
+			break;
+		}
+	if (failed)
+		err_why(&why, ERR_TIMEOUT, "%u of %u addresses downstream did not accept the NOTIFY (the log says which)", failed,
+			answered + failed);
+	if (w->done)
+		w->done(w->ctx, w->keep, failed ? ERR_TIMEOUT : ERR_OK, &why);
+	free(w);
+}
+
+void keep_notify(struct keep *k, keep_done *done, void *ctx)
+{
+	struct zone *version = keep_served(k);
+	struct notify_wait *w = version && k->wired->target_count ? malloc(sizeof *w) : NULL;
+	struct why why = {{0}};
+
+	if (w) {
+		*w = (struct notify_wait){k->notify_waits, k, done, ctx};
+		k->notify_waits = w;
+		notify_send(k->env->notifier, version, k->wired->targets, k->wired->target_count, notify_waited, w);
+	} else {
+		err_why(&why, ERR_NOTFOUND, !version ? "the zone is not served" : !k->wired->target_count ?
+			"no server downstream is configured (notify)" : "out of memory");
+		done(ctx, k, ERR_NOTFOUND, &why);
+	}
+	zone_put(version);
+}
+
+/* --- status --------------------------------------------------------------- */
+
+static const char *secondary_word(const struct keep *k)
+{
+	struct secondary_status s;
+	int64_t now = k->env->secondary.now();
+
+	secondary_status(k->secondary, &s);
+	if (s.refresh.expired)
+		return "expired";
+	if (s.rejected)
+		return "rejected";
+	if (!s.refresh.loaded)
+		return s.refresh.state == REFRESH_TRANSFER ? "refreshing" : "empty";
+	if (s.refresh.state == REFRESH_TRANSFER)
+		return "refreshing";
+	if (s.has_best && serial_newer(s.best, s.refresh.serial))
+		return "lagging";
+	if (now - s.refresh.refreshed > ((int64_t)s.refresh.times.refresh + s.refresh.times.retry) * 1000)
+		return "stale";
+	return "ok";
+}
+
+void keep_state(const struct keep *k, struct keep_state *out)
+{
+	*out = (struct keep_state){
+		.state = k->secondary ? secondary_word(k) : k->error[0] ? "rejected" : k->file_version ? "ok" : "empty",
+		.written_known = k->row.file_known,
+		.written = k->row.written,
+		.written_at = k->written_at,
+		.changed = k->row.changed,
+		.loaded = k->loaded,
+		.error = k->error[0] ? k->error : NULL,
+	};
+}
+
+/* --- zones come and go ---------------------------------------------------- */
+
+static void fail_waiters(struct keep *k, enum err err, const char *text)
+{
+	struct why why;
+
+	err_why(&why, err, "%s", text);
+	tell(&k->write_waiters, k, err, &why);
+	tell(&k->load_waiters, k, err, &why);
+}
+
+void keep_free(struct keep *k)
+{
+	if (!k)
+		return;
+	if (k->env->disk)
+		disk_disown(k->env->disk, k);
+	if (k->sync)
+		event_free(k->sync);
+	secondary_free(k->secondary);
+	fail_waiters(k, ERR_NOTFOUND, "the zone was removed");
+	zone_put(k->pending);
+	zone_put(k->file_version);
+	free(k->path);
+	if (k->generation)
+		generation_drop(k->generation);
+	free(k);
+}
+
+static char *path_of(const struct generation *g, const struct conf_zone *zone)
+{
+	char path[4096];
+
+	return conf_zone_path(generation_conf(g), zone->set, zone->name, path, sizeof path) ? strdup(path) : NULL;
+}
+
+struct keep *keep_new(struct keep_env *env, struct generation *g, const struct conf_zone *zone, struct keep *before,
+	const struct journal_zone *row)
+{
+	struct keep *k = calloc(1, sizeof *k + name_length(zone->name));
+
+	if (!k)
+		return NULL;
+	if (before) {
+		fill_row(before);
+		row = &before->row;
+	}
+	k->env = env;
+	name_copy(zone->name, k->name);
+	k->generation = g;
+	generation_hold(g);
+	k->wired = generation_wired(g, zone->set);
+	k->path = path_of(g, zone);
+	if (row)
+		k->row = *row;
+	name_copy(zone->name, k->row.name);
+	k->row.file_known = false;
+	k->sync = evtimer_new(env->loop, sync_due, k);
+	if (zone->set->source == CONF_TRANSFER)
+		k->secondary = secondary_new(&env->secondary, zone->name, (struct secondary_conf *)&k->wired->secondary, k);
+	if (!k->sync || (zone->set->source == CONF_TRANSFER && !k->secondary)) {
+		keep_free(k);
+		return NULL;
+	}
+	if (k->secondary && row)
+		secondary_set_primary(k->secondary, row->primary);
+	return k;
+}
+
+bool keep_place(struct keep *k)
+{
+	struct store_policy *policy = wired_policy(k->wired);
+
+	if (store_add(k->env->store, k->name, policy, &k->place) == ERR_OK)
+		return true;
+	policy->release(policy);
+	return false;
+}
+
+void keep_remove_place(struct keep *k)
+{
+	store_remove(k->env->store, k->place);
+}
+
+void keep_lose_place(struct keep *k)
+{
+	k->place = NULL;
+}
+
+static const char too_long[] = "the zone file's path is too long";
+
+/* Nothing may wait for a file that cannot be. */
+static void lose_path(struct keep *k)
+{
+	struct zone *pending = k->pending;
+
+	fail_waiters(k, ERR_CONF, too_long);
+	if (k->loading && k->secondary)
+		start_secondary(k, false);
+	k->loading = false;
+	k->pending = NULL;
+	if (pending)
+		published(k, pending);
+}
+
+/* From now on the file is another one. What was under way with the old one is begun anew. */
+static void set_path(struct keep *k, char *path)
+{
+	free(k->path);
+	k->path = path;
+	disk_disown(k->env->disk, k);
+	k->writing = k->write_again = false;
+	k->row.file_known = false;
+	k->file = (struct file_mark){0};
+	snprintf(k->error, sizeof k->error, "%s", path ? "" : too_long);
+	if (!path)
+		lose_path(k);
+	else if (k->loading || !k->secondary)
+		load(k);
+	else if (k->pending)
+		write_version(k, k->pending);
+	else if (k->write_waiters)
+		write_version(k, version_of(k));
+}
+
+static void set_sync(struct keep *k, int64_t before)
+{
+	if (k->wired->set->zonefile_sync != before)
+		evtimer_del(k->sync);
+	if (version_of(k) && !is_written(k))
+		sync_in(k, k->wired->set->zonefile_sync);
+}
+
+void keep_change(struct keep *k, struct generation *g, const struct conf_zone *zone)
+{
+	const struct wired *old = k->wired;
+	char *path = path_of(g, zone);
+
+	k->wired = generation_wired(g, zone->set);
+	store_set_policy(k->place, wired_policy(k->wired));
+	if (k->secondary) {
+		secondary_set_conf(k->secondary, (struct secondary_conf *)&k->wired->secondary, !wired_same_source(old, k->wired),
+			k->env->spread);
+		set_expiry(k);
+	}
+	if (path && k->path && strcmp(path, k->path) == 0)
+		free(path);
+	else
+		set_path(k, path);
+	set_sync(k, old->set->zonefile_sync);
+	generation_hold(g);
+	generation_drop(k->generation);
+	k->generation = g;
+}
+
+bool keep_same_source(const struct keep *k, const struct conf_zone *zone)
+{
+	return (zone->set->source == CONF_TRANSFER) == (k->secondary != NULL);
+}
+
+void keep_start(struct keep *k)
+{
+	if (k->path) {
+		load(k);
+		return;
+	}
+	snprintf(k->error, sizeof k->error, "%s", too_long);
+	if (k->secondary)
+		start_secondary(k, false);
+}
+
+void keep_write_last(struct keep *k)
+{
+	struct zone *version = version_of(k);
+
+	if (!k->secondary || !k->path || !version || is_written(k) || k->wired->set->zonefile_sync < 0)
+		return;
+	if (k->writing && serial_equal(k->writing_serial, version->serial))
+		return;
+	k->row.file_known = true;
+	k->row.written = version->serial;
+	k->row_dirty = true;
+	disk_write(k->env->disk, k->path, version, NULL, k);
+}
+
+void keep_env_init(struct keep_env *env, struct event_base *loop, struct store *store, int64_t (*now)(void), uint64_t (*unix_time)(void))
+{
+	env->loop = loop;
+	env->store = store;
+	env->secondary = (struct secondary_env){
+		.loop = loop, .now = now, .unix_time = unix_time, .publish = publish, .confirmed = confirmed, .expired = expired,
+		.counters = &env->counters.xfer,
+	};
+}

@@ -1,0 +1,90 @@
+/* run/keep: one zone of this daemon: its place in the store, its secondary, its file and its row in the database, and what happens taken
+ * from one to the other:
+ *
+ *     disk (load) ─► secondary ─► publish ─► store ─► NOTIFY downstream, zone file, row
+ *
+ * On the event loop's thread.
+ */
+#ifndef RUN_KEEP_H
+#define RUN_KEEP_H
+
+#include "run/disk.h"
+#include "run/wire.h"
+
+#include <sys/types.h>
+#include <time.h>
+
+struct event;
+struct keep;
+struct notifier;
+
+struct keep_counters {
+	uint64_t files_written, files_failed, loads, loads_failed, notifies_out, notifies_failed;
+	struct secondary_counters xfer;
+};
+
+/* What all zones share. */
+struct keep_env {
+	struct event_base *loop;
+	struct store *store;
+	struct disk *disk;           /* NULL: it is gone, nothing is read or written any more */
+	struct notifier *notifier;
+	struct secondary_env secondary;
+	struct keep_counters counters;
+	uint32_t spread;             /* ms over which the first questions of all zones are spread */
+	void (*row_changed)(struct keep_env *);      /* a zone's row is to be written, soon */
+};
+/* Sets the hooks of env->secondary. */
+void keep_env_init(struct keep_env *, struct event_base *, struct store *, int64_t (*now)(void), uint64_t (*unix_time)(void));
+
+/* `before`: the one that had this name until now, or NULL; `row`: what the database had of it, or NULL. NULL: out of memory. */
+struct keep *keep_new(struct keep_env *, struct generation *, const struct conf_zone *, struct keep *before, const struct journal_zone *row);
+void keep_free(struct keep *);               /* NULL is allowed; waiters are told */
+/* Prepares its place in the store; false: out of memory. After store_publish has removed it: keep_lose_place. */
+bool keep_place(struct keep *);
+void keep_remove_place(struct keep *);
+void keep_lose_place(struct keep *);
+/* Reads its file, then asks its primaries. Once. */
+void keep_start(struct keep *);
+/* It stays, under new settings, of the same source. */
+void keep_change(struct keep *, struct generation *, const struct conf_zone *);
+bool keep_same_source(const struct keep *, const struct conf_zone *);
+/* Brings the zone file up to date before the zone goes, or the daemon ends. */
+void keep_write_last(struct keep *);
+/* Whether its row has changed since it was taken; and the row as it is to be written. */
+bool keep_row_changed(const struct keep *);
+const struct journal_zone *keep_take_row(struct keep *);
+/* A mark for run/keeper: the zone is also in the generation that is about to be put in force. */
+bool keep_stays(const struct keep *);
+void keep_set_stays(struct keep *, bool);
+
+const uint8_t *keep_name(const struct keep *);
+const struct wired *keep_wired(const struct keep *);
+struct secondary *keep_secondary(const struct keep *);      /* NULL: source = "file" */
+const char *keep_path(const struct keep *);                  /* NULL: none could be made */
+/* What is served, with a hold of one's own; NULL: nothing. */
+struct zone *keep_served(const struct keep *);
+/* For status. */
+struct keep_state {
+	const char *state;           /* "ok", "lagging", ...: see run/status */
+	bool written_known;
+	struct serial written;       /* in the zone file */
+	int64_t written_at;          /* seconds since 1970; 0: not known */
+	int64_t changed;             /* seconds since 1970 when the served version was taken; 0: not known */
+	int64_t loaded;              /* source = "file": when it was read */
+	const char *error;           /* of the file; NULL: none */
+};
+void keep_state(const struct keep *, struct keep_state *);
+
+/* `done` is called once, now or later, from the loop; err and why of the whole. */
+typedef void keep_done(void *ctx, struct keep *, enum err, const struct why *);
+/* The zone file is durable when `done` is called. */
+void keep_write(struct keep *, keep_done *, void *ctx);
+/* source = "file": reads it again; what it holds is served and told downstream if it changed. */
+void keep_reread(struct keep *, keep_done *, void *ctx);
+/* Tells all servers downstream; `done` when each has answered or been given up. */
+void keep_notify(struct keep *, keep_done *, void *ctx);
+/* The zone's waiters with this context are forgotten. */
+void keep_forget(struct keep *, void *ctx);
+
+#endif
