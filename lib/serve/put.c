@@ -94,7 +94,7 @@ static void put_near(struct wbuf *out, const struct msg_writer *writer, const st
 {
 	size_t length = name_length(name);
 
-	if (!name_is_under(name, zone->apex)) {
+	if (!name_ends_in(name, length, zone->apex, 1u + zone->origin.octets)) {
 		wbuf_bytes(out, name, length);
 		return;
 	}
