@@ -1,14 +1,18 @@
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BUFFER = 1 << 20, FLUSH_EVERY = 8 << 20 };
+enum { BUFFER = 1 << 20, FLUSH_EVERY = 8 << 20, TEMP_RANDOM = 6 };
+
+static const char temp_begins[] = ".lockstep-tmp-";
 
 static enum err errno_err(int number)
 {
@@ -16,7 +20,7 @@ static enum err errno_err(int number)
 	case ENOENT: case ENOTDIR: return ERR_NOTFOUND;
 	case ENOMEM: return ERR_NOMEM;
 	case ENOSPC: case EDQUOT: return ERR_NOSPACE;
-	case EACCES: case EPERM: return ERR_REFUSED;
+	case EACCES: case EPERM: case EROFS: return ERR_REFUSED;
 	default: return ERR_IO;
 	}
 }
@@ -79,10 +83,24 @@ void file_bytes_release(struct file_bytes *file)
 	*file = (struct file_bytes){0};
 }
 
+struct file_digest file_digest_of(const void *bytes, size_t length)
+{
+	return (struct file_digest){siphash(siphash_sum_key, bytes, length), length};
+}
+
+/* The file's own name: who reads of it need not know of the other. */
 static void stick(struct file_replace *file, const char *doing)
 {
 	if (!file->err)
-		file->err = sys_fail(&file->why, file->temp, doing);
+		file->err = sys_fail(&file->why, file->path, doing);
+}
+
+/* Octets of the path that stand before the file's name. */
+static int directory_length(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? (int)(slash + 1 - path) : 0;
 }
 
 enum err file_replace_begin(struct file_replace *file, const char *path, struct why *why)
@@ -90,9 +108,10 @@ enum err file_replace_begin(struct file_replace *file, const char *path, struct 
 	struct stat st;
 
 	*file = (struct file_replace){.fd = -1};
+	siphash_begin(&file->sum, siphash_sum_key);
 	file->path = strdup(path);
 	file->buffer = malloc(BUFFER);
-	if (!file->path || !file->buffer || asprintf(&file->temp, "%s.XXXXXX", path) < 0) {
+	if (!file->path || !file->buffer || asprintf(&file->temp, "%.*s%sXXXXXX", directory_length(path), path, temp_begins) < 0) {
 		file->temp = NULL;
 		file_replace_rollback(file);
 		return err_why(why, ERR_NOMEM, "%s: out of memory", path);
@@ -106,6 +125,7 @@ enum err file_replace_begin(struct file_replace *file, const char *path, struct 
 		file_replace_rollback(file);
 		return err;
 	}
+	flock(file->fd, LOCK_EX | LOCK_NB);      /* for file_sweep; where there are no locks, nothing is swept */
 	if (lstat(path, &st) < 0 || !S_ISREG(st.st_mode))
 		st.st_mode = 0640;
 	if (fchmod(file->fd, st.st_mode & 0777) < 0)
@@ -125,6 +145,7 @@ static void flush(struct file_replace *file)
 		else if (n > 0)
 			done += (size_t)n;
 	}
+	siphash_add(&file->sum, file->buffer, file->used);
 	file->written += done;
 	file->used = 0;
 	if (!file->err && file->written - file->flushed >= FLUSH_EVERY) {
@@ -156,15 +177,39 @@ static char *parent_of(const char *path)
 	return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
 }
 
+enum err file_sync_dir(const char *path, struct why *why)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	enum err err = fd < 0 || fsync(fd) < 0 ? sys_fail(why, path, "fsync of the directory") : ERR_OK;
+
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+struct file_digest file_replace_digest(const struct file_replace *file)
+{
+	struct siphash sum = file->sum;
+
+	siphash_add(&sum, file->buffer, file->used);
+	return (struct file_digest){siphash_end(&sum), sum.length};
+}
+
+static void put_in_place(struct file_replace *file)
+{
+	if (!file->err && rename(file->temp, file->path) < 0)
+		stick(file, "rename");
+	if (file->err)
+		return;
+	free(file->temp);
+	file->temp = NULL;
+}
+
 static void sync_parent(struct file_replace *file)
 {
 	char *parent = parent_of(file->path);
-	int fd = parent ? open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 
-	if (fd < 0 || fsync(fd) < 0)
-		stick(file, "fsync of its directory");
-	if (fd >= 0)
-		close(fd);
+	file->err = parent ? file_sync_dir(parent, &file->why) : err_why(&file->why, ERR_NOMEM, "%s: out of memory", file->path);
 	free(parent);
 }
 
@@ -175,13 +220,9 @@ enum err file_replace_commit(struct file_replace *file, struct why *why)
 	flush(file);
 	if (!file->err && fsync(file->fd) < 0)
 		stick(file, "fsync");
-	if (!file->err && rename(file->temp, file->path) < 0)
-		stick(file, "rename");
-	if (!file->err) {
-		free(file->temp);
-		file->temp = NULL;
+	put_in_place(file);
+	if (!file->err)
 		sync_parent(file);
-	}
 	err = file->err;
 	if (err && why)
 		*why = file->why;
@@ -201,6 +242,90 @@ void file_replace_rollback(struct file_replace *file)
 	*file = (struct file_replace){.fd = -1};
 }
 
+/* --- many at once ----------------------------------------------------------------------- */
+
+void file_batch_begin(struct file_batch *batch)
+{
+	batch->count = 0;
+}
+
+void file_batch_add(struct file_batch *batch, struct file_replace *file, void *ctx)
+{
+	struct file_batched *one = &batch->one[batch->count++];
+
+	flush(file);
+	free(file->buffer);
+	file->buffer = NULL;
+	if (!file->err)
+		sync_file_range(file->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	one->file = *file;
+	one->ctx = ctx;
+	*file = (struct file_replace){.fd = -1};
+}
+
+static bool same_directory(const struct file_replace *a, const struct file_replace *b)
+{
+	int n = directory_length(a->path);
+
+	return n == directory_length(b->path) && memcmp(a->path, b->path, (size_t)n) == 0;
+}
+
+/* The directory of the file `i`, unless one before it, which was renamed too, has the same. */
+static void sync_parent_once(struct file_batch *batch, unsigned i)
+{
+	struct file_replace *file = &batch->one[i].file;
+
+	for (unsigned n = i; n-- > 0;) {
+		struct file_replace *other = &batch->one[n].file;
+
+		if (other->temp || !same_directory(other, file))
+			continue;
+		file->err = other->err;
+		file->why = other->why;
+		return;
+	}
+	sync_parent(file);
+}
+
+void file_batch_commit(struct file_batch *batch, file_batch_done *done)
+{
+	unsigned count = batch->count;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct file_replace *file = &batch->one[i].file;
+
+		if (!file->err && fsync(file->fd) < 0)
+			stick(file, "fsync");
+	}
+	for (unsigned i = 0; i < count; i++)
+		put_in_place(&batch->one[i].file);
+	for (unsigned i = 0; i < count; i++)
+		if (!batch->one[i].file.temp)
+			sync_parent_once(batch, i);
+	batch->count = 0;
+	for (unsigned i = 0; i < count; i++) {
+		struct file_replace *file = &batch->one[i].file;
+
+		done(batch->one[i].ctx, file->err, &file->why, (struct file_digest){siphash_end(&file->sum), file->sum.length});
+		file_replace_rollback(file);
+	}
+}
+
+/* --- directories ------------------------------------------------------------------------ */
+
+static enum err make_dir(const char *path, struct why *why)
+{
+	char *parent;
+	enum err err;
+
+	if (mkdir(path, 0750) < 0)
+		return errno == EEXIST || errno == EISDIR ? ERR_OK : sys_fail(why, path, "create the directory");
+	parent = parent_of(path);
+	err = parent ? file_sync_dir(parent, why) : err_why(why, ERR_NOMEM, "%s: out of memory", path);
+	free(parent);
+	return err;
+}
+
 enum err file_mkdirs(const char *path, struct why *why)
 {
 	char *copy = strdup(path);
@@ -214,8 +339,7 @@ enum err file_mkdirs(const char *path, struct why *why)
 		if (was && was != '/')
 			continue;
 		*c = 0;
-		if (mkdir(copy, 0750) < 0 && errno != EEXIST && errno != EISDIR)
-			err = sys_fail(why, copy, "create the directory");
+		err = make_dir(copy, why);
 		*c = was;
 		if (!was)
 			break;
@@ -231,4 +355,70 @@ enum err file_mkparent(const char *path, struct why *why)
 
 	free(parent);
 	return err;
+}
+
+static bool is_temp(const char *name)
+{
+	size_t begin = sizeof temp_begins - 1;
+
+	return strncmp(name, temp_begins, begin) == 0 && strlen(name + begin) == TEMP_RANDOM;
+}
+
+/* Who writes it holds its lock; who was killed holds nothing. */
+static bool sweep_file(int dir, const char *name)
+{
+	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+	bool gone;
+
+	if (fd < 0)
+		return false;
+	gone = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1 &&
+		flock(fd, LOCK_EX | LOCK_NB) == 0 && unlinkat(dir, name, 0) == 0;
+	close(fd);
+	return gone;
+}
+
+static bool is_directory(int dir, const struct dirent *entry)
+{
+	struct stat st;
+
+	if (entry->d_type != DT_UNKNOWN)
+		return entry->d_type == DT_DIR;
+	return fstatat(dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* Takes over `fd`. */
+static enum err sweep(int fd, const char *path, unsigned depth, unsigned *removed, struct why *why)
+{
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	enum err err = ERR_OK, below;
+
+	if (!dir) {
+		err = sys_fail(why, path, "open the directory");
+		if (fd >= 0)
+			close(fd);
+		return err == ERR_NOTFOUND ? ERR_OK : err;
+	}
+	while ((errno = 0, entry = readdir(dir))) {
+		if (is_temp(entry->d_name)) {
+			*removed += sweep_file(fd, entry->d_name);
+		} else if (depth && strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") && is_directory(fd, entry)) {
+			int child = openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+			if ((below = sweep(child, entry->d_name, depth - 1, removed, why)))
+				err = below;
+		}
+	}
+	if (errno)
+		err = sys_fail(why, path, "read the directory");
+	closedir(dir);
+	return err;
+}
+
+enum err file_sweep(const char *path, unsigned depth, unsigned *removed, struct why *why)
+{
+	*removed = 0;
+	return sweep(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), path, depth, removed, why);
 }

@@ -1,19 +1,133 @@
-/* zone/journal: the database (SQLite, in state-dir): what must survive that is not in the
- * zone files. Today each zone's serial and timers; the changes themselves have their place here.
- * One writer thread; each call is durable when it returns, and a batch is one transaction.
+/* zone/journal: the database (SQLite, state-dir/lockstep.db). Of each zone:
+ *
+ *     its row      what must survive and is in no zone file: serials, times, where it came from, hold
+ *     its image    one version, whole (zone/image)
+ *     its steps    from version to version (zone/diff's octets; not looked at here): those since the image, and some before, for IXFR out
+ *
+ * Rows, and what belongs to a zone's image and steps, bear sums of our own (SipHash-2-4 under a key that is known to all: see zone/image), so that
+ * a flipped bit that SQLite's format does not show is found, in what it hit, when it is read; nothing is checked in advance. WAL, an fsync at each
+ * commit, no memory map of anything: while it is open here it is open to nobody else. One thread; a call that returns ERR_OK is durable.
+ *
+ * Errors of all calls: ERR_NOSPACE the disk or a quota is full; ERR_REFUSED it cannot be written (read-only, permissions); ERR_IO the disk failed;
+ * ERR_DAMAGED the database itself is damaged, cut, or was removed under us: journal_reopen is wanted; ERR_NOMEM. After any of them nothing
+ * of the call was done, and the next may succeed.
  */
 #ifndef ZONE_JOURNAL_H
 #define ZONE_JOURNAL_H
 
 #include "base/err.h"
+#include "base/file.h"
 #include "dns/name.h"
 #include "dns/serial.h"
+#include "zone/image.h"
 
 #include <stdbool.h>
 
 struct journal;
 
-/* What is known of a zone between runs. Times in seconds since 1970, 0: never. */
+enum journal_origin { JOURNAL_CONF, JOURNAL_ADDED, JOURNAL_CATALOG };
+/* Where a zone comes from that the configuration does not name. */
+struct journal_member {
+	enum journal_origin origin;
+	const char *template_name;   /* NULL: none */
+	const uint8_t *catalog;      /* a name; NULL: none */
+	const uint8_t *id;           /* the member's label: length, octets; NULL: none */
+};
+
+/* A zone's row. What pointers point to is the giver's. Times in seconds since 1970, 0: never. */
+struct journal_row {
+	const uint8_t *name;
+	const char *primary;         /* the remote it came from; NULL: not known */
+	const struct journal_member *member; /* NULL: the configuration names it */
+	const char *rejected_why;    /* with has_rejected; NULL: not said */
+	int64_t changed;             /* when the newest version was taken */
+	int64_t refreshed;           /* when a primary last confirmed that we are current */
+	int64_t expires;             /* when the zone stops being served */
+	int64_t next;                /* when a primary is asked next */
+	struct file_digest file;     /* of the zone file, valid if file_known */
+	struct serial serial;        /* of the newest version taken, valid if has_serial */
+	struct serial written;       /* serial in the zone file, valid if file_known */
+	struct serial rejected;      /* of the version that was refused last, valid if has_rejected */
+	uint32_t failures;           /* attempts in a row that came to nothing */
+	uint32_t given_expire;       /* seconds, by EDNS EXPIRE (RFC 7314), counted from `refreshed`; 0: none was given */
+	bool has_serial, file_known, has_rejected;
+	bool expired, held;
+};
+/* A copy with all that it points to, in one block; free() it. NULL: out of memory. */
+struct journal_row *journal_row_copy(const struct journal_row *);
+
+/* Opens or creates DIR/lockstep.db, for this process alone (ERR_EXISTS if another one has it open with this call). A file that is no database, or none of ours, is
+ * set aside (".damaged-TIME") and begun anew, said in `why` with ERR_OK; one of a newer schema is ERR_CONF, and left as it is. Takes the same time
+ * whatever is in it. */
+enum err journal_open(struct journal **, const char *dir, struct why *);
+void journal_close(struct journal *);        /* NULL is allowed */
+/* After ERR_DAMAGED: what is there is set aside and begun anew, empty; `why` says so with ERR_OK. On an error the journal stays closed, and every
+ * call but this one and journal_close returns that error. */
+enum err journal_reopen(struct journal *, struct why *);
+
+/* --- writing --- */
+
+enum journal_kind {
+	JOURNAL_ROW,                 /* the row alone */
+	JOURNAL_STEP,                /* one step more, and the row */
+	JOURNAL_IMAGE,               /* a version as a whole instead of the image and the steps before, and the row */
+	JOURNAL_FORGET,              /* nothing is left of the zone */
+};
+struct journal_change {
+	enum journal_kind kind;
+	const uint8_t *name;         /* NULL: row->name */
+	const struct journal_row *row;       /* NULL: the row stays as it is */
+	struct serial from, to;      /* of a step; `to` of an image */
+	const uint8_t *bytes;        /* of a step */
+	size_t length;
+	const struct image *image;   /* an image's */
+	uint64_t keep;               /* with an image of the version that is the last one here: the newest steps stay, for IXFR out, as many as have so many octets */
+	/* Out: how this one went. A STEP that does not begin where the zone's last one ended (or has no image below it) is ERR_MISMATCH, one for
+	 * which the steps have become far too many is ERR_LIMIT: then an IMAGE is wanted, and nothing of this change was done. */
+	enum err err;
+	bool outgrown;               /* the steps outgrew half of the image: an IMAGE of the version `to` is wanted when there is time */
+};
+/* All of them in their order, in one transaction. */
+enum err journal_commit(struct journal *, struct journal_change *, size_t count, struct why *);
+
+/* When nothing has been committed for a moment: what waits in the write-ahead log goes into the database, so that the log is used from its
+ * beginning again. Cheap if there is nothing to do. A log that grows beyond 64 MB is emptied by the commit that finds it so. */
+enum err journal_idle(struct journal *, struct why *);
+
+/* --- reading --- */
+
+enum journal_item_kind {
+	JOURNAL_ITEM_ROW,            /* a zone begins */
+	JOURNAL_ITEM_IMAGE,          /* the next piece of its image, for image_reader_put, which checks it; `to` is its serial */
+	JOURNAL_ITEM_STEP,           /* the next step, checked, oldest first */
+	JOURNAL_ITEM_END,            /* the zone ends */
+};
+/* Valid during the call, but `row->name`. */
+struct journal_item {
+	enum journal_item_kind kind;
+	const struct journal_row *row;       /* of the zone, with every item */
+	bool row_whole;              /* false: the row is damaged, and nothing of it but its name means anything; the name only if image or steps check */
+	struct serial from, to;
+	const uint8_t *bytes;
+	size_t length;
+	bool before;                 /* STEP: it leads to the image, or to an older version: for IXFR out alone */
+	bool has_image;              /* END: there was an image, and all its pieces came */
+	bool has_last;               /* END: a version was durable here: `last`. If the steps that came do not lead to it, they are damaged */
+	struct serial last;
+	const char *damage;          /* END: what of the zone is damaged or missing; NULL: nothing was found so */
+};
+enum journal_want { JOURNAL_GO_ON, JOURNAL_NEXT_ZONE /* no END comes */, JOURNAL_STOP };
+typedef enum journal_want journal_each(void *ctx, const struct journal_item *);
+
+/* All zones, in the order in which they lie there. ROWS: of each ROW and END alone. ERR_DAMAGED: some could not be read, all others came. Where the database is
+ * damaged a name may come twice; the second time is the newer. */
+enum journal_extent { JOURNAL_ROWS, JOURNAL_ALL };
+enum err journal_scan(struct journal *, enum journal_extent, journal_each *, void *ctx, struct why *);
+/* One zone, with all of it. ERR_NOTFOUND: there is nothing. */
+enum err journal_load(struct journal *, const uint8_t *name, journal_each *, void *ctx, struct why *);
+
+/* --- schema 1, as run/ uses it so far --- */
+
 struct journal_zone {
 	uint8_t name[NAME_SIZE];
 	bool has_serial;
@@ -26,14 +140,14 @@ struct journal_zone {
 	bool file_known;
 	char primary[64];            /* the remote it came from */
 };
-
-/* Opens or creates DIR/lockstep.db, for this process alone (ERR_EXISTS if another one has it open with this call). A damaged database is
- * set aside (".damaged-TIME") and begun anew, said in `why` with ERR_OK; one of a newer schema is ERR_CONF, and left as it is. */
-enum err journal_open(struct journal **, const char *dir, struct why *);
-void journal_close(struct journal *);
-/* False from `each` ends it. */
 enum err journal_read(struct journal *, bool (*each)(void *ctx, const struct journal_zone *), void *ctx, struct why *);
 enum err journal_write(struct journal *, const struct journal_zone *, size_t count, struct why *);
 enum err journal_forget(struct journal *, const uint8_t *name, struct why *);
+
+/* For status. */
+struct journal_sizes {
+	uint64_t database, log;      /* octets of the files */
+};
+struct journal_sizes journal_sizes(const struct journal *);
 
 #endif
