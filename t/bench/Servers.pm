@@ -4,6 +4,7 @@ package Servers;
 #
 #     my $server = Servers->start('knot', dir => $dir, zone => 'bench.test', file => $path);         # serves the file's zone
 #     my $server = Servers->start('knot', dir => $dir, zone => 'bench.test', primary => $port);      # its secondary; its zone file is $dir/zone
+#     my $server = Servers->start('knot', dir => $dir, zones => \@names, primary => $port);           # the same of many, as the server is set up by default
 #     $server->wait_answer(60) or die $server->said;
 #     $server->stop;
 #
@@ -29,6 +30,7 @@ sub build { return $build }
 sub on_driver { return @$driver }
 sub slurp { my ($path) = @_; open my $in, '<', $path or return ''; local $/; return <$in> // '' }
 sub spew { my ($path, $text) = @_; open my $out, '>', $path or die "$path: $!"; print $out $text; close $out }
+sub append { my ($path, @text) = @_; open my $out, '>>', $path or die "$path: $!"; print $out @text; close $out }
 sub now { clock_gettime(CLOCK_MONOTONIC) }
 sub median { my @sorted = sort { $a <=> $b } grep { defined } @_; return @sorted ? $sorted[ $#sorted / 2 ] : undef }
 
@@ -50,19 +52,20 @@ my %setup = (lockstep => \&lockstep, nsd => \&nsd, knot => \&knot, bind => \&bin
 
 # Each writes the configuration into the directory and gives the command.
 sub lockstep {
-    my ($dir, $zone, $file, $primary) = @_;
+    my ($dir, $zone, $file, $primary, $many) = @_;
+    my $list = join ",\n", map { qq({ name = "$_"; primaries = [ "primary" ]; }) } @{ $many // [] };
     my $from = $file ? qq(source = "file"; file = "$file";) : qq(primaries = [ "primary" ]; file = "zone"; zonefile-sync = -1;);
     my $remotes = $primary ? qq(remotes: ( { name = "primary"; address = [ "127.0.0.1\@$primary" ]; } );) : '';
     spew("$dir/c.conf", <<"X");
 server: { listen = [ "127.0.0.1\@$port" ]; workers = 1; state-dir = "$dir/state"; zone-dir = "$dir"; control = "$dir/control"; };
 $remotes
-zones: ( { name = "$zone"; $from } );
+zones: ( @{[ $many ? $list : qq({ name = "$zone"; $from }) ]} );
 X
     return ($program{lockstep}, '-c', "$dir/c.conf");
 }
 
 sub nsd {
-    my ($dir, $zone, $file, $primary) = @_;
+    my ($dir, $zone, $file, $primary, $many) = @_;
     my $from = $file ? qq(zonefile: "$file") : qq(zonefile: "$dir/zone"\n request-xfr: AXFR 127.0.0.1\@$primary NOKEY\n allow-notify: 127.0.0.1 NOKEY);
     spew("$dir/c.conf", <<"X");
 server:
@@ -84,15 +87,14 @@ server:
 remote-control:
  control-enable: yes
  control-interface: "$dir/control"
-zone:
- name: $zone
- $from
+@{[ $many ? '' : "zone:\n name: $zone\n $from" ]}
 X
+    append("$dir/c.conf", map { qq(zone:\n name: $_\n zonefile: "$dir/$_.zone"\n request-xfr: 127.0.0.1\@$primary NOKEY\n allow-notify: 127.0.0.1 NOKEY\n) } @$many) if $many;
     return ($program{nsd}, '-d', '-c', "$dir/c.conf");
 }
 
 sub knot {
-    my ($dir, $zone, $file, $primary) = @_;
+    my ($dir, $zone, $file, $primary, $many) = @_;
     my $remote = $primary ? <<"X" : '';
 remote:
   - id: primary
@@ -115,19 +117,16 @@ log:
     any: info
 database:
   storage: "$dir/db"
-${remote}zone:
-  - domain: $zone
-    storage: "$dir"
-    $from
-    zonefile-sync: -1
-    semantic-checks: off
-    journal-content: none
+$remote@{[ $many ? "template:\n  - id: default\n    storage: \"$dir\"\n    master: primary\n    acl: primary\n    semantic-checks: off" : '' ]}
+zone:
+@{[ $many ? '' : "  - domain: $zone\n    storage: \"$dir\"\n    $from\n    zonefile-sync: -1\n    semantic-checks: off\n    journal-content: none" ]}
 X
+    append("$dir/c.conf", map { "  - domain: $_\n" } @$many) if $many;
     return ($program{knot}, '-c', "$dir/c.conf");
 }
 
 sub bind {
-    my ($dir, $zone, $file, $primary) = @_;
+    my ($dir, $zone, $file, $primary, $many) = @_;
     my $from = $file ? qq(type primary; file "$file";) : qq(type secondary; file "$dir/zone"; primaries { 127.0.0.1 port $primary; };);
     spew("$dir/c.conf", <<"X");
 options {
@@ -138,8 +137,9 @@ options {
   max-udp-size 1232; zone-statistics none; querylog no;
 };
 controls { };
-zone "$zone" { $from };
+@{[ $many ? '' : qq(zone "$zone" { $from };) ]}
 X
+    append("$dir/c.conf", map { qq(zone "$_" { type secondary; file "$dir/$_"; primaries { 127.0.0.1 port $primary; }; };\n) } @$many) if $many;
     return ($program{bind}, '-g', '-n', 1, '-c', "$dir/c.conf");
 }
 
@@ -205,7 +205,7 @@ sub start {
     my ($class, $name, %of) = @_;
     my $self = bless { name => $name, %of }, $class;
     $port = free_port(24153) unless $of{primary};            # the primary knows the port already
-    my @command = $setup{$name}->(@of{qw(dir zone file primary)});
+    my @command = $setup{$name}->(@of{qw(dir zone file primary zones)});
     $self->{pid} = fork // die "fork: $!";
     if ($self->{pid}) {
         $running{ $self->{pid} } = 1;
@@ -261,7 +261,7 @@ sub wait_answer {
     my ($self, $seconds) = @_;
     my $end = now() + $seconds;
     my $query = pack 'n6', 0x4242, 0, 1, 0, 0, 0;
-    $query .= pack '(C/a)*', split(/\./, $self->{zone}), '';
+    $query .= pack '(C/a)*', split(/\./, $self->{zone} // $self->{zones}[0]), '';
     $query .= pack 'n2', 6, 1;
     while (now() < $end && waitpid($self->{pid}, POSIX::WNOHANG()) == 0) {
         my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Proto => 'udp') or next;
@@ -278,12 +278,13 @@ sub wait_answer {
 
 # --- the primary --------------------------------------------------------------------------------------
 
-# t/bench/source with these options, behind a command such as `nice`; it ends when $source->{in} is closed.
+# t/bench/source, or another program, with these options, behind a command such as `nice`; it ends when $source->{in} is closed.
 sub start_source {
     my ($behind, @options) = @_;
     my $source = { text => '' };
+    my $program = $options[0] =~ /^--/ ? 'source' : shift @options;
     $port = free_port(24153);
-    $source->{pid} = open2($source->{out}, $source->{in}, @$behind, @$driver, "$build/t/bench/source", '--server', $port, @options);
+    $source->{pid} = open2($source->{out}, $source->{in}, @$behind, @$driver, "$build/t/bench/$program", '--server', $port, @options);
     return $source;
 }
 
