@@ -55,6 +55,7 @@ struct build {
 	bool in_order;
 	size_t batch;
 	size_t rewritten;            /* octets of owners that this batch found there */
+	size_t kept;                 /* records of the owner at hand that stay as they were */
 
 	uint8_t *scratch;            /* an owner's block under construction */
 	size_t scratch_used, scratch_room;
@@ -369,7 +370,7 @@ static bool merge_put(struct build *b, struct merge *m, uint16_t type, uint32_t 
 
 /* One record on its way from the base through the entries that name it. */
 struct record {
-	bool there;
+	bool there, kept;
 	uint32_t ttl;
 	uint16_t rdlength;
 	const uint8_t *rdata;
@@ -386,12 +387,12 @@ static size_t settle_record(struct build *b, const struct entry *e, size_t count
 		if (now->op == OP_REMOVE) {
 			if (!r->there)
 				*reason = "the record to delete is not there";
-			r->there = false;
+			r->there = r->kept = false;
 		} else if (r->there) {
 			b->redundant++;
 			r->ttl = b->base || now->ttl < r->ttl ? now->ttl : r->ttl;
 		} else {
-			*r = (struct record){true, now->ttl, now->rdlength, b->bytes + now->at};
+			*r = (struct record){true, false, now->ttl, now->rdlength, b->bytes + now->at};
 		}
 	} while (n < count && e[n].rdlength == e[0].rdlength &&
 		rr_compare_rdata(e[0].type, b->bytes + e[0].at, e[0].rdlength, b->bytes + e[n].at, e[n].rdlength) == 0);
@@ -409,7 +410,7 @@ static enum err merge_records(struct build *b, struct merge *m, const struct ent
 		struct record r = {false};
 
 		if (order <= 0) {
-			r = (struct record){true, m->old_rr.ttl, m->old_rr.rdlength, m->old_rr.rdata};
+			r = (struct record){true, true, m->old_rr.ttl, m->old_rr.rdlength, m->old_rr.rdata};
 			merge_next_old(m);
 		}
 		if (order >= 0) {
@@ -420,6 +421,7 @@ static enum err merge_records(struct build *b, struct merge *m, const struct ent
 			e += used;
 			count -= used;
 		}
+		b->kept += r.kept;
 		if (r.there && !merge_put(b, m, type, r.ttl, r.rdata, r.rdlength))
 			return ERR_NOMEM;
 	}
@@ -686,8 +688,9 @@ static enum err set_new(struct build *b, struct tree_node *leaf, const uint8_t *
 	return flags & ZONE_FLAG_NSEC3 && !index_leaf(b, key, key_length, (struct tree_item *)block, flags) ? ERR_NOMEM : ERR_OK;
 }
 
-/* `count` entries, unsorted, for the owner at `name` (length, octets, length of key, key). */
-static enum err apply_owner(struct build *b, const uint8_t *name, struct entry *e, size_t count, struct why *why)
+/* `count` entries, unsorted, for the owner at `name` (length, octets, length of key, key). An owner of which nothing is kept is written as it
+ * came last, at `newest`: its letters may be of another case. */
+static enum err apply_owner(struct build *b, const uint8_t *name, const uint8_t *newest, struct entry *e, size_t count, struct why *why)
 {
 	const uint8_t *key = name + 1 + *name + 2;
 	const struct tree_node *existing;
@@ -711,7 +714,7 @@ static enum err apply_owner(struct build *b, const uint8_t *name, struct entry *
 	if (count > 1)
 		qsort_r(e, count, sizeof *e, entry_order, b);
 	stored = existing ? (const uint8_t *)tree_item(existing) : name;
-	b->scratch_used = 0;
+	b->scratch_used = b->kept = 0;
 	if (!scratch_room(b, (size_t)*stored + 3))
 		return no_memory(why);
 	memcpy(b->scratch, stored, 1 + (size_t)*stored);
@@ -722,6 +725,8 @@ static enum err apply_owner(struct build *b, const uint8_t *name, struct entry *
 	if (err)
 		return no_memory(why);
 	memcpy(b->scratch + sets_at, &sets, 2);
+	if (existing && !b->kept)
+		memcpy(b->scratch, newest, 1 + (size_t)*newest);
 	if (existing)
 		b->rewritten += b->scratch_used;
 	if (sets) {
@@ -802,7 +807,7 @@ static enum err apply_groups(struct build *b, size_t first, size_t count, struct
 	size_t n = 0;
 
 	if (count == 1)
-		return apply_owner(b, b->bytes + g->name, b->entries + g->first, g->count, why);
+		return apply_owner(b, b->bytes + g->name, b->bytes + g->name, b->entries + g->first, g->count, why);
 	for (size_t i = 0; i < count; i++)
 		n += g[i].count;
 	if (!GROW(b->merged, b->merged_room, n))
@@ -812,7 +817,7 @@ static enum err apply_groups(struct build *b, size_t first, size_t count, struct
 		memcpy(b->merged + n, b->entries + g[i].first, g[i].count * sizeof *b->merged);
 		n += g[i].count;
 	}
-	return apply_owner(b, b->bytes + g->name, b->merged, n, why);
+	return apply_owner(b, b->bytes + g->name, b->bytes + g[count - 1].name, b->merged, n, why);
 }
 
 /* Owners that grow by a little again and again leave blocks that nobody needs any more. What is built from nothing then moves to a new

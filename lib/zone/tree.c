@@ -496,6 +496,111 @@ const struct tree_node *tree_last(const struct tree *tree)
 	return tree->root.to ? rightmost(&tree->root) : NULL;
 }
 
+/* --- two trees ------------------------------------------------------------- */
+
+struct differ {
+	tree_differs *call;
+	void *ctx;
+	size_t seen;
+	uint8_t key[2][TREE_KEY_SIZE];
+};
+
+/* All below a node that only one of the trees has. */
+static bool tell_all(struct differ *d, const struct tree_node *node, bool newer)
+{
+	d->seen++;
+	if (!is_branch(node))
+		return newer ? d->call(d->ctx, NULL, node) : d->call(d->ctx, node, NULL);
+	for (unsigned i = 0; i < twig_count(node); i++)
+		if (!tell_all(d, twigs_of(node) + i, newer))
+			return false;
+	return true;
+}
+
+static bool differ(struct differ *, const struct tree_node *older, const struct tree_node *newer);
+
+/* Two branches of one prefix that end at the same place. */
+static bool differ_twigs(struct differ *d, const struct tree_node *older, const struct tree_node *newer)
+{
+	const struct tree_node *from = twigs_of(older), *to = twigs_of(newer);
+	bool on = true;
+
+	for (uint64_t left = (older->word | newer->word) & BITMAP; on && left; left &= left - 1) {
+		unsigned symbol = (unsigned)__builtin_ctzll(left);
+		bool was = has_twig(older, symbol), is = has_twig(newer, symbol);
+
+		on = was && is ? differ(d, from, to) : was ? tell_all(d, from, false) : tell_all(d, to, true);
+		from += was;
+		to += is;
+	}
+	return on;
+}
+
+/* A branch, and a node of the other tree all of whose names have the branch's prefix and then `symbol`. */
+static bool differ_below(struct differ *d, const struct tree_node *branch, const struct tree_node *other, unsigned symbol, bool other_is_newer)
+{
+	unsigned place = twig_place(branch, symbol), behind = place + has_twig(branch, symbol), count = twig_count(branch);
+	const struct tree_node *twig = twigs_of(branch);
+	bool on = true;
+
+	for (unsigned i = 0; on && i < place; i++)
+		on = tell_all(d, twig + i, !other_is_newer);
+	if (on && behind == place)
+		on = tell_all(d, other, other_is_newer);
+	else if (on)
+		on = other_is_newer ? differ(d, twig + place, other) : differ(d, other, twig + place);
+	for (unsigned i = behind; on && i < count; i++)
+		on = tell_all(d, twig + i, !other_is_newer);
+	return on;
+}
+
+/* Whether the names below two nodes part before either of them branches; `first`: the older one's come first. Leaves the keys of the first
+ * names of both in `key`. */
+static bool part_early(struct differ *d, const struct tree_node *older, const struct tree_node *newer, size_t branching, bool *first)
+{
+	size_t from = tree_item_key(tree_item(leftmost(older)), d->key[0]), to = tree_item_key(tree_item(leftmost(newer)), d->key[1]);
+	size_t shorter = from < to ? from : to, i = 0;
+
+	while (i <= shorter && d->key[0][i] == d->key[1][i])
+		i++;
+	*first = d->key[0][i] < d->key[1][i];
+	return i <= shorter && i < branching;
+}
+
+static bool differ(struct differ *d, const struct tree_node *older, const struct tree_node *newer)
+{
+	size_t from = is_branch(older) ? offset_of(older) : SIZE_MAX, to = is_branch(newer) ? offset_of(newer) : SIZE_MAX;
+	bool first;
+
+	d->seen++;
+	if (older->to == newer->to)
+		return true;
+	if (from == to && from != SIZE_MAX && leftmost(older)->to == leftmost(newer)->to)
+		return differ_twigs(d, older, newer);
+	if (part_early(d, older, newer, from < to ? from : to, &first))
+		return first ? tell_all(d, older, false) && tell_all(d, newer, true) : tell_all(d, newer, true) && tell_all(d, older, false);
+	if (from < to)
+		return differ_below(d, older, newer, d->key[1][from], true);
+	if (to < from)
+		return differ_below(d, newer, older, d->key[0][to], false);
+	return from == SIZE_MAX ? d->call(d->ctx, older, newer) : differ_twigs(d, older, newer);
+}
+
+size_t tree_differ(const struct tree *older, const struct tree *newer, tree_differs *call, void *ctx)
+{
+	struct differ d = {.call = call, .ctx = ctx};
+
+	if (older->root.to && newer->root.to)
+		differ(&d, &older->root, &newer->root);
+	else if (older->root.to)
+		tell_all(&d, &older->root, false);
+	else if (newer->root.to)
+		tell_all(&d, &newer->root, true);
+	return d.seen;
+}
+
+/* --- editing ---------------------------------------------------------------- */
+
 void tree_edit_begin_shared(struct tree_edit *edit, const struct tree *base, struct pool *pool)
 {
 	tree_edit_begin(edit, base, pool);

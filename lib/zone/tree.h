@@ -112,6 +112,12 @@ const struct tree_node *tree_before(const struct tree *, const uint8_t *key, siz
 /* The leaf with the greatest name of all, or NULL. */
 const struct tree_node *tree_last(const struct tree *);
 
+/* What two trees of one origin differ in, in canonical order: each leaf that only one of them has (the other is NULL), and both of a name
+ * whose items are not the same block. What the two share, as versions that were made from each other do, is not visited. False from
+ * `call` ends it. Returns how many nodes were looked at. Both trees stay as they are meanwhile. */
+typedef bool tree_differs(void *ctx, const struct tree_node *older, const struct tree_node *newer);
+size_t tree_differ(const struct tree *older, const struct tree *newer, tree_differs *call, void *ctx);
+
 /* For trees whose items belong to somebody else: an `item_size` that leaves them where they are. */
 size_t tree_items_stay(const struct tree_item *);
 
