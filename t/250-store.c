@@ -157,6 +157,42 @@ static void a_zone_without_a_version_says_why(void **state)
 	zone_put(held);
 }
 
+static struct history *one_step(uint32_t from, uint32_t to)
+{
+	struct zone *a = version("example.", from), *b = version("example.", to);
+	struct history *history;
+	struct diff *step;
+
+	assert_int_equal(diff_make(a, b, 0, &step), ERR_OK);
+	history = history_add(NULL, step, 1 << 20);
+	assert_non_null(history);
+	diff_drop(step);
+	zone_put(a);
+	zone_put(b);
+	return history;
+}
+
+static void a_history_that_is_held_outlives_its_successor(void **state)
+{
+	struct store_zone *place = add_zone(store, "example.", NULL, NULL);
+	struct history *held;
+
+	(void)state;
+	assert_null(store_history(place));
+	store_set_history(place, one_step(1, 2));
+	store_enter();
+	held = history_hold(store_history(place));
+	store_leave();
+	store_set_history(place, one_step(2, 3));
+	store_settle();
+	assert_int_equal(diff_to(history_steps(held)[0]).v, 2);
+	history_drop(held);
+	store_set_history(place, NULL);
+	store_settle();
+	assert_null(store_history(place));
+	store_set_history(place, one_step(7, 8));    /* goes with the place */
+}
+
 /* --- readers beside the writer ------------------------------------------------------------ */
 
 enum { VERSIONS = 3000, READERS = 2 };
@@ -190,6 +226,7 @@ static void look(unsigned *newest)
 	CHECK(rr.rdata[0] == strlen(text) && memcmp(rr.rdata + 1, text, rr.rdata[0]) == 0);
 	CHECK(zone->serial.v >= *newest);
 	*newest = zone->serial.v;
+	CHECK(!store_history(place) || diff_to(history_steps(store_history(place))[0]).v >= zone->serial.v);
 }
 
 static void *read_on(void *count)
@@ -218,6 +255,7 @@ static void readers_go_on_while_everything_changes(void **state)
 	for (unsigned i = 0; i < READERS; i++)
 		assert_int_equal(pthread_create(&thread[i], NULL, read_on, &reads[i]), 0);
 	for (unsigned i = 2; i < VERSIONS; i++) {
+		store_set_history(place, i % 8 ? one_step(i - 1, i) : NULL);
 		store_commit(place, version("example.", i), STORE_SERVED);
 		store_set_policy(place, new_policy());
 		if (i % 16 == 0 && kid) {
@@ -241,6 +279,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_longest_match, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_prepared_is_not_seen, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_zone_without_a_version_says_why, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_history_that_is_held_outlives_its_successor, setup, teardown),
 		cmocka_unit_test_setup_teardown(readers_go_on_while_everything_changes, setup, teardown),
 	};
 

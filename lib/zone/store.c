@@ -8,6 +8,7 @@ struct store_zone {
 	struct zone *current;        /* RCU */
 	enum store_state state;      /* written before `current`, read after it */
 	struct store_policy *policy; /* RCU */
+	struct history *history;     /* RCU */
 	int64_t expiry;              /* atomic */
 	unsigned since;              /* the edit that added it */
 	struct store_zone *next_removed;
@@ -80,6 +81,11 @@ const struct store_policy *store_policy(const struct store_zone *place)
 	return rcu_dereference(place->policy);
 }
 
+struct history *store_history(const struct store_zone *place)
+{
+	return rcu_dereference(place->history);
+}
+
 int64_t store_expiry(const struct store_zone *place)
 {
 	return __atomic_load_n(&place->expiry, __ATOMIC_RELAXED);
@@ -142,6 +148,11 @@ static void put_zone(void *zone)
 	zone_put(zone);
 }
 
+static void drop_history(void *history)
+{
+	history_drop(history);
+}
+
 static void release_policy(void *arg)
 {
 	struct store_policy *policy = arg;
@@ -158,6 +169,14 @@ void store_commit(struct store_zone *place, struct zone *version, enum store_sta
 	old = rcu_xchg_pointer(&place->current, version);
 	if (old)
 		store_after_readers(put_zone, old);
+}
+
+void store_set_history(struct store_zone *place, struct history *history)
+{
+	struct history *old = rcu_xchg_pointer(&place->history, history);
+
+	if (old)
+		store_after_readers(drop_history, old);
 }
 
 void store_set_policy(struct store_zone *place, struct store_policy *policy)
@@ -188,6 +207,7 @@ struct store *store_new(void)
 static void place_free(struct store_zone *place)
 {
 	zone_put(place->current);
+	history_drop(place->history);
 	if (place->policy)
 		release_policy(place->policy);
 	free(place);

@@ -6,6 +6,7 @@
 #define ZONE_STORE_H
 
 #include "base/err.h"
+#include "zone/history.h"
 #include "zone/zone.h"
 
 struct store;
@@ -42,6 +43,9 @@ const struct store_zone *store_exact(const struct store *, const uint8_t *name);
 /* Its current version, or NULL (then `state` says why). Valid until store_leave; zone_hold it to keep it longer. */
 struct zone *store_pin(const struct store_zone *, enum store_state *state);
 const struct store_policy *store_policy(const struct store_zone *);
+/* The steps that led to its version, or to one before or behind it (history_find says whether they lead to the version in hand); NULL: there are
+ * none. Valid until store_leave; history_hold it to keep it longer. */
+struct history *store_history(const struct store_zone *);
 /* When the zone expires unless it is refreshed, in ms of clock_ms; STORE_NO_EXPIRY: it does not (it is read from a file), or
  * nobody has said. Told downstream (RFC 7314); nothing follows from it here. */
 #define STORE_NO_EXPIRY INT64_MAX
@@ -63,6 +67,9 @@ void store_set_policy(struct store_zone *, struct store_policy *);
 /* Publishes the version: takes over the caller's hold; the old one goes when its readers have left. `version` NULL with a
  * state: nothing is served any more. Does not wait. */
 void store_commit(struct store_zone *, struct zone *version, enum store_state state);
+/* Takes over the caller's hold (NULL: no steps); the old one goes when its readers have left. Before the version that they lead to is
+ * committed, so that whoever sees that can have them. Does not wait. */
+void store_set_history(struct store_zone *, struct history *);
 void store_set_expiry(struct store_zone *, int64_t ms);
 /* The current version with a hold of one's own, or NULL. Any thread that has called store_thread_begin. */
 struct zone *store_hold(const struct store_zone *);
