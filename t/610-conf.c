@@ -93,6 +93,8 @@ static void an_empty_file_gives_the_defaults(void **state)
 	assert_int_equal(conf->server.limits.connect, 5000);
 	assert_int_equal(conf->server.limits.transfer_idle, 30000);
 	assert_int_equal(conf->server.limits.transfer_time, 7200000);
+	assert_int_equal(conf->server.limits.transfer_rate, 100);
+	assert_int_equal(conf->server.limits.transfer_messages, 10000000);
 	assert_int_equal(conf->server.limits.tcp_clients, 1000);
 	assert_int_equal(conf->server.limits.tcp_idle, 10000);
 	assert_int_equal(conf->zone_count, 0);
@@ -131,6 +133,8 @@ static void a_zone_gets_the_defaults_of_the_interface(void **state)
 	assert_int_equal(set->zonefile_sync, 60);
 	assert_int_equal(set->primary_choice, CONF_FIRST);
 	assert_int_equal(set->rollback, CONF_AFTER_EXPIRE);
+	assert_int_equal(set->max_records_per_type, 4000);
+	assert_int_equal(set->max_types_per_name, 100);
 	assert_int_equal(set->zonemd, CONF_ZONEMD_CHECK);
 	assert_false(set->dnssec_check);
 	assert_int_equal(net_port(&conf->remotes[0].addresses[0]), 53);

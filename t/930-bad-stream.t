@@ -10,6 +10,8 @@ use Wire;
 
 my $pair = Hostile->new(settings => { 'max-zone-size' => '1M', 'max-records' => 5000 });
 my $hasty = Hostile->new(limits => { 'transfer-time' => '3s' });
+my $slow = Hostile->new(limits => { 'transfer-idle' => '1s' });
+my $short = Hostile->new(limits => { 'transfer-messages' => 24 });
 my @records = $pair->records;
 
 # --- it breaks off -------------------------------------------------------------------
@@ -41,16 +43,30 @@ $pair->refused('it resets the connection before the last SOA', 'network', axfr =
 # --- it stalls -----------------------------------------------------------------------
 
 $pair->refused('it says nothing', 'network.*(?:time|idle|second|silen)', axfr => sub { $_[0]->wait_close });
-$pair->refused('it stalls after the first SOA', 'network', axfr => sub {
+$pair->refused('it stalls after the first SOA', 'network.*limits.transfer-idle', axfr => sub {
     my ($talk) = @_;
     $talk->send(answer => [ $talk->soa ]);
     $talk->wait_close;
 });
-$hasty->refused('it sends an octet now and then', 'network', axfr => sub {
+$hasty->refused('it sends an octet now and then', 'network.*not done within 3 s \(limits.transfer-time\)', axfr => sub {
     my ($talk) = @_;
     for my $octet (split //, Wire::frame($talk->message(answer => [ $talk->soa, @records, $talk->soa ]))) {
         $talk->bytes($octet) or last;
         $talk->pause(0.3);
+    }
+});
+
+# Each comes within `transfer-idle`; in two of these it must be a hundred octets a second.
+$slow->refused('it sends an octet now and then, for ever', 'network.* octets in 2 s, slower than limits.transfer-rate = 100', axfr => sub {
+    my ($talk) = @_;
+    $talk->bytes("\xff\xff");
+    while ($talk->bytes('x')) { $talk->pause(0.3) }
+});
+$slow->taken('it stalls for a moment, then goes on', records => 23, axfr => sub {
+    my ($talk) = @_;
+    for my $part ([ $talk->soa, @records[ 0 .. 9 ] ], [ @records[ 10 .. 20 ] ], [ $records[21], $talk->soa ]) {
+        $talk->send(answer => $part);
+        $talk->pause(0.7) if @$part > 2;
     }
 });
 
@@ -159,6 +175,16 @@ for my $case ([ 'as many records as max-records allows', 'taken', 5000 ], [ 'one
     });
 }
 
+for my $case ([ 'as many messages as limits.transfer-messages', 'taken', 22 ], [ 'one message more', 'refused', 23 ]) {
+    my ($what, $verdict, $count) = @$case;
+    $short->$verdict($what, $verdict eq 'taken' ? (records => 23) : 'limit.*limits.transfer-messages', axfr => sub {
+        my ($talk) = @_;
+        $talk->send(answer => [ $talk->soa ]);
+        $talk->send(answer => [ $records[ $_ % @records ] ]) for 1 .. $count;
+        $talk->send(answer => [ $talk->soa ]);
+    });
+}
+
 # --- odd, but right ----------------------------------------------------------------------
 
 $pair->taken('each record in a message of its own', records => 2002, axfr => sub {
@@ -178,5 +204,5 @@ $pair->taken('an empty message in the middle', records => 23, axfr => sub {
     my ($talk) = @_;
     $talk->send(answer => $_) for [ $talk->soa, @records ], [], [ $talk->soa ];
 });
-$_->finish for $pair, $hasty;
+$_->finish for $pair, $hasty, $slow, $short;
 done_testing;

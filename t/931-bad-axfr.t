@@ -10,7 +10,8 @@ use Process qw(slurp);
 use Test::More;
 use Wire qw(name raw_rr soa_rdata);
 
-my $pair = Hostile->new(settings => { 'allow-transfer' => ['fake'] });
+my $pair = Hostile->new(settings => { 'allow-transfer' => ['fake'], 'max-records-per-type' => 0, 'max-types-per-name' => 0 });
+my $plain = Hostile->new;        # with the limits as they are unless somebody says otherwise
 my @records = $pair->records;
 
 # A zone with these records more (references or text), between two good SOAs.
@@ -82,6 +83,18 @@ $pair->taken('an NS set of ten thousand names', records => 10_023, with_many(10_
 $pair->taken('ten thousand types at a name', records => 10_023, with_many(10_000, sub { raw_rr(owner => 'types.example.', type => 10_000 + $_[0], rdata => 'x') }));
 $pair->taken('an RRset of 65,000 records', records => 65_023, with_many(65_000, sub { raw_rr(owner => 'set.example.', type => 'A', rdata => pack 'N', $_[0]) }));
 $pair->refused('an RRset of 100,000 records', 'set\.example\..*more than 65535 records', with_many(100_000, sub { raw_rr(owner => 'set.example.', type => 'A', rdata => pack 'N', $_[0]) }));
+for my $case ([ 'four thousand records', 'taken', 4000 ], [ 'a record more', 'refused', 4001 ]) {
+    my ($what, $verdict, $count) = @$case;
+    $plain->$verdict("$what in an RRset", $verdict eq 'taken' ? (records => 23 + $count) : 'limit.*set\.example\. A: more records in one RRset than max-records-per-type = 4000',
+        with_many($count, sub { $_[0] < $count ? raw_rr(owner => 'set.example.', type => 'A', rdata => pack 'N', $_[0]) : () }));
+}
+for my $case ([ 'a hundred types', 'taken', 100 ], [ 'a type more', 'refused', 101 ]) {
+    my ($what, $verdict, $count) = @$case;
+    my @types = map { raw_rr(owner => 'types.example.', type => 10_000 + $_, rdata => 'x'), raw_rr(owner => 'types.example.', type => 'RRSIG',
+        rdata => pack('n C2 N3 n', 10_000 + $_, 8, 2, 300, 2 ** 31, 1, 7) . name('example.') . 'signature') } 1 .. $count;
+    $plain->$verdict("$what at a name, each with a signature", $verdict eq 'taken' ? (records => 23 + 2 * $count) :
+        'limit.*types\.example\. TYPE10101: more types at one name than max-types-per-name = 100', with(@types));
+}
 $pair->taken('data below a delegation and below a DNAME', records => 28, with('sub.example. 300 IN NS ns.sub.example.', 'ns.sub.example. 300 IN A 192.0.2.1',
     'www.sub.example. 300 IN TXT "hidden"', 'd.example. 300 IN DNAME elsewhere.test.', 'below.d.example. 300 IN A 192.0.2.1'));
 $pair->taken('the same record three times', records => 24, with(('twice.example. 300 IN A 192.0.2.1') x 3));
@@ -179,5 +192,5 @@ my $lockstep = $pair->{lockstep};
 same_zone(dump_text(slurp($lockstep->zone_file('example')), 'example'), $lockstep->dump('example'), 'and BIND reads the zone file back to the same records');
 $pair->refused('what is wrong at such a name', 'record', with(raw_rr(owner_wire => "\4\e[2J" . "\7ex\nmple\0", type => 'A', rdata => "\1\2\3\4")));
 unlike($lockstep->log_text, qr/\e|ex\nmple/, 'is escaped in the log');
-$pair->finish;
+$_->finish for $pair, $plain;
 done_testing;

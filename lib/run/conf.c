@@ -78,6 +78,8 @@ static void server_defaults(struct conf *conf)
 	conf->server.limits.connect = 5000;
 	conf->server.limits.transfer_idle = 30000;
 	conf->server.limits.transfer_time = 7200000;
+	conf->server.limits.transfer_rate = 100;
+	conf->server.limits.transfer_messages = 10000000;
 	conf->server.limits.tcp_clients = 1000;
 	conf->server.limits.tcp_idle = 10000;
 }

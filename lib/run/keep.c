@@ -559,12 +559,13 @@ static void load_done(void *ctx, struct disk_result *result)
 
 static void load(struct keep *k)
 {
-	struct build_limits limits = {k->wired->set->max_zone_size, k->wired->set->max_records};
+	/* What was taken in once is served again, whatever the limits are now. */
+	static const struct build_limits none = {0};
 
 	k->loading = true;
 	k->load_again = false;
 	k->file = file_mark_of(k->path);
-	disk_load(k->env->disk, k->path, k->name, limits, load_done, k);
+	disk_load(k->env->disk, k->path, k->name, k->secondary ? none : k->wired->secondary.limits, load_done, k);
 }
 
 void keep_reread(struct keep *k, keep_done *done, void *ctx)

@@ -17,7 +17,7 @@ const char *const keys_sections[] = {"server", "keys", "remotes", "providers", "
 const struct conf_settings keys_default_settings = {
 	.file = "%s.zone", .ixfr = true,
 	.refresh_min = 2, .refresh_max = 4 * 604800, .retry_min = 1, .retry_max = 2 * 604800, .expire_max = 4 * 604800,
-	.max_zone_size = 1 << 30, .zonefile_sync = 60, .rollback = CONF_AFTER_EXPIRE, .zonemd = CONF_ZONEMD_CHECK,
+	.max_zone_size = 1 << 30, .max_records_per_type = 4000, .max_types_per_name = 100, .zonefile_sync = 60, .rollback = CONF_AFTER_EXPIRE, .zonemd = CONF_ZONEMD_CHECK,
 	.approve = {.timeout = 300, .max_change = 100},
 	.check = {.lag_warn = 300, .lag_crit = 3600, .ttl_min = 3600, .expire_warn = 259200, .expire_crit = 86400, .sample = 20},
 };
@@ -163,6 +163,8 @@ static const struct key limit_keys[] = {
 	KEY(S, "connect", ms, server.limits.connect, .min = 1, .max = WAIT_MAX),
 	KEY(S, "transfer-idle", ms, server.limits.transfer_idle, .min = 1, .max = WAIT_MAX),
 	KEY(S, "transfer-time", ms, server.limits.transfer_time, .min = 1, .max = WAIT_MAX),
+	KEY(S, "transfer-rate", number, server.limits.transfer_rate, .max = 1000000000),
+	KEY(S, "transfer-messages", number, server.limits.transfer_messages, .max = UINT32_MAX),
 	KEY(S, "tcp-clients", number, server.limits.tcp_clients, .min = 1, .max = 1000000),
 	KEY(S, "tcp-idle", ms, server.limits.tcp_idle, .min = 1, .max = WAIT_MAX),
 	KEY_LAST
@@ -280,6 +282,8 @@ static const struct key settings_keys[] = {
 	KEY(S, "expire-max", seconds, expire_max, .min = 1, .max = TIME_MAX),
 	KEY(S, "max-zone-size", size, max_zone_size, .max = INT64_MAX),
 	KEY(S, "max-records", number64, max_records, .max = INT64_MAX),
+	KEY(S, "max-records-per-type", number, max_records_per_type, .max = UINT16_MAX),
+	KEY(S, "max-types-per-name", number, max_types_per_name, .max = UINT16_MAX),
 	KEY(S, "zonefile-sync", seconds_or_never, zonefile_sync, .min = -1, .max = TIME_MAX),
 	KEY(S, "primary-choice", word, primary_choice, .words = choices),
 	KEY(S, "rollback", word, rollback, .words = rollbacks),

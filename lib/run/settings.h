@@ -76,6 +76,7 @@ struct conf_settings {
 	bool ixfr;
 	uint32_t refresh_min, refresh_max, retry_min, retry_max, expire_min, expire_max;
 	uint64_t max_zone_size, max_records;
+	uint32_t max_records_per_type, max_types_per_name;
 	int64_t zonefile_sync;       /* -1: only on `write` */
 	enum conf_choice primary_choice;
 	enum conf_rollback rollback;
@@ -108,7 +109,8 @@ struct conf {
 		unsigned workers;            /* never 0: filled in */
 		const char *user, *state_dir, *zone_dir, *control, *identity, *version;
 		struct { unsigned transfers, transfers_per_primary; uint32_t connect, transfer_idle, transfer_time; /* ms */
-			unsigned tcp_clients; uint32_t tcp_idle; /* ms */ } limits;
+			unsigned tcp_clients; uint32_t tcp_idle; /* ms */
+			unsigned transfer_rate /* octets a second */, transfer_messages; } limits;
 		const char *log_target, *log_level;  /* "stderr", "syslog"; "error" to "debug" */
 		bool listen_all;             /* `listen` was left out: a family that the machine lacks is no error */
 		unsigned udp_payload;        /* octets */

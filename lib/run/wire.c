@@ -133,8 +133,9 @@ static bool wire_secondary(struct generation *g, struct wired *w, struct primari
 		.newest = set->primary_choice == CONF_NEWEST,
 		.rollback = rollback[set->rollback],
 		.clamps = {set->refresh_min, set->refresh_max, set->retry_min, set->retry_max, set->expire_min, set->expire_max},
-		.limits = {set->max_zone_size, set->max_records},
-		.times = {g->conf->server.limits.connect, g->conf->server.limits.transfer_idle, g->conf->server.limits.transfer_time},
+		.limits = {set->max_zone_size, set->max_records, set->max_records_per_type, set->max_types_per_name},
+		.times = {g->conf->server.limits.connect, g->conf->server.limits.transfer_idle, g->conf->server.limits.transfer_time,
+			g->conf->server.limits.transfer_rate, g->conf->server.limits.transfer_messages},
 	};
 	return true;
 }
@@ -270,7 +271,8 @@ bool wired_same_source(const struct wired *a, const struct wired *b)
 	const struct secondary_conf *x = &a->secondary, *y = &b->secondary;
 
 	if (x->remote_count != y->remote_count || x->ixfr != y->ixfr || x->newest != y->newest || x->rollback != y->rollback ||
-	    x->limits.bytes != y->limits.bytes || x->limits.records != y->limits.records)
+	    x->limits.bytes != y->limits.bytes || x->limits.records != y->limits.records ||
+	    x->limits.per_type != y->limits.per_type || x->limits.types != y->limits.types)
 		return false;
 	for (size_t i = 0; i < x->remote_count; i++)
 		if (!same_remote(&x->remotes[i], &y->remotes[i]))

@@ -15,6 +15,7 @@ enum {
 	UDP_TRIES = 3,
 	UDP_FIRST_MS = 1000,         /* until the second try; each later one waits half a second more */
 	READS_MAX = 64,              /* datagrams of one wake-up: whoever floods the port does not hold the loop */
+	CLOSE_MS = 20,
 	QUERY_SIZE = 2048,           /* a question, a SOA and a TSIG, of names of 255 octets */
 };
 
@@ -28,6 +29,7 @@ struct fetch {
 	struct zone *base;
 	struct build_limits limits;
 	struct fetch_times times;
+	uint32_t total_ms;
 	int64_t (*now)(void);
 	uint64_t (*unix_time)(void);
 	fetch_done *done;
@@ -44,6 +46,8 @@ struct fetch {
 	int udp;
 	unsigned tries;
 	size_t partial;                      /* octets of a message that is not complete */
+	uint64_t octets, octets_before;      /* received over TCP; until the rate was last looked at */
+	uint32_t looked;                     /* ms after `began` */
 	int64_t began;
 	struct fetch_result result;
 };
@@ -379,7 +383,7 @@ static void tcp_connected(struct conn *conn, void *ctx)
 
 	if (ok && f->kind != FETCH_SOA)
 		f->stream = stream_new(&(struct stream_ask){.zone = f->zone, .id = f->id, .base = f->base, .limits = f->limits,
-			.type = f->kind == FETCH_IXFR ? RR_IXFR : RR_AXFR});
+			.messages = f->times.messages, .type = f->kind == FETCH_IXFR ? RR_IXFR : RR_AXFR});
 	if (!ok || (f->kind != FETCH_SOA && !f->stream)) {
 		fail(f, FETCH_NO_MEMORY, "out of memory");
 		return;
@@ -455,6 +459,7 @@ static size_t tcp_data(struct conn *conn, struct rbuf bytes, void *ctx)
 	struct rbuf message;
 
 	(void)conn;
+	f->octets += rbuf_left(&bytes) - f->partial;
 	while (frame_next(&bytes, &message)) {
 		if (f->kind == FETCH_SOA) {
 			if (!take_soa(f, message.base, rbuf_left(&message)))
@@ -474,7 +479,10 @@ static void tcp_ended(struct conn *conn, enum err err, const struct why *why, vo
 	const char *reason = err_say(why, err);
 
 	(void)conn;
-	if (sum && sum->records) {
+	if (err == ERR_TIMEOUT && f->octets) {
+		err_why(&f->result.why, ERR_NETWORK, "nothing more for %u s (limits.transfer-idle) after message %llu, record %llu",
+			f->times.idle_ms / 1000, (unsigned long long)(sum ? sum->messages : 0), (unsigned long long)(sum ? sum->records : 0));
+	} else if (sum && sum->records) {
 		err_why(&f->result.why, ERR_NETWORK, "broken off after message %llu, record %llu: %.200s",
 			(unsigned long long)sum->messages, (unsigned long long)sum->records, reason);
 	} else {
@@ -497,15 +505,45 @@ static void start_tcp(struct fetch *f)
 		finish(f, FETCH_NETWORK);
 }
 
-static void total_over(evutil_socket_t fd, short what, void *ctx)
+/* Until the rate is looked at, or the time is over. */
+static uint32_t next_look(const struct fetch *f)
+{
+	uint32_t window = 2 * f->times.idle_ms, left = f->total_ms - elapsed_ms(f);
+
+	return f->kind != FETCH_SOA && f->times.rate && window < left ? window : left;
+}
+
+/* Timers may be due a little early. */
+static bool is_slow(const struct fetch *f)
+{
+	uint32_t window = 2 * f->times.idle_ms;
+
+	return f->kind != FETCH_SOA && elapsed_ms(f) - f->looked + CLOSE_MS >= window &&
+		(f->octets - f->octets_before) * 1000 < (uint64_t)f->times.rate * window;
+}
+
+/* An octet now and then is no transfer: it would hold its place for hours. */
+static void look(evutil_socket_t fd, short what, void *ctx)
 {
 	struct fetch *f = ctx;
-	char text[80];
+	struct timeval tv;
+	char text[160];
 
 	(void)fd;
 	(void)what;
-	snprintf(text, sizeof text, "not done within %u s", elapsed_ms(f) / 1000);
-	fail(f, FETCH_NETWORK, text);
+	if (elapsed_ms(f) >= f->total_ms) {
+		snprintf(text, sizeof text, "not done within %u s%s", f->total_ms / 1000, f->kind == FETCH_SOA ? "" : " (limits.transfer-time)");
+		fail(f, FETCH_NETWORK, text);
+	} else if (is_slow(f)) {
+		snprintf(text, sizeof text, "%llu octets in %u s, slower than limits.transfer-rate = %u octets a second",
+			(unsigned long long)(f->octets - f->octets_before), 2 * f->times.idle_ms / 1000, f->times.rate);
+		fail(f, FETCH_NETWORK, text);
+	} else {
+		f->octets_before = f->octets;
+		f->looked = elapsed_ms(f);
+		tv = ms_to_tv(next_look(f));
+		event_add(f->timer, &tv);
+	}
 }
 
 static void begin(evutil_socket_t fd, short what, void *ctx)
@@ -521,16 +559,14 @@ static void begin(evutil_socket_t fd, short what, void *ctx)
 }
 
 /* A SOA query: all its tries over UDP, then connecting, and silence on the connection. */
-static struct timeval total_time(const struct fetch_ask *ask)
+static uint32_t total_time(const struct fetch_ask *ask)
 {
-	if (ask->kind == FETCH_SOA)
-		return ms_to_tv((UDP_TRIES + 1) * ask->times.connect_ms + ask->times.idle_ms);
-	return ms_to_tv(ask->times.total_ms);
+	return ask->kind == FETCH_SOA ? (UDP_TRIES + 1) * ask->times.connect_ms + ask->times.idle_ms : ask->times.total_ms;
 }
 
 struct fetch *fetch_start(struct event_base *loop, const struct fetch_ask *ask, fetch_done *done, void *ctx)
 {
-	struct timeval total = total_time(ask), now = {0, 0};
+	struct timeval first, now = {0, 0};
 	struct fetch *f = calloc(1, sizeof *f);
 
 	if (!f)
@@ -551,13 +587,15 @@ struct fetch *fetch_start(struct event_base *loop, const struct fetch_ask *ask, 
 	f->ctx = ctx;
 	f->udp = -1;
 	f->began = f->now();
-	f->timer = event_new(loop, -1, 0, total_over, f);
+	f->total_ms = total_time(ask);
+	f->timer = event_new(loop, -1, 0, look, f);
 	f->later = event_new(loop, -1, 0, begin, f);
 	if (!f->timer || !f->later) {
 		fetch_cancel(f);
 		return NULL;
 	}
-	event_add(f->timer, &total);
+	first = ms_to_tv(next_look(f));
+	event_add(f->timer, &first);
 	event_add(f->later, &now);
 	return f;
 }

@@ -31,6 +31,8 @@ struct fetch_times {
 	uint32_t connect_ms;         /* until connected; also for one UDP answer at most */
 	uint32_t idle_ms;            /* without an octet */
 	uint32_t total_ms;           /* a whole transfer; a SOA query has its own bound, from the other two */
+	uint32_t rate;               /* octets a second that a transfer must bring, over any twice `idle_ms`; 0: any */
+	uint32_t messages;           /* most messages of a transfer; 0: any number */
 };
 struct fetch_ask {
 	enum fetch_kind kind;

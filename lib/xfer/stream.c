@@ -74,6 +74,7 @@ struct stream {
 	uint16_t id, type;
 	struct zone *base;
 	struct build_limits limits;
+	uint64_t messages;
 	struct build *build;
 	struct zone *result;
 	struct serial at;            /* the serial that the next sequence must begin with */
@@ -129,6 +130,7 @@ struct stream *stream_new(const struct stream_ask *ask)
 	s->id = ask->id;
 	s->type = ask->type;
 	s->limits = ask->limits;
+	s->messages = ask->messages;
 	if (ask->base && ask->type == RR_IXFR) {
 		s->base = zone_hold(ask->base);
 		s->at = ask->base->serial;
@@ -459,6 +461,8 @@ enum stream_verdict stream_message(struct stream *s, const uint8_t *message, siz
 		return STREAM_REJECT;
 	if (s->sum.state == STREAM_END || s->sum.state == STREAM_CURRENT)
 		return reject(s, STREAM_AFTER_END, NULL);
+	if (s->messages && s->sum.messages > s->messages)
+		return reject(s, STREAM_LIMIT, "more messages than limits.transfer-messages");
 	verdict = check_header(s, &msg, &h);
 	s->empty = verdict == STREAM_REJECT || h.ancount ? 0 : s->empty + 1;
 	if (s->empty > EMPTY_MAX)

@@ -62,6 +62,7 @@ struct stream_ask {
 	uint16_t type;               /* RR_AXFR or RR_IXFR: what was asked */
 	struct zone *base;           /* IXFR: our version, held by the stream meanwhile; AXFR: NULL */
 	struct build_limits limits;  /* also on what the transfer brings, duplicates counted */
+	uint64_t messages;           /* most of them; 0: no limit */
 };
 struct stream;
 

@@ -4,6 +4,7 @@
 #include "zone/denial.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,6 +62,7 @@ struct build {
 	size_t scratch_used, scratch_room;
 	struct entry *merged;        /* entries of one owner from several groups */
 	size_t merged_room;
+	char limit[80];              /* which one was reached */
 };
 
 static bool grow(void **block, size_t *room, size_t need, size_t unit)
@@ -428,6 +430,14 @@ static enum err merge_records(struct build *b, struct merge *m, const struct ent
 	return ERR_OK;
 }
 
+/* One owner is over a limit. */
+static enum err over_own_limit(struct build *b, const char *what, const char *key, uint32_t limit, const char **reason)
+{
+	snprintf(b->limit, sizeof b->limit, "more %s than %s = %u", what, key, limit);
+	*reason = b->limit;
+	return ERR_LIMIT;
+}
+
 /* One RRset into the scratch block; nothing if no record is left. */
 static enum err merge_set(struct build *b, const struct zone_rrset *old, const struct entry *e, size_t count, uint16_t *sets,
 	const char **reason)
@@ -450,6 +460,8 @@ static enum err merge_set(struct build *b, const struct zone_rrset *old, const s
 		*reason = "more than 65535 records in one RRset";
 		return ERR_LIMIT;
 	}
+	if (b->limits.per_type && m.count > b->limits.per_type)
+		return over_own_limit(b, "records in one RRset", "max-records-per-type", b->limits.per_type, reason);
 	size = (uint32_t)(b->scratch_used - head - ZONE_RRSET_HEAD);
 	n = (uint16_t)m.count;
 	memcpy(b->scratch + head, &type, 2);
@@ -471,10 +483,12 @@ static enum err merge_sets(struct build *b, const struct zone_node *old, const s
 	struct zone_rrset set;
 	bool left = zone_rrsets_next(&iter, &set);
 	enum err err = ERR_OK;
+	uint32_t types = 0;
 
 	while (!err && (left || count)) {
 		int order = !count ? -1 : !left ? 1 :
 			type_order(set.type == RR_RRSIG ? set.covers : set.type, set.type, e->order, e->type);
+		uint16_t type = order >= 0 ? e->type : set.type, before = *sets;
 		size_t n = 0;
 
 		if (order >= 0)
@@ -482,6 +496,9 @@ static enum err merge_sets(struct build *b, const struct zone_node *old, const s
 				;
 		*at = e;
 		err = merge_set(b, order <= 0 ? &set : NULL, e, n, sets, reason);
+		types += *sets != before && type != RR_RRSIG;
+		if (!err && b->limits.types && types > b->limits.types)
+			err = over_own_limit(b, "types at one name", "max-types-per-name", b->limits.types, reason);
 		if (order <= 0)
 			left = zone_rrsets_next(&iter, &set);
 		e += n;
