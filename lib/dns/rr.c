@@ -361,6 +361,17 @@ int rr_compare_rdata(uint16_t type, const uint8_t *a, size_t alen, const uint8_t
 	return compare_octets(a, alen, b, blen);
 }
 
+void rr_canonical_rdata(uint16_t type, const uint8_t *rdata, size_t rdlength, uint8_t *out)
+{
+	const struct rrshape *shape = rrshape_of(type);
+	uint16_t offset[RR_NAMES];
+	unsigned names = shape && shape->flags & RRSHAPE_LOWER ? rr_names(type, rdata, rdlength, false, offset) : 0;
+
+	memcpy(out, rdata, rdlength);
+	for (unsigned i = 0; i < names; i++)
+		name_lower(rdata + offset[i], out + offset[i]);
+}
+
 struct rr_soa rr_soa_of(const uint8_t *rdata, size_t rdlength)
 {
 	const uint8_t *numbers = rdata + rdlength - 20;

@@ -53,6 +53,9 @@ unsigned rr_names(uint16_t type, const uint8_t *rdata, size_t rdlength, bool com
  * case in the types listed there, then octets, the shorter first. Equal (0) is "the same record". */
 int rr_compare_rdata(uint16_t type, const uint8_t *a, size_t alen, const uint8_t *b, size_t blen);
 
+/* Copies (checked) RDATA in its canonical form: names in lower case in the types listed there (RFC 4034 6.2, RFC 6840 5.1). */
+void rr_canonical_rdata(uint16_t type, const uint8_t *rdata, size_t rdlength, uint8_t *out);
+
 /* The type that an RRSIG's RDATA covers. */
 static inline uint16_t rr_covered(const uint8_t *rdata) { return get_u16(rdata); }
 
