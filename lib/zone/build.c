@@ -13,6 +13,7 @@
  * whenever it was found out of order, so that sorting brings neighbours together. */
 enum { BATCH_MIN = 256, BATCH_MAX = 1 << 18, BATCH_BYTES = 64 << 20, PREFIX_SYMBOLS = 10, MAX_SET = 65535, AHEAD = 8,
 	REWRITTEN_MAX = 1 << 20,     /* octets of owners written anew by one batch; more, and batches grow, to do it less often */
+	SETTLE_MAX = 64 << 10,       /* octets of a small zone */
 	IDLE_MAX = 32 << 20 };       /* octets of outgrown blocks that are put up with, or as many as are in use */
 
 enum op { OP_ADD, OP_REMOVE };
@@ -960,6 +961,20 @@ static enum zone_denial denial_of(const struct zone_node *apex, const struct tre
 	return zone_node_rrset(apex, RR_NSEC, &set, NULL) ? ZONE_DENIES_BY_NSEC : ZONE_DENIES_PLAINLY;
 }
 
+/* A small zone that was built from nothing moves to a place of just its size: there may be a million of them. */
+static void settle(struct build *b)
+{
+	size_t used = pool_used(b->edit.pool);
+	struct pool *pool = b->base || used > SETTLE_MAX ? NULL : pool_new_for(used);
+
+	if (!pool)
+		return;
+	if (tree_edit_move(&b->edit, pool, item_size))
+		zone_lineage_set_pool(b->lineage, pool);
+	else
+		pool_free(pool);
+}
+
 static enum err make_version(struct build *b, struct zone **out, struct why *why)
 {
 	const struct zone_node *apex;
@@ -968,11 +983,13 @@ static enum err make_version(struct build *b, struct zone **out, struct why *why
 	struct zone *zone;
 	struct rr rr;
 	uint32_t at = 0;
-	enum err err = check_whole(b, &apex, &soa, why);
+	enum err err;
 
+	settle(b);
+	err = check_whole(b, &apex, &soa, why);
 	if (err)
 		return err;
-	if ((!b->base && !index_all(b)) || b->edit.failed || b->hashed.failed || !(zone = calloc(1, sizeof *zone)))
+	if ((!b->base && !index_all(b)) || b->edit.failed || b->hashed.failed || !(zone = calloc(1, sizeof *zone + b->apex_length)))
 		return no_memory(why);
 	zone_rrset_next(&soa, &at, b->apex, &rr);
 	zone->soa = rr_soa_of(rr.rdata, rr.rdlength);

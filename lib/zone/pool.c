@@ -1,5 +1,6 @@
 #include "zone/pool.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -7,6 +8,8 @@
 enum {
 	SMALL = 1024,                /* up to here one free list for each size */
 	CLASSES = SMALL / 8 + 8 * 12,   /* then eight for each doubling */
+	LISTS = 16,                  /* free lists that are made together, when one of them is needed */
+	GROUPS = (CLASSES + LISTS - 1) / LISTS,
 	LARGE = 256 << 10,           /* from here a block of its own */
 	CHUNK_FIRST = 1024,
 	HUGE_PAGE = 2 << 20,
@@ -30,9 +33,9 @@ struct pool {
 	char *at, *end;
 	struct chunk *chunk;
 	struct large large;
-	size_t bytes, idle;
+	size_t bytes, idle, used;
 	size_t next_chunk;
-	struct free_block **freed;   /* CLASSES lists; NULL until something is freed */
+	struct free_block ***freed;  /* GROUPS of LISTS lists; each NULL until something is freed there */
 };
 
 struct pool *pool_new(void)
@@ -43,6 +46,15 @@ struct pool *pool_new(void)
 		return NULL;
 	pool->large.next = pool->large.prev = &pool->large;
 	pool->next_chunk = CHUNK_FIRST;
+	return pool;
+}
+
+struct pool *pool_new_for(size_t used)
+{
+	struct pool *pool = pool_new();
+
+	if (pool)
+		pool->next_chunk = used + sizeof(struct chunk);
 	return pool;
 }
 
@@ -70,8 +82,23 @@ void pool_free(struct pool *pool)
 		pool->large.next = large->next;
 		free(large);
 	}
+	for (unsigned i = 0; pool->freed && i < GROUPS; i++)
+		free(pool->freed[i]);
 	free(pool->freed);
 	free(pool);
+}
+
+/* The free list of a class; NULL: it has never had a block, or (`make`) out of memory. */
+static struct free_block **list_of(struct pool *pool, unsigned class, bool make)
+{
+	struct free_block ***group;
+
+	if (!pool->freed && !(make && (pool->freed = calloc(GROUPS, sizeof *pool->freed))))
+		return NULL;
+	group = &pool->freed[class / LISTS];
+	if (!*group && !(make && (*group = calloc(LISTS, sizeof **group))))
+		return NULL;
+	return *group + class % LISTS;
 }
 
 /* The class of a size, and the size that blocks of the class have. */
@@ -144,11 +171,13 @@ static void *large_alloc(struct pool *pool, size_t size)
 	large->prev = pool->large.prev;
 	large->prev->next = large->next->prev = large;
 	pool->bytes += sizeof *large + size;
+	pool->used += size;
 	return large + 1;
 }
 
 void *pool_alloc(struct pool *pool, size_t size)
 {
+	struct free_block **list, *first;
 	size_t rounded;
 	unsigned class;
 	void *block;
@@ -156,17 +185,19 @@ void *pool_alloc(struct pool *pool, size_t size)
 	if (size >= LARGE)
 		return large_alloc(pool, size);
 	class = class_of(size, &rounded);
-	if (pool->freed && pool->freed[class]) {
-		struct free_block *first = pool->freed[class];
-
-		pool->freed[class] = first->next;
+	list = list_of(pool, class, false);
+	if (list && *list) {
+		first = *list;
+		*list = first->next;
 		pool->idle -= rounded;
+		pool->used += rounded;
 		return first;
 	}
 	if ((size_t)(pool->end - pool->at) < rounded && grow(pool, rounded) < 0)
 		return NULL;
 	block = pool->at;
 	pool->at += rounded;
+	pool->used += rounded;
 	return block;
 }
 
@@ -175,12 +206,12 @@ static void keep(struct pool *pool, void *block, size_t size)
 {
 	struct free_block *first = block;
 	size_t rounded;
-	unsigned class = class_of(size, &rounded);
+	struct free_block **list = list_of(pool, class_of(size, &rounded), true);
 
-	if (!pool->freed && !(pool->freed = calloc(CLASSES, sizeof *pool->freed)))
+	if (!list)
 		return;              /* lost until the pool goes */
-	first->next = pool->freed[class];
-	pool->freed[class] = first;
+	first->next = *list;
+	*list = first;
 	pool->idle += rounded;
 }
 
@@ -196,16 +227,27 @@ void pool_put(struct pool *pool, void *block, size_t size)
 		large->next->prev = large->prev;
 		large->prev->next = large->next;
 		pool->bytes -= sizeof *large + size;
+		pool->used -= size;
 		free(large);
 		return;
 	}
 	class_of(size, &rounded);
+	pool->used -= rounded;
 	keep(pool, block, rounded);
 }
 
 size_t pool_bytes(const struct pool *pool)
 {
-	return pool->bytes + (pool->freed ? CLASSES * sizeof *pool->freed : 0) + sizeof *pool;
+	size_t lists = 0;
+
+	for (unsigned i = 0; pool->freed && i < GROUPS; i++)
+		lists += pool->freed[i] ? LISTS * sizeof **pool->freed : 0;
+	return pool->bytes + lists + (pool->freed ? GROUPS * sizeof *pool->freed : 0) + sizeof *pool;
+}
+
+size_t pool_used(const struct pool *pool)
+{
+	return pool->used;
 }
 
 size_t pool_idle(const struct pool *pool)

@@ -12,6 +12,8 @@
 struct pool;
 
 struct pool *pool_new(void);
+/* For a content of so many bytes, as pool_used tells them of another one: its first chunk is as large as that, and no larger. */
+struct pool *pool_new_for(size_t used);
 void pool_free(struct pool *);               /* with everything in it */
 /* Aligned to 8, uninitialised. NULL if out of memory. */
 void *pool_alloc(struct pool *, size_t size);
@@ -20,5 +22,7 @@ void pool_put(struct pool *, void *block, size_t size);
 /* Bytes taken from the system, and those among them that wait for a block of their size. */
 size_t pool_bytes(const struct pool *);
 size_t pool_idle(const struct pool *);
+/* Bytes of all blocks that are in use. */
+size_t pool_used(const struct pool *);
 
 #endif

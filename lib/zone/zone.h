@@ -50,7 +50,6 @@ struct zone {
 	enum zone_denial denial;
 	struct zone_chain chain;
 	const struct zone_node *nsec3_of_apex, *nsec3_of_wildcard;   /* see zone/denial */
-	uint8_t apex[NAME_SIZE];
 	struct tree_origin origin;   /* the apex */
 	struct serial serial;
 	struct rr_soa soa;           /* host order */
@@ -61,6 +60,7 @@ struct zone {
 	uint64_t wildcards;          /* owner names with a label that is '*' */
 	uint64_t rrsigs;             /* RRSIG records: 0 means unsigned */
 	uint64_t hashed;             /* owner names with NSEC3 records */
+	uint8_t apex[];
 };
 
 struct zone *zone_hold(struct zone *);       /* one more holder; returns it */
