@@ -31,7 +31,8 @@ struct conn {
 	struct net_addr peer;
 	struct conn_times times;
 	int fd;
-	struct tls_server *server;   /* until there is a session */
+	struct tls_server *server;   /* until there is a session: accepted, */
+	struct tls_client *client;   /* or opened over TLS */
 	struct tls *tls;             /* the session; NULL: plain, or no octet has come yet */
 	bool tls_more;               /* the session may hold octets that were not read */
 	enum conn_state state;
@@ -506,6 +507,8 @@ static void open_up(struct conn *conn)
 	arm_timer(conn, conn->last_ms);
 	if (conn->reading)
 		event_add(&conn->readable, NULL);
+	else
+		event_del(&conn->readable);   /* which a handshake needs all the same */
 	if (conn->on->connected)
 		conn->on->connected(conn, conn->owner);
 }
@@ -527,7 +530,9 @@ static bool is_in_turn(struct conn *conn)
 
 static void shake_hands(struct conn *conn)
 {
-	if (!conn->tls && !(conn->tls = tls_accept(conn->server, conn->fd))) {
+	if (!conn->tls)
+		conn->tls = conn->client ? tls_connect(conn->client, &conn->peer, conn->fd) : tls_accept(conn->server, conn->fd);
+	if (!conn->tls) {
 		fail(conn, ERR_NOMEM, "no memory for TLS", 0);
 		return;
 	}
@@ -574,10 +579,15 @@ static void finish_connecting(struct conn *conn)
 
 	if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &number, &length) < 0)
 		number = errno;
-	if (number)
+	if (number) {
 		fail(conn, ERR_NETWORK, "connect", number);
-	else
+	} else if (conn->client) {
+		conn->state = CONN_HANDSHAKE;
+		event_add(&conn->readable, NULL);
+		shake_hands(conn);
+	} else {
 		open_up(conn);
+	}
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
@@ -604,7 +614,7 @@ static void time_is_up(struct conn *conn)
 	if (conn->state == CONN_CONNECTING)
 		fail(conn, ERR_TIMEOUT, "connect: no answer in time", 0);
 	else if (conn->state == CONN_HANDSHAKE)
-		fail(conn, ERR_TIMEOUT, "TLS: no handshake in time", 0);
+		fail(conn, ERR_TIMEOUT, conn->client ? "TLS: expected TLS 1.3, got no handshake in time" : "TLS: no handshake in time", 0);
 	else if (conn->blocked_ms && conn->times.output_ms)
 		fail(conn, ERR_SLOW, "it does not take what it has asked for", 0);
 	else if (conn->partial_ms && conn->times.input_ms)
@@ -711,6 +721,16 @@ struct conn *conn_open(struct event_base *base, const struct net_addr *to, struc
 	return conn;
 }
 
+struct conn *conn_open_tls(struct event_base *base, const struct net_addr *to, struct conn_times times, struct tls_client *client,
+	const struct conn_handlers *on, void *owner, struct why *why)
+{
+	struct conn *conn = conn_open(base, to, times, on, owner, why);
+
+	if (conn)
+		conn->client = tls_client_hold(client);
+	return conn;
+}
+
 static struct conn *accepted(struct event_base *base, int fd, const struct net_addr *peer, struct conn_times times,
 	const struct conn_handlers *on, void *owner, enum conn_state state)
 {
@@ -751,6 +771,7 @@ void conn_close(struct conn *conn)
 	event_del(&conn->kick);
 	tls_free(conn->tls);
 	tls_server_drop(conn->server);
+	tls_client_drop(conn->client);
 	close(conn->fd);
 	if (!conn->depth)
 		release(conn);
@@ -764,6 +785,11 @@ const struct net_addr *conn_peer(const struct conn *conn)
 struct tls_facts conn_tls_facts(const struct conn *conn)
 {
 	return conn->tls ? tls_facts(conn->tls) : (struct tls_facts){0};
+}
+
+const struct tls_shown *conn_tls_shown(const struct conn *conn)
+{
+	return conn->tls ? tls_shown(conn->tls) : NULL;
 }
 
 void conn_bound_input(struct conn *conn, size_t octets)

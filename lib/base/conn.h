@@ -44,6 +44,10 @@ struct conn_times {
 /* NULL and `why` if no socket could be had, or the kernel refused at once (no route, loopback without a listener). */
 struct conn *conn_open(struct event_base *, const struct net_addr *to, struct conn_times,
 	const struct conn_handlers *, void *owner, struct why *);
+/* The same over TLS (1.3, ALPN "dot"): `connected` is called when the handshake is done and the server is who it must be, never otherwise.
+ * The client is held as long as it is needed. */
+struct conn *conn_open_tls(struct event_base *, const struct net_addr *to, struct conn_times, struct tls_client *,
+	const struct conn_handlers *, void *owner, struct why *);
 /* Takes `fd`, which does not block (its other options come from the listener), also when it fails (NULL). */
 struct conn *conn_accept(struct event_base *, int fd, const struct net_addr *peer, struct conn_times,
 	const struct conn_handlers *, void *owner);
@@ -54,6 +58,8 @@ struct conn *conn_accept_tls(struct event_base *, int fd, const struct net_addr 
 const struct net_addr *conn_peer(const struct conn *);
 /* Once `connected` was called, of a connection over TLS; all false of a plain one. */
 struct tls_facts conn_tls_facts(const struct conn *);
+/* The peer's certificate, while the connection is there; NULL: it has shown none, or the connection is plain. */
+const struct tls_shown *conn_tls_shown(const struct conn *);
 
 /* For owners that look at what has come over several connections together. conn_hold, from within `data`, which then returns 0: nothing is
  * read or shown, and the peer's end is none, until the owner calls conn_show, soon, and not from within a handler. */
