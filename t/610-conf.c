@@ -67,6 +67,8 @@ static const struct conf_zone *zone_of(const struct conf *conf, const char *text
 #define KEY1 "keys: ( { name = \"k.example\"; secret = \"c2VjcmV0c2VjcmV0\"; } );\n"
 #define HIDDEN "remotes: ( { name = \"hidden\"; address = [ \"192.0.2.1\" ]; } );\n"
 #define PLAIN HIDDEN "templates: ( { name = \"default\"; primaries = [ \"hidden\" ]; } );\n"
+#define PIN "\"AQIDAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\""
+#define TLS(what) "remotes: ( { name = \"a\"; address = [ \"192.0.2.1\" ]; tls = { " what " }; } );"
 
 /* --- defaults -------------------------------------------------------------------- */
 
@@ -203,7 +205,7 @@ static void the_example_of_the_interface_is_read(void **state)
 	assert_true(conf->remotes[1].tls.on);
 	assert_string_equal(conf->remotes[1].tls.auth_name, "ns.example");
 	org = zone_of(conf, "example.org");
-	assert_int_equal(org->set->primary_count, 1);   /* the other one is over TLS */
+	assert_int_equal(org->set->primary_count, 2);
 	assert_int_equal(org->set->allow_notify_count, 1);
 	assert_ptr_equal(org->set->allow_transfer[0].acl, &conf->acls[0]);
 	assert_ptr_equal(org->set->allow_transfer[1].remote, &conf->remotes[0]);
@@ -315,7 +317,15 @@ static const struct { const char *text, *error; } wrong[] = {
 	{"remotes: ( { name = \"a\"; } );", "lockstep.conf:1: remotes: \"address\" is missing"},
 	{"remotes: ( { address = [ \"192.0.2.1\" ]; } );", "lockstep.conf:1: remotes: \"name\" is missing"},
 	{"remotes: ( { name = \"a\"; address = [ \"192.0.2.1\" ]; tls = { }; } );",
-		"lockstep.conf:1: remotes.tls: \"auth-name\" is missing: the name that the server's certificate must show"},
+		"lockstep.conf:1: remotes.tls: \"auth-name\" is missing: the name that the server's certificate must show (or \"pin\")"},
+	{TLS("ca = \"a.pem\";\n pin = [ " PIN " ];"), "lockstep.conf:1: remotes.tls: \"ca\" has no meaning without \"auth-name\""},
+	{TLS("auth-name = \"a\"; cert = \"a.pem\";"), "lockstep.conf:1: remotes.tls: \"key\" is missing"},
+	{TLS("auth-name = \"a\"; key = \"a.pem\";"), "lockstep.conf:1: remotes.tls: \"cert\" is missing"},
+	{TLS("pin = [ ];"), "lockstep.conf:1: remotes.tls.pin: at least 1 must be given"},
+	{TLS("pin = [ \"abc\" ];"), "lockstep.conf:1: remotes.tls.pin: \"abc\" is no pin: the SHA-256 of a public key, in base64 (44 characters)"},
+	{"acls: ( { name = \"a\"; cert-name = \"b\"; } );",
+		"lockstep.conf:1: acls.cert-name: \"server.tls-ca\" is missing: the authorities of the clients' certificates"},
+	{"acls: ( { name = \"a\"; cert-pin = [ " PIN " ]; tls = false; } );", "lockstep.conf:1: acls.tls: \"cert-pin\" is for requests over TLS alone"},
 	{"providers: ( { name = \"a\"; } );", "lockstep.conf:1: providers: \"ns\" is missing"},
 	/* what is not there */
 	{"remotes: ( { name = \"a\"; address = [ \"192.0.2.1\" ]; key = \"k\"; } );", "lockstep.conf:1: remotes.key: there is no key \"k\""},
@@ -496,21 +506,24 @@ static void a_remote_over_tls_is_never_used_without_it(void **state)
 		"zones: ( { name = \"x\"; primaries = [ \"a\", \"b\" ]; notify = [ \"a\" ]; allow-transfer = [ \"a\", \"b\" ]; },\n"
 		"  { name = \"y\"; primaries = [ \"a\" ]; allow-notify = [ \"a\" ]; } );");
 	const struct conf_settings *x = zone_of(conf, "x")->set, *y = zone_of(conf, "y")->set;
+	struct why why;
 
 	(void)state;
-	assert_int_equal(conf->warning_count, 2);
-	assert_string_equal(conf->warnings[0], "lockstep.conf:2: remotes.tls: there are no transfers over TLS in this version; "
-		"this remote is not asked without it");
-	assert_string_equal(conf->warnings[1], "lockstep.conf:4: zones: primaries: the zone \"y.\" is not transferred: "
-		"all of them are over TLS");
+	assert_int_equal(conf->warning_count, 0);
+	assert_int_equal(net_port(&conf->remotes[0].addresses[0]), 853);
 	assert_int_equal(net_port(&conf->remotes[0].addresses[1]), 8853);
-	assert_int_equal(x->primary_count, 1);
-	assert_ptr_equal(x->primaries[0], &conf->remotes[1]);
+	assert_int_equal(x->primary_count, 2);
+	assert_ptr_equal(x->primaries[0], &conf->remotes[0]);
+	assert_true(x->primaries[0]->tls.on);
+	assert_null(x->primaries[0]->tls.client);
 	assert_int_equal(x->notify_count, 0);
 	assert_int_equal(x->allow_transfer_count, 2);
-	assert_int_equal(x->allow_notify_count, 1);
-	assert_int_equal(y->primary_count, 0);
-	assert_int_equal(y->allow_notify_count, 0);
+	assert_int_equal(x->allow_notify_count, 2);
+	assert_int_equal(y->primary_count, 1);
+	assert_int_equal(y->allow_notify_count, 1);
+	assert_int_equal(conf_load_tls(conf, 0, &why), ERR_OK);
+	assert_non_null(x->primaries[0]->tls.client);
+	assert_null(x->primaries[1]->tls.client);
 	conf_free(conf);
 }
 
@@ -774,8 +787,10 @@ static const char everything[] =
 	"  limits: { connect = 7; }; log: { level = \"debug\"; target = \"syslog\"; }; };"
 	"keys: ( { name = \"k.example\"; secret-file = \"k.secret\"; algorithm = \"hmac-sha384\"; } );"
 	"remotes: ( { name = \"a\"; address = [ \"192.0.2.1\", \"2001:db8::1@5353\" ]; key = \"k.example\"; },"
-	"  { name = \"t\"; address = [ \"192.0.2.2\" ]; tls = { auth-name = \"ns.example\"; ca = \"ca.pem\"; }; } );"
-	"acls: ( { name = \"o\"; address = [ \"192.0.2.0/24\" ]; key = \"k.example\"; action = \"deny\"; } );"
+	"  { name = \"t\"; address = [ \"192.0.2.2\" ]; tls = { auth-name = \"ns.example\"; ca = \"ca.pem\"; cert = \"own.pem\"; key = \"own.key\"; }; },"
+	"  { name = \"u\"; address = [ \"192.0.2.3\" ]; tls = { pin = [ " PIN ", " PIN " ]; }; } );"
+	"acls: ( { name = \"o\"; address = [ \"192.0.2.0/24\" ]; key = \"k.example\"; action = \"deny\"; },"
+	"  { name = \"c\"; cert-pin = [ " PIN " ]; } );"
 	"providers: ( { name = \"p\"; ns = [ \"ns1.p.example\" ]; } );"
 	"templates: ( { name = \"default\"; primaries = [ \"a\" ]; expire-min = 100; } );"
 	"zones: ( { name = \"x\\\\010.example\"; }, { name = \"y.example\"; primaries = [ \"t\", \"a\" ]; allow-transfer = [ \"o\", \"a\" ];"
@@ -800,6 +815,8 @@ static void what_is_printed_reads_as_the_same(void **state)
 	assert_non_null(strstr(first, "    listen = [ \"127.0.0.1@5300\" ];\n"));
 	assert_non_null(strstr(first, "        connect = \"7s\";\n"));
 	assert_non_null(strstr(first, "max-records = 5000000001;\n"));
+	assert_non_null(strstr(first, "            pin = [ " PIN ", " PIN " ];\n"));
+	assert_non_null(strstr(first, "        cert-pin = [ " PIN " ];\n"));
 	assert_non_null(strstr(first, "        name = \"x\\\\010.example.\";\n        template = \"default\";\n        primaries = [ \"a\" ];\n"));
 	free(first);
 	free(second);

@@ -325,7 +325,23 @@ static bool read_remote(struct reading *r, const config_setting_t *group, void *
 	if (!remote->address_count)
 		return key_fail(&r->reader, group, "\"address\" is missing");
 	*name = remote->name;
-	return !tls || warn(r, tls, "there are no transfers over TLS in this version; this remote is not asked without it");
+	return !remote->tls.key || !all_may_read(remote->tls.key) || warn(r, tls, "everybody on this machine may read the key");
+}
+
+/* A rule about certificates is one for TLS alone. */
+static bool check_certificate(struct reading *r, const config_setting_t *group, struct conf_acl *acl)
+{
+	const config_setting_t *tls = config_setting_get_member(group, "tls");
+
+	if (!acl->cert_name && !acl->pin_count)
+		return true;
+	if (tls && !acl->tls)
+		return key_fail(&r->reader, tls, "\"%s\" is for requests over TLS alone", acl->cert_name ? "cert-name" : "cert-pin");
+	if (acl->cert_name && !r->conf->server.tls_ca)
+		return key_fail(&r->reader, config_setting_get_member(group, "cert-name"),
+			"\"server.tls-ca\" is missing: the authorities of the clients' certificates");
+	acl->tls = true;
+	return true;
 }
 
 static bool read_acl(struct reading *r, const config_setting_t *group, void *item, const char **name)
@@ -335,7 +351,7 @@ static bool read_acl(struct reading *r, const config_setting_t *group, void *ite
 	if (!key_read(&r->reader, keys_acl, group, acl))
 		return false;
 	*name = acl->name;
-	return true;
+	return check_certificate(r, group, acl);
 }
 
 static bool read_provider(struct reading *r, const config_setting_t *group, void *item, const char **name)
@@ -392,7 +408,7 @@ static bool notify_by_primaries(struct reading *r, struct conf_settings *set)
 	return set->allow_notify;
 }
 
-/* Those of the remotes that are not asked over TLS: there is none yet, and never plain text instead. */
+/* Those of the remotes that are not told over TLS: nobody is yet, and never in plain text instead. */
 static bool drop_tls_remotes(struct reading *r, const struct conf_remote *const **remotes, size_t *count)
 {
 	const struct conf_remote **plain = calloc(*count + 1, sizeof *plain);
@@ -409,23 +425,6 @@ static bool drop_tls_remotes(struct reading *r, const struct conf_remote *const 
 	return *remotes;
 }
 
-/* Who may transfer from here over TLS is not among them. */
-static bool drop_tls_peers(struct reading *r, const struct conf_peer **peers, size_t *count)
-{
-	struct conf_peer *plain = calloc(*count + 1, sizeof *plain);
-	size_t n = 0;
-
-	if (!plain)
-		return key_no_memory(&r->reader);
-	for (size_t i = 0; i < *count; i++)
-		if (!(*peers)[i].remote || !(*peers)[i].remote->tls.on)
-			plain[n++] = (*peers)[i];
-	*peers = key_keep(&r->reader, plain, n * sizeof *plain);
-	*count = n;
-	free(plain);
-	return *peers;
-}
-
 /* What follows from what is given; the one copy of the result, or NULL. */
 static const struct conf_settings *fill_settings(struct reading *r, const struct conf_settings *given)
 {
@@ -436,8 +435,7 @@ static const struct conf_settings *fill_settings(struct reading *r, const struct
 		set.primary_count = 0;
 	if (!set.allow_notify && !notify_by_primaries(r, &set))
 		return NULL;
-	if (!drop_tls_remotes(r, &set.primaries, &set.primary_count) || !drop_tls_remotes(r, &set.notify, &set.notify_count)
-		|| !drop_tls_peers(r, &set.allow_notify, &set.allow_notify_count))
+	if (!drop_tls_remotes(r, &set.notify, &set.notify_count))
 		return NULL;
 	return key_keep(&r->reader, &set, sizeof set);
 }
@@ -511,19 +509,12 @@ static bool zone_settings(struct reading *r, const config_setting_t *group, cons
 	return *set;
 }
 
-static bool check_primaries(struct reading *r, const config_setting_t *group, const struct keys_zone_row *row,
-	const struct conf_settings *set)
+static bool check_primaries(struct reading *r, const config_setting_t *group, const struct keys_zone_row *row)
 {
-	char name[NAME_TEXT_SIZE], what[200];
+	char name[NAME_TEXT_SIZE];
 
-	name_text(row->name, name);
-	if (!has_primaries(&row->set))
-		return key_fail(&r->reader, member_or(group, "primaries"), "primaries: the zone \"%.100s\" has none: name one, "
-			"or say source = \"file\"", name);
-	if (has_primaries(set))
-		return true;
-	snprintf(what, sizeof what, "primaries: the zone \"%.100s\" is not transferred: all of them are over TLS", name);
-	return warn(r, group, what);
+	return has_primaries(&row->set) || key_fail(&r->reader, member_or(group, "primaries"),
+		"primaries: the zone \"%.100s\" has none: name one, or say source = \"file\"", name_text(row->name, name));
 }
 
 static bool read_zone(struct reading *r, const config_setting_t *group)
@@ -538,7 +529,7 @@ static bool read_zone(struct reading *r, const config_setting_t *group)
 		return false;
 	if (!row.name)
 		return key_fail(&r->reader, group, "\"name\" is missing");
-	if (!check_primaries(r, group, &row, entry.zone.set))
+	if (!check_primaries(r, group, &row))
 		return false;
 	entry.zone.name = row.name;
 	entry.zone.template_name = template ? template->name : NULL;
@@ -902,10 +893,53 @@ char *conf_control(const char *path, struct why *why)
 	return control;
 }
 
+/* --- the files of TLS ---------------------------------------------------------------- */
+
+static enum err add_warning(struct conf *conf, const char *remote, const char *what)
+{
+	const char **list = arena_alloc(&conf->arena, (conf->warning_count + 1) * sizeof *list);
+
+	if (!list)
+		return ERR_NOMEM;
+	if (conf->warning_count)
+		memcpy(list, conf->warnings, conf->warning_count * sizeof *list);
+	list[conf->warning_count] = arena_printf(&conf->arena, "remotes: \"%s\": tls: %s", remote, what);
+	if (!list[conf->warning_count])
+		return ERR_NOMEM;
+	conf->warnings = list;
+	conf->warning_count++;
+	return ERR_OK;
+}
+
+static enum err load_client(struct conf *conf, struct conf_remote *remote, uint64_t unix_now, struct why *why)
+{
+	const struct conf_tls *tls = &remote->tls;
+	struct tls_client_conf wanted = {tls->auth_name, tls->ca, tls->pins, tls->pin_count, tls->cert, tls->key};
+	struct why said = {{0}};
+	enum err err = tls_client_new(&remote->tls.client, &wanted, &said);
+
+	if (err)
+		return err_why(why, err, "remotes: \"%.60s\": tls: %s", remote->name, err_say(&said, err));
+	return tls_client_valid(tls->client, unix_now, &said) ? ERR_OK : add_warning(conf, remote->name, said.text);
+}
+
+enum err conf_load_tls(struct conf *conf, uint64_t unix_now, struct why *why)
+{
+	struct conf_remote *remote = (struct conf_remote *)(uintptr_t)conf->remotes;
+	enum err err = ERR_OK;
+
+	for (size_t i = 0; i < conf->remote_count && !err; i++)
+		if (remote[i].tls.on)
+			err = load_client(conf, &remote[i], unix_now, why);
+	return err;
+}
+
 void conf_free(struct conf *conf)
 {
 	if (!conf)
 		return;
+	for (size_t i = 0; i < conf->remote_count; i++)
+		tls_client_drop(conf->remotes[i].tls.client);
 	if (conf->key_count)
 		explicit_bzero((void *)(uintptr_t)conf->keys, conf->key_count * sizeof *conf->keys);
 	if (conf->server.cookie_secrets)

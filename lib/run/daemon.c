@@ -153,9 +153,11 @@ static void set_places(struct daemon *d, const struct conf *conf)
 /* NULL in `*out` where the configuration has no TLS. */
 static enum err load_tls(const struct conf *conf, struct tls_tickets *tickets, struct tls_server **out, struct why *warning, struct why *why)
 {
-	struct tls_files files = {conf->server.tls_cert, conf->server.tls_key, conf->server.tls_ca};
+	struct tls_files files = {conf->server.tls_cert, conf->server.tls_key, conf->server.tls_ca, false};
 	enum err err;
 
+	for (size_t i = 0; i < conf->acl_count; i++)
+		files.ask |= conf->acls[i].pin_count > 0;
 	*out = NULL;
 	warning->text[0] = 0;
 	if (!conf->server.listen_tls_count)
@@ -166,14 +168,15 @@ static enum err load_tls(const struct conf *conf, struct tls_tickets *tickets, s
 	return err;
 }
 
-enum err daemon_check(const struct conf *conf, struct why *warning, struct why *why)
+enum err daemon_check(struct conf *conf, struct why *warning, struct why *why)
 {
 	struct tls_server *tls;
 	enum err err = load_tls(conf, NULL, &tls, warning, why);
 
-	if (!err)
-		tls_server_drop(tls);
-	return err;
+	if (err)
+		return err;
+	tls_server_drop(tls);
+	return conf_load_tls(conf, clock_unix(), why);
 }
 
 static void log_tls(const struct why *warning)
@@ -288,8 +291,10 @@ static enum err reload(void *ctx, struct keeper_change *change, struct why *why)
 	struct conf *conf = conf_read(d->conf_path, why);
 	struct tls_server *tls = NULL;
 	struct why warning;
-	enum err err = conf ? load_tls(conf, d->tickets, &tls, &warning, why) : ERR_CONF;
+	enum err err = conf ? conf_load_tls(conf, clock_unix(), why) : ERR_CONF;
 
+	if (!err)
+		err = load_tls(conf, d->tickets, &tls, &warning, why);
 	if (err) {
 		conf_free(conf);
 	} else {
@@ -551,8 +556,9 @@ int daemon_run(const char *conf_path, int verbosity)
 	struct conf *conf = conf_read(conf_path, &why);
 	enum err err;
 
-	if (!conf) {
+	if (!conf || conf_load_tls(conf, clock_unix(), &why)) {
 		fprintf(stderr, "lockstepd: %s\n", why.text);
+		conf_free(conf);
 		return 1;
 	}
 	rr_init();

@@ -10,7 +10,7 @@
 #include "run/conf.h"
 
 /* What a start checks beyond conf_read: that the files of TLS can be used. `warning` is empty, or says what is unwise. */
-enum err daemon_check(const struct conf *, struct why *warning, struct why *);
+enum err daemon_check(struct conf *, struct why *warning, struct why *);
 /* Runs until SIGTERM, SIGINT or the verb `stop`. Logs; returns the exit status: 0, or 1 if it could not start.
  * `verbosity`: added to the configured log level. */
 int daemon_run(const char *conf_path, int verbosity);

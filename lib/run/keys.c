@@ -113,7 +113,13 @@ static bool read_tls(struct key_reader *reader, const struct key *key, const con
 	tls->on = true;
 	if (!key_read(reader, key->table, setting, base))
 		return false;
-	return tls->auth_name || key_fail(reader, setting, "\"auth-name\" is missing: the name that the server's certificate must show");
+	if (!tls->auth_name && !tls->pin_count)
+		return key_fail(reader, setting, "\"auth-name\" is missing: the name that the server's certificate must show (or \"pin\")");
+	if (tls->ca && !tls->auth_name)
+		return key_fail(reader, setting, "\"ca\" has no meaning without \"auth-name\"");
+	if (!tls->cert != !tls->key)
+		return key_fail(reader, setting, "\"%s\" is missing", tls->cert ? "key" : "cert");
+	return true;
 }
 
 static void write_tls(struct key_writer *writer, const struct key *key, const void *base)
@@ -214,6 +220,9 @@ const struct key keys_key[] = {
 static const struct key tls_keys[] = {
 	KEY(S, "auth-name", string, tls.auth_name),
 	KEY(S, "ca", path, tls.ca),
+	KEY_LIST(S, "pin", pins, tls.pins, tls.pin_count, .min = 1),
+	KEY(S, "cert", path, tls.cert),
+	KEY(S, "key", path, tls.key),
 	KEY_LAST
 };
 #define REMOTE_KEYS(port) { \
@@ -232,6 +241,8 @@ const struct key keys_acl[] = {
 	KEY(struct conf_acl, "key", ref_domain, key, .from = KEYS),
 	KEY(struct conf_acl, "action", word_bool, deny, .words = actions),
 	KEY(struct conf_acl, "tls", bool, tls),
+	KEY(struct conf_acl, "cert-name", string, cert_name),
+	KEY_LIST(struct conf_acl, "cert-pin", pins, pins, pin_count, .min = 1),
 	KEY_LAST
 };
 const struct key keys_provider[] = {

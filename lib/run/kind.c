@@ -1,5 +1,6 @@
 #include "run/kind.h"
 
+#include "base/cert.h"
 #include "base/net.h"
 #include "dns/name.h"
 
@@ -524,6 +525,35 @@ static void write_prefixes(struct key_writer *writer, const struct key *key, con
 	key_write_close(writer, key->name, '[');
 }
 
+static bool parse_pin(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *item)
+{
+	const char *text = key_text_value(reader, setting, "a pin in quotes");
+
+	(void)key;
+	if (!text)
+		return false;
+	return cert_pin_parse(text, item) || key_fail(reader, setting,
+		"\"%.60s\" is no pin: the SHA-256 of a public key, in base64 (44 characters)", text);
+}
+
+static bool read_pins(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
+{
+	return read_list(reader, key, setting, base, CERT_PIN_SIZE, parse_pin);
+}
+
+static void write_pins(struct key_writer *writer, const struct key *key, const void *base)
+{
+	const uint8_t (*pins)[CERT_PIN_SIZE] = CONST_FIELD(void *, base, key);
+	char text[CERT_PIN_TEXT];
+
+	if (CONST_COUNT(base, key) == 0)
+		return;
+	key_write_open(writer, key->name, '[');
+	for (size_t i = 0; i < CONST_COUNT(base, key); i++)
+		key_write_text(writer, NULL, cert_pin_text(pins[i], text));
+	key_write_close(writer, key->name, '[');
+}
+
 const struct key_kind kind_name = {read_name, write_name}, kind_names = {read_names, write_names},
 	kind_address = {read_address, write_address}, kind_addresses = {read_addresses, write_addresses},
-	kind_prefixes = {read_prefixes, write_prefixes};
+	kind_prefixes = {read_prefixes, write_prefixes}, kind_pins = {read_pins, write_pins};

@@ -24,7 +24,8 @@ extern const struct key_kind
 	kind_names,         /* const uint8_t *const *, and a count */
 	kind_address,       /* const struct net_addr * */
 	kind_addresses,     /* const struct net_addr *, and a count */
-	kind_prefixes;      /* const struct net_prefix *, and a count */
+	kind_prefixes,      /* const struct net_prefix *, and a count */
+	kind_pins;          /* const uint8_t (*)[CERT_PIN_SIZE], and a count; at least one where it is given */
 
 /* "90s", "15m", "4h", "2d", "1w" or seconds, to milliseconds; "64K", "100M", "1G" (powers of 1024) or octets. */
 bool kind_parse_time(const char *text, int64_t *ms);

@@ -4,16 +4,23 @@
 #define RUN_SETTINGS_H
 
 #include "base/arena.h"
+#include "base/cert.h"
 #include "base/err.h"
 #include "base/net.h"
+#include "base/tls.h"
 #include "dns/name.h"
 #include "dns/tsig.h"
 #include "serve/cookie.h"
 
 #include <stdbool.h>
 
-/* on: asked over TLS, and never without it. */
-struct conf_tls { bool on; const char *auth_name, *ca; };
+/* on: asked over TLS, and never without it. With a name, a pin or both (base/tls). */
+struct conf_tls {
+	bool on;
+	const char *auth_name, *ca, *cert, *key;       /* paths, as `cert` of struct tls_client_conf; NULL: not given */
+	const uint8_t (*pins)[CERT_PIN_SIZE]; size_t pin_count;
+	struct tls_client *client;                     /* held; NULL before conf_load_tls */
+};
 
 struct conf_remote {
 	const char *name;
@@ -28,7 +35,9 @@ struct conf_acl {
 	size_t prefix_count;
 	const struct tsig_key *key;
 	bool deny;
-	bool tls;                    /* requests over TLS alone */
+	bool tls;                    /* requests over TLS alone; so it is where one of the following is given: */
+	const char *cert_name;       /* the client has shown a certificate for this name; NULL: that is not looked at */
+	const uint8_t (*pins)[CERT_PIN_SIZE]; size_t pin_count;   /* with one of these keys; 0: any */
 };
 /* Who should serve the zones: the nameservers of one provider. */
 struct conf_provider {
@@ -65,7 +74,7 @@ struct conf_check {
 };
 
 /* A zone's settings, defaults and template filled in; shared by all zones that say the same. Times in seconds. Remotes over
- * TLS are left out of its lists but allow_transfer: in this version nothing is asked over TLS, and never without it instead. */
+ * TLS are left out of `notify`: in this version nobody is told over TLS, and never without it instead. */
 struct conf_settings {
 	const struct conf_remote *const *primaries; size_t primary_count;
 	const struct conf_remote *const *notify; size_t notify_count;

@@ -83,8 +83,23 @@ static size_t count_rules(const struct conf_peer *peer, size_t count)
 	return n;
 }
 
-static bool wire_acl(struct arena *arena, const struct conf_peer *peer, size_t count, struct acl *acl)
+/* `prefix` NULL: any address. */
+static struct acl_rule acl_rule(const struct conf_acl *a, const struct net_prefix *prefix)
 {
+	struct acl_rule rule = {.any_address = !prefix, .key = a->key, .deny = a->deny, .tls = a->tls, .cert_name = a->cert_name,
+		.pins = a->pins, .pin_count = a->pin_count};
+
+	if (prefix)
+		rule.prefix = *prefix;
+	return rule;
+}
+
+/* A remote over TLS must ask over TLS, and where clients are asked for certificates (`tls-ca`) show its name. What it says with NOTIFY
+ * is heeded however it comes: it is a reason to ask it, no more. */
+static bool wire_acl(struct generation *g, const struct conf_peer *peer, size_t count, bool transfer, struct acl *acl)
+{
+	bool certs = g->conf->server.tls_ca != NULL;
+	struct arena *arena = &g->arena;
 	struct acl_rule *rule = arena_zero(arena, (count_rules(peer, count) + 1) * sizeof *rule);
 
 	if (!rule)
@@ -96,12 +111,13 @@ static bool wire_acl(struct arena *arena, const struct conf_peer *peer, size_t c
 
 		if (remote)
 			for (size_t j = 0; j < remote->address_count; j++)
-				*rule++ = (struct acl_rule){.prefix = host_prefix(&remote->addresses[j]), .key = remote->key, .tls = remote->tls.on};
+				*rule++ = (struct acl_rule){.prefix = host_prefix(&remote->addresses[j]), .key = remote->key,
+					.tls = transfer && remote->tls.on, .cert_name = transfer && certs ? remote->tls.auth_name : NULL};
 		else if (!a->prefix_count)
-			*rule++ = (struct acl_rule){.any_address = true, .key = a->key, .deny = a->deny, .tls = a->tls};
+			*rule++ = acl_rule(a, NULL);
 		else
 			for (size_t j = 0; j < a->prefix_count; j++)
-				*rule++ = (struct acl_rule){.prefix = a->prefixes[j], .key = a->key, .deny = a->deny, .tls = a->tls};
+				*rule++ = acl_rule(a, &a->prefixes[j]);
 	}
 	acl->count = (size_t)(rule - acl->rules);
 	return true;
@@ -120,7 +136,7 @@ static bool wire_secondary(struct generation *g, struct wired *w, struct primari
 		const struct conf_remote *from = set->primaries[i];
 
 		remote[i] = (struct secondary_remote){from->name, from->addresses, from->address_count, from->key,
-			primary_get(primaries, from->name)};
+			primary_get(primaries, from->name), from->tls.client};
 		if (!remote[i].primary)
 			return false;
 	}
@@ -170,8 +186,8 @@ static bool wire_settings(struct generation *g, const struct conf_settings *set,
 	w->set = set;
 	w->policy.base.release = release_policy;
 	if (!wire_secondary(g, w, primaries) || !wire_targets(g, w) ||
-	    !wire_acl(&g->arena, set->allow_transfer, set->allow_transfer_count, &w->policy.transfer) ||
-	    !wire_acl(&g->arena, set->allow_notify, set->allow_notify_count, &w->policy.notify))
+	    !wire_acl(g, set->allow_transfer, set->allow_transfer_count, true, &w->policy.transfer) ||
+	    !wire_acl(g, set->allow_notify, set->allow_notify_count, false, &w->policy.notify))
 		return false;
 	generation_hold(g);          /* for `secondary`'s own count */
 	g->slot[at] = w;
@@ -262,7 +278,7 @@ static bool same_addresses(const struct net_addr *a, size_t a_count, const struc
 
 static bool same_remote(const struct secondary_remote *a, const struct secondary_remote *b)
 {
-	return strcmp(a->name, b->name) == 0 && tsig_key_equal(a->key, b->key) &&
+	return strcmp(a->name, b->name) == 0 && tsig_key_equal(a->key, b->key) && a->tls == b->tls &&
 		same_addresses(a->addresses, a->address_count, b->addresses, b->address_count);
 }
 
@@ -280,6 +296,12 @@ bool wired_same_source(const struct wired *a, const struct wired *b)
 	return true;
 }
 
+static bool same_certificate(const struct acl_rule *x, const struct acl_rule *y)
+{
+	return x->tls == y->tls && strcmp(x->cert_name ? x->cert_name : "", y->cert_name ? y->cert_name : "") == 0 &&
+		x->pin_count == y->pin_count && (x->pin_count == 0 || memcmp(x->pins, y->pins, x->pin_count * sizeof *x->pins) == 0);
+}
+
 static bool same_acl(const struct acl *a, const struct acl *b)
 {
 	if (a->count != b->count)
@@ -287,7 +309,7 @@ static bool same_acl(const struct acl *a, const struct acl *b)
 	for (size_t i = 0; i < a->count; i++) {
 		const struct acl_rule *x = &a->rules[i], *y = &b->rules[i];
 
-		if (x->any_address != y->any_address || x->deny != y->deny || x->tls != y->tls || !tsig_key_equal(x->key, y->key) ||
+		if (x->any_address != y->any_address || x->deny != y->deny || !same_certificate(x, y) || !tsig_key_equal(x->key, y->key) ||
 		    x->prefix.family != y->prefix.family || x->prefix.bits != y->prefix.bits ||
 		    memcmp(x->prefix.bytes, y->prefix.bytes, sizeof x->prefix.bytes) != 0)
 			return false;

@@ -415,12 +415,18 @@ static void log_refused_transfer(struct exchange *x, const char *reason)
 		return;
 	log_str(&log, "type", x->work->rq.question.type == RR_AXFR ? "AXFR" : "IXFR");
 	log_str(&log, "key", x->key ? name_text(x->key->name, key) : "none");
+	log_str(&log, "certificate", x->in->shown ? x->in->shown->text : NULL);
 	log_end(&log);
 }
 
 static const struct serve_policy *policy_of(const struct store_zone *place)
 {
 	return (const struct serve_policy *)store_policy(place);
+}
+
+static bool is_allowed(const struct exchange *x, const struct acl *acl)
+{
+	return acl_allows(acl, &(struct acl_client){&x->in->from, x->key, x->in->secure, x->in->shown});
 }
 
 /* The zone to be transferred, or NULL and an error. */
@@ -436,7 +442,7 @@ static struct zone *transfer_zone(struct exchange *x)
 		log_refused_transfer(x, "not a zone of this server");
 		return NULL;
 	}
-	if (!policy || !acl_allows(&policy->transfer, &x->in->from, x->key, x->in->secure)) {
+	if (!policy || !is_allowed(x, &policy->transfer)) {
 		fail(x, RCODE_REFUSED, EDE_PROHIBITED);
 		log_refused_transfer(x, "not allowed by allow-transfer");
 		return NULL;
@@ -517,7 +523,7 @@ static enum msg_rcode heed_notify(struct exchange *x)
 	if (!place)
 		return RCODE_NOTAUTH;
 	policy = policy_of(place);
-	if (!policy || !acl_allows(&policy->notify, &x->in->from, x->key, x->in->secure))
+	if (!policy || !is_allowed(x, &policy->notify))
 		return RCODE_REFUSED;
 	soa = request_soa(&x->work->rq, MSG_ANSWER, &serial);
 	if (soa == REQUEST_SOA_BAD)

@@ -84,6 +84,7 @@ struct answer_request {
 	struct net_addr from;
 	bool tcp;
 	bool secure;                 /* over TLS (then tcp too): the answer is padded for a client that pads */
+	const struct tls_shown *shown;       /* the certificate that the client has shown; NULL: none */
 	uint32_t idle_ms;            /* how long the connection may be idle: told to a client that asks (RFC 7828) */
 	uint64_t now;                /* seconds since 1970, for TSIG and cookies */
 	int64_t now_ms;              /* of clock_ms, for limits and for what is left until a zone expires */

@@ -37,6 +37,7 @@ struct client {
 	enum tcp_kind kind;
 	bool secure;                 /* TCP_TLS, and the handshake is done */
 	const char *no_transfer;     /* struct answer_request */
+	const struct tls_shown *shown;
 	bool all_written;            /* the transfer's last message is in the queue */
 	bool waiting;                /* for the client to read what it asked for */
 	bool closing;                /* what is queued still goes out, then it ends */
@@ -194,7 +195,7 @@ static struct answer_request request_of(const struct client *client, const struc
 	return (struct answer_request){
 		.bytes = message.at, .length = rbuf_left(&message), .from = *conn_peer(client->conn), .tcp = true,
 		.idle_ms = client->tcp->limits.idle_ms, .now = now->unix_s, .now_ms = now->ms,
-		.secure = client->secure, .no_transfer = client->no_transfer,
+		.secure = client->secure, .no_transfer = client->no_transfer, .shown = client->shown,
 	};
 }
 
@@ -387,6 +388,7 @@ static void on_secure(struct conn *conn, void *owner)
 	struct tls_facts facts = conn_tls_facts(conn);
 
 	client->secure = true;
+	client->shown = conn_tls_shown(conn);
 	counters->tls_accepted++;
 	counters->tls_resumed += facts.resumed;
 	if (facts.client_wanted && !facts.client_verified)

@@ -26,6 +26,7 @@ struct fetch {
 	struct net_addr to;
 	struct tsig_key key;
 	bool has_key;
+	struct tls_client *tls;
 	struct zone *base;
 	struct build_limits limits;
 	struct fetch_times times;
@@ -59,6 +60,13 @@ const char *fetch_outcome_name(enum fetch_outcome outcome)
 	return outcome <= FETCH_NO_MEMORY ? name[outcome] : "?";
 }
 
+const char *fetch_transport_name(enum fetch_transport transport)
+{
+	static const char *const name[] = {"udp", "tcp", "tls"};
+
+	return transport <= FETCH_TLS ? name[transport] : "?";
+}
+
 static struct timeval ms_to_tv(uint32_t ms)
 {
 	return (struct timeval){ms / 1000, ms % 1000 * 1000};
@@ -86,6 +94,7 @@ void fetch_cancel(struct fetch *f)
 		event_free(f->later);
 	stream_free(f->stream);
 	tsig_release(&f->tsig);
+	tls_client_drop(f->tls);
 	zone_put(f->base);
 	zone_put(f->result.version);
 	explicit_bzero(&f->key, sizeof f->key);
@@ -286,7 +295,7 @@ static enum soa_answer check_soa(struct fetch *f, const uint8_t *message, size_t
 	return read_soa(f, &msg, h.ancount);
 }
 
-static void start_tcp(struct fetch *f);
+static void start_stream(struct fetch *f);
 
 /* True if the exchange goes on waiting. */
 static bool take_soa(struct fetch *f, const uint8_t *message, size_t length)
@@ -299,7 +308,7 @@ static bool take_soa(struct fetch *f, const uint8_t *message, size_t length)
 		return true;
 	case SOA_TRUNCATED:
 		close_udp(f);
-		start_tcp(f);
+		start_stream(f);
 		return false;
 	case SOA_BAD:
 		finish(f, FETCH_PROTOCOL);
@@ -335,7 +344,7 @@ static void udp_ready(evutil_socket_t fd, short what, void *ctx)
 		if (++f->tries < UDP_TRIES)
 			start_udp(f);
 		else
-			start_tcp(f);        /* a firewall may let only that through */
+			start_stream(f);     /* a firewall may let only that through */
 		return;
 	}
 	for (unsigned i = 0; i < READS_MAX; i++) {
@@ -374,7 +383,7 @@ static void start_udp(struct fetch *f)
 		udp_failed(f, errno);
 }
 
-/* --- over TCP ------------------------------------------------------------- */
+/* --- over TCP and TLS ----------------------------------------------------- */
 
 static void tcp_connected(struct conn *conn, void *ctx)
 {
@@ -489,18 +498,21 @@ static void tcp_ended(struct conn *conn, enum err err, const struct why *why, vo
 		if (err == ERR_CLOSED)
 			reason = f->partial ? "the primary closed the connection within a message"
 				: "the primary closed the connection without an answer";
-		err_why(&f->result.why, ERR_NETWORK, "TCP: %.300s", reason);
+		err_why(&f->result.why, ERR_NETWORK, f->tls ? "%.390s" : "TCP: %.300s", reason);
 	}
 	finish(f, FETCH_NETWORK);
 }
 
-static void start_tcp(struct fetch *f)
+static void start_stream(struct fetch *f)
 {
 	static const struct conn_handlers handlers = {tcp_connected, tcp_data, NULL, tcp_ended};
 	struct conn_times times = {f->times.connect_ms, f->times.idle_ms};
 
-	f->result.transport = FETCH_TCP;
-	f->conn = conn_open(f->loop, &f->to, times, &handlers, f, &f->result.why);
+	f->result.transport = f->tls ? FETCH_TLS : FETCH_TCP;
+	if (f->tls)
+		f->conn = conn_open_tls(f->loop, &f->to, times, f->tls, &handlers, f, &f->result.why);
+	else
+		f->conn = conn_open(f->loop, &f->to, times, &handlers, f, &f->result.why);
 	if (!f->conn)
 		finish(f, FETCH_NETWORK);
 }
@@ -552,10 +564,10 @@ static void begin(evutil_socket_t fd, short what, void *ctx)
 
 	(void)fd;
 	(void)what;
-	if (f->kind == FETCH_SOA)
+	if (f->kind == FETCH_SOA && !f->tls)
 		start_udp(f);
 	else
-		start_tcp(f);
+		start_stream(f);
 }
 
 /* A SOA query: all its tries over UDP, then connecting, and silence on the connection. */
@@ -578,6 +590,7 @@ struct fetch *fetch_start(struct event_base *loop, const struct fetch_ask *ask, 
 	f->has_key = ask->key != NULL;
 	if (ask->key)
 		f->key = *ask->key;
+	f->tls = ask->tls ? tls_client_hold(ask->tls) : NULL;
 	f->base = ask->base && ask->kind == FETCH_IXFR ? zone_hold(ask->base) : NULL;
 	f->limits = ask->limits;
 	f->times = ask->times;

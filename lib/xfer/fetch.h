@@ -1,5 +1,5 @@
 /* xfer/fetch: one exchange with one address of one primary: its SOA over UDP (TCP after truncation, or when UDP stays silent), or
- * a transfer over TCP. It sends, receives, verifies and counts; what the records mean is xfer/stream's.
+ * a transfer over TCP; over TLS (RFC 9103) both, and nothing of it in any other way. It sends, receives, verifies and counts; what the records mean is xfer/stream's.
  * On the event loop of the thread that starts it; `done` is called once, from the loop, never from fetch_start.
  */
 #ifndef XFER_FETCH_H
@@ -11,9 +11,11 @@
 
 struct event_base;
 struct fetch;
+struct tls_client;
 
 enum fetch_kind { FETCH_SOA, FETCH_IXFR, FETCH_AXFR };
-enum fetch_transport { FETCH_UDP, FETCH_TCP };
+enum fetch_transport { FETCH_UDP, FETCH_TCP, FETCH_TLS };
+const char *fetch_transport_name(enum fetch_transport);      /* "udp", "tcp", "tls" */
 
 /* How it went; what may be tried next follows from it. */
 enum fetch_outcome {
@@ -39,6 +41,7 @@ struct fetch_ask {
 	const uint8_t *zone;
 	struct net_addr to;
 	const struct tsig_key *key;  /* copied; NULL: unsigned */
+	struct tls_client *tls;      /* held; NULL: without TLS */
 	struct zone *base;           /* IXFR: our version */
 	struct build_limits limits;
 	struct fetch_times times;

@@ -241,6 +241,7 @@ static void fill_ask(const struct secondary *s, enum fetch_kind kind, struct fet
 		.zone = s->name,
 		.to = remote->addresses[s->round.address],
 		.key = remote->key,
+		.tls = remote->tls,
 		.base = s->version,
 		.limits = s->round.conf->limits,
 		.times = s->round.conf->times,
@@ -258,7 +259,7 @@ static void log_head(struct log *log, const struct secondary *s, enum log_level 
 	log_str(log, "zone", name_text(s->name, text));
 	log_str(log, "primary", remote->name);
 	log_str(log, "address", net_addr_text(&remote->addresses[s->round.address], 0, text));
-	log_str(log, "transport", transport == FETCH_UDP ? "udp" : "tcp");
+	log_str(log, "transport", fetch_transport_name(transport));
 	log_str(log, "key", remote->key ? name_text(remote->key->name, text) : "none");
 }
 

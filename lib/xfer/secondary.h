@@ -21,6 +21,7 @@ struct secondary_remote {
 	size_t address_count;
 	const struct tsig_key *key;
 	struct primary *primary;
+	struct tls_client *tls;      /* NULL: it is asked without TLS; else never without it */
 };
 enum secondary_rollback { ROLLBACK_REFUSE, ROLLBACK_AFTER_EXPIRE, ROLLBACK_ACCEPT };
 
