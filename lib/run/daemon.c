@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "run/inbox.h"
+#include "run/metrics.h"
 #include "run/verbs.h"
 #include "run/worker.h"
 
@@ -44,6 +45,8 @@ struct daemon {
 	struct inbox *inbox;
 	struct verbs *verbs;
 	struct control *control;
+	struct metrics *metrics;
+	int metrics_fd;              /* -1: none, or no more ours */
 	struct cookie_secrets secrets;       /* of cookies, where no file has them: as long as the daemon runs */
 };
 
@@ -242,6 +245,7 @@ static void warn_of_restart(const struct conf *a, const struct conf *b)
 		{same_text(a->server.user, b->server.user), "server.user"},
 		{same_text(a->server.state_dir, b->server.state_dir), "server.state-dir"},
 		{same_text(a->server.control, b->server.control), "server.control"},
+		{same_addresses(a->server.metrics, a->server.metrics != NULL, b->server.metrics, b->server.metrics != NULL), "server.metrics"},
 		{a->server.limits.tcp_clients == b->server.limits.tcp_clients, "server.limits.tcp-clients"},
 		{a->server.limits.tcp_idle == b->server.limits.tcp_idle, "server.limits.tcp-idle"},
 	};
@@ -399,6 +403,9 @@ static enum err bind_and_drop(struct daemon *d, const struct conf *conf, struct 
 
 	if (conf->server.user && !(user = getpwnam(conf->server.user)))
 		return err_why(why, ERR_CONF, "server.user: there is no user \"%s\"", conf->server.user);
+	if (conf->server.metrics && (net_port_free(conf->server.metrics, SOCK_STREAM, why) ||
+	    (d->metrics_fd = net_listen_tcp(conf->server.metrics, why)) < 0))
+		return ERR_NETWORK;
 	d->workers = workers_new(conf->server.workers, (struct worker_listen){conf->server.listen, conf->server.listen_count,
 		conf->server.listen_all, conf->server.listen_tls, conf->server.listen_tls_count}, d->store, &d->box, limits, why);
 	if (!d->workers)
@@ -441,6 +448,18 @@ static enum err open_control(struct daemon *d, const struct conf *conf, struct w
 		return ERR_NOMEM;
 	d->control = control_new(d->loop, conf->server.control, verbs_handle, verbs_closed, d->verbs, why);
 	return d->control ? ERR_OK : ERR_IO;
+}
+
+static enum err open_metrics(struct daemon *d)
+{
+	struct metrics_env env = {.loop = d->loop, .keeper = d->keeper, .now = clock_ms, .unix_time = clock_unix, .began = d->began,
+		.counters = sum_counters, .ctx = d};
+
+	if (d->metrics_fd < 0)
+		return ERR_OK;
+	d->metrics = metrics_new(&env, d->metrics_fd);
+	d->metrics_fd = -1;
+	return d->metrics ? ERR_OK : ERR_NOMEM;
 }
 
 static enum err watch_signals(struct daemon *d)
@@ -489,6 +508,8 @@ static enum err start(struct daemon *d, struct conf *conf, struct why *why)
 	if (!err)
 		err = open_control(d, conf, why);
 	if (!err)
+		err = open_metrics(d);
+	if (!err)
 		err = watch_signals(d);
 	if (err)
 		generation_retire(g);
@@ -501,6 +522,9 @@ static enum err start(struct daemon *d, struct conf *conf, struct why *why)
 static void finish(struct daemon *d)
 {
 	control_free(d->control);
+	metrics_free(d->metrics);
+	if (d->metrics_fd >= 0)
+		close(d->metrics_fd);
 	workers_free(d->workers);
 	if (d->keeper && d->disk)
 		keeper_flush(d->keeper);
@@ -551,7 +575,7 @@ static void log_start(const struct conf *conf)
 
 int daemon_run(const char *conf_path, int verbosity)
 {
-	struct daemon d = {.conf_path = conf_path, .verbosity = verbosity, .began = clock_ms()};
+	struct daemon d = {.conf_path = conf_path, .verbosity = verbosity, .began = clock_ms(), .metrics_fd = -1};
 	struct why why = {{0}};
 	struct conf *conf = conf_read(conf_path, &why);
 	enum err err;

@@ -193,7 +193,7 @@ const struct key keys_server[] = {
 	KEY(S, "state-dir", path, server.state_dir),
 	KEY(S, "zone-dir", path, server.zone_dir),
 	KEY(S, "control", path, server.control, .max = SOCKET_PATH_MAX),
-	KEY(S, "metrics", address, server.metrics, .max = 9153, .when = KEY_LATER),
+	KEY(S, "metrics", address, server.metrics, .max = 9153),
 	KEY(S, "identity", string, server.identity),
 	KEY(S, "version", string, server.version),
 	KEY(S, "udp-payload", number, server.udp_payload, .min = 512, .max = 4096),

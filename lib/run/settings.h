@@ -130,7 +130,6 @@ struct conf {
 		const struct cookie_secrets *cookie_secrets;   /* what it holds; NULL: there is no such file */
 		const struct net_addr *listen_tls; size_t listen_tls_count;
 		const char *tls_cert, *tls_key, *tls_ca;   /* paths; the files are not read here. NULL: none */
-		/* Without effect in this version: */
 		const struct net_addr *metrics;        /* NULL: off */
 	} server;
 	const struct tsig_key *keys; size_t key_count;
@@ -140,7 +139,7 @@ struct conf {
 	const struct conf_zone *zones; size_t zone_count;   /* in canonical order */
 	const struct conf_provider *providers; size_t provider_count;
 	const struct conf_template *templates; size_t template_count;
-	/* Keys of the file that have no effect in this version: "server.metrics". */
+	/* Keys of the file that have no effect in this version: "zone.check". */
 	const char *const *unused_keys; size_t unused_key_count;
 	/* "FILE:LINE: KEY: what": not wrong, but worth a line in the log. */
 	const char *const *warnings; size_t warning_count;
