@@ -611,6 +611,37 @@ static void our_server_signs_every_message_of_a_run(void **state)
 	assert_int_equal(tsig_finish(&client), TSIG_OK);
 }
 
+/* Messages that have no room for a signature are covered by the next one. */
+static void a_message_that_is_passed_is_in_the_next_signature(void **state)
+{
+	struct wbuf out;
+
+	(void)state;
+	for (unsigned flipped = 0; flipped < 2; flipped++) {
+		ask(&key, NOW);
+		assert_int_equal(check(&key, NOW), TSIG_OK);
+		out = wbuf_of(reply, sizeof reply);
+		out.at += plain(reply, sizeof reply, 0x1234, MSG_QR, 1);
+		assert_int_equal(tsig_pass_reply(&server, &out), ERR_ORDER);         /* the first */
+		answer_with(1, NOW);
+		assert_int_equal(verify(NOW), TSIG_OK);
+		for (unsigned i = 0; i < TSIG_UNSIGNED_MAX; i++) {
+			out.at = out.base + plain(reply, sizeof reply, 0x1234, MSG_QR, i % 5);
+			assert_int_equal(tsig_pass_reply(&server, &out), ERR_OK);
+			reply_length = wbuf_used(&out);
+			reply[reply_length - 1] ^= flipped && i == 50;
+			assert_int_equal(verify(NOW), TSIG_UNSIGNED);
+		}
+		assert_int_equal(tsig_pass_reply(&server, &out), ERR_ORDER);         /* too many */
+		answer_with(2, NOW);
+		assert_int_equal(verify(NOW), flipped ? TSIG_BADSIG : TSIG_OK);
+		assert_int_equal(tsig_finish(&client), flipped ? TSIG_BADSIG : TSIG_OK);
+	}
+	ask(NULL, NOW);
+	assert_int_equal(check(&key, NOW), TSIG_UNSIGNED);
+	assert_int_equal(tsig_pass_reply(&server, &out), ERR_OK);
+}
+
 static void a_run_with_no_reply_is_missing_its_signature(void **state)
 {
 	(void)state;
@@ -1127,6 +1158,7 @@ int main(void)
 		TEST(a_message_never_grows_over_65535_octets),
 		TEST(runs_are_judged_by_where_their_signatures_are),
 		TEST(our_server_signs_every_message_of_a_run),
+		TEST(a_message_that_is_passed_is_in_the_next_signature),
 		TEST(a_run_with_no_reply_is_missing_its_signature),
 		TEST(unsigned_messages_in_a_run_are_protected),
 		TEST(signed_messages_of_a_run_cannot_change_places),

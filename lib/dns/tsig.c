@@ -516,7 +516,7 @@ static enum err append(struct tsig *ts, struct wbuf *message, struct record *rec
 	rec->original_id = get_u16(message->base);
 	rec->mac = mac;
 	if (rec->mac_length > 0) {
-		if (!mac_begin(ts, with_prior) || !mac_feed(ts, message->base, used) ||
+		if ((ts->unsigned_run == 0 && !mac_begin(ts, with_prior)) || !mac_feed(ts, message->base, used) ||
 		    !mac_feed_variables(ts, rec, ts->messages > 0) || !mac_end(ts, mac))
 			return ERR_NOMEM;
 		mac_remember(ts, mac, rec->mac_length);
@@ -603,9 +603,24 @@ enum err tsig_sign_reply(struct tsig *ts, struct wbuf *message, uint64_t now)
 		rec.fudge = ts->fudge;
 	}
 	err = append(ts, message, &rec, true);
-	if (err == ERR_OK)
+	if (err == ERR_OK) {
 		ts->messages++;
+		ts->unsigned_run = 0;
+	}
 	return err;
+}
+
+enum err tsig_pass_reply(struct tsig *ts, const struct wbuf *message)
+{
+	if (!reply_has_record(ts))
+		return ERR_OK;
+	if (ts->messages == 0 || ts->unsigned_run == TSIG_UNSIGNED_MAX)
+		return ERR_ORDER;
+	if ((ts->unsigned_run == 0 && !mac_begin(ts, true)) || !mac_feed(ts, message->base, wbuf_used(message)))
+		return ERR_NOMEM;
+	ts->unsigned_run++;
+	ts->messages++;
+	return ERR_OK;
 }
 
 void tsig_release(struct tsig *ts)

@@ -96,8 +96,12 @@ enum tsig_verdict tsig_check_request(struct tsig *, tsig_find_key *find, void *c
 /* Octets that tsig_sign_reply will add to each message; 0: none, as the request had no (well-formed) TSIG. */
 size_t tsig_room(const struct tsig *);
 /* Signs a finished reply message: first one with the request's MAC, later ones with the MAC before and timers only
- * (RFC 8945 5.3.1). We sign every message. To a request that has no (well-formed) TSIG nothing is added.
+ * (RFC 8945 5.3.1). To a request that has no (well-formed) TSIG nothing is added.
  * ERR_NOSPACE, ERR_NOMEM: the message is as it was. */
 enum err tsig_sign_reply(struct tsig *, struct wbuf *message, uint64_t now);
+/* Leaves a finished reply message as it is: the next signature is over it too. For a message that has no room for one; the others are all
+ * signed. ERR_ORDER: it is the first, or TSIG_UNSIGNED_MAX are without one already, so this one must be signed; it must not be the last either.
+ * ERR_NOMEM. */
+enum err tsig_pass_reply(struct tsig *, const struct wbuf *message);
 
 #endif
