@@ -469,7 +469,7 @@ static void the_receiver_may_end_the_writing(void **state)
 static void a_large_zone_is_written_in_pieces(void **state)
 {
 	struct build *build = build_new(apex, NULL, (struct build_limits){0});
-	static uint8_t octets[65535], soa[22];
+	static uint8_t octets[65535 - 12 - 9 - 10], soa[22];   /* as much as a message bears */
 	struct rr rr = {.owner = apex, .class = CLASS_IN, .ttl = 5};
 	char path[200], other[200];
 	struct zone *zone, *again;

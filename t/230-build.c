@@ -347,6 +347,23 @@ static void an_owner_of_many_records_is_not_written_anew_for_each_that_comes(voi
 	assert_in_range(time_with_owner(79 * 256 - 2), 0, 5 * time_with_owner(254) + CLOCKS_PER_SEC / 2);
 }
 
+/* In the greatest message there is (RFC 1035 4.2.2), alone: header, owner, type, class, TTL, length, RDATA. */
+static void a_record_that_fits_no_message_is_refused(void **state)
+{
+	static const uint8_t octets[UINT16_MAX];
+	struct rr rr = {.owner = owners[0], .type = 65280, .class = CLASS_IN, .rdata = octets};
+	struct build *build = build_new(apex, NULL, (struct build_limits){0});
+	struct why why;
+
+	(void)state;
+	rr.rdlength = (uint16_t)(UINT16_MAX - 12 - name_length(owners[0]) - 10);
+	assert_int_equal(build_add(build, &rr, &why), ERR_OK);
+	rr.rdlength++;
+	assert_int_equal(build_add(build, &rr, &why), ERR_LIMIT);
+	assert_string_equal(why.text, "n0.example. TYPE65280: it is too large for a message: it could not be passed on");
+	build_free(build);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -355,6 +372,7 @@ int main(void)
 		cmocka_unit_test(a_version_that_is_given_up_leaves_nothing),
 		cmocka_unit_test(owners_that_grow_in_turn_take_no_more_memory_than_they_need),
 		cmocka_unit_test(an_owner_of_many_records_is_not_written_anew_for_each_that_comes),
+		cmocka_unit_test(a_record_that_fits_no_message_is_refused),
 	};
 
 	rr_init();

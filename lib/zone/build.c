@@ -14,6 +14,7 @@
 enum { BATCH_MIN = 256, BATCH_MAX = 1 << 18, BATCH_BYTES = 64 << 20, PREFIX_SYMBOLS = 10, MAX_SET = 65535, AHEAD = 8,
 	REWRITTEN_MAX = 1 << 20,     /* octets of owners written anew by one batch; more, and batches grow, to do it less often */
 	SETTLE_MAX = 64 << 10,       /* octets of a small zone */
+	RECORD_MOST = UINT16_MAX - 12,   /* octets of a record that is alone in a message */
 	IDLE_MAX = 32 << 20 };       /* octets of outgrown blocks that are put up with, or as many as are in use */
 
 enum op { OP_ADD, OP_REMOVE };
@@ -259,6 +260,8 @@ static enum err check_record(const struct rr *rr, size_t relative, struct why *w
 		return refuse(why, ERR_ZONE, rr->owner, rr->type, "a meta type cannot be zone data");
 	if (rr->type == RR_RRSIG && rr_is_meta(rr_covered(rr->rdata)))
 		return refuse(why, ERR_ZONE, rr->owner, rr->type, "it covers a meta type");
+	if (name_length(rr->owner) + 10 + rr->rdlength > RECORD_MOST)
+		return refuse(why, ERR_LIMIT, rr->owner, rr->type, "it is too large for a message: it could not be passed on");
 	return ERR_OK;
 }
 

@@ -24,8 +24,8 @@ struct build_limits {
 /* `base` NULL: from nothing; else a new version of it (held until the build ends). NULL: out of memory. */
 struct build *build_new(const uint8_t *apex, struct zone *base, struct build_limits);
 /* One record more. Refused (ERR_ZONE, `why` names the record): an owner not at or below the apex, a class other than IN, a meta
- * type, a TTL over 2^31-1 counts as 0 (RFC 2181 8). RDATA must have been checked (rr_read_rdata). ERR_LIMIT at a limit; `why` names
- * its key in the configuration.
+ * type, a TTL over 2^31-1 counts as 0 (RFC 2181 8). RDATA must have been checked (rr_read_rdata). ERR_LIMIT at a limit, `why` names
+ * its key in the configuration; and for a record that fits no message even if it is alone there.
  * Copies what it needs. A record that is there already is left as it is, with a base too: real primaries (NSD 4.6) send
  * records in an IXFR that did not change. */
 enum err build_add(struct build *, const struct rr *, struct why *);
