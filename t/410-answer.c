@@ -805,6 +805,54 @@ static void ixfr_over_udp_gets_the_soa_alone(void **state)
 	assert_string_equal(ask("example. IXFR tcp noedns"), "FORMERR\n");
 }
 
+/* The version before, with what `more` says besides; the step from it to what is served is in the history. */
+static void set_history(const char *more)
+{
+	size_t length = strlen(zone_text);
+	char *text = calloc(1, length + strlen(more) + 1);
+	struct zone *older, *newer = store_hold(example_place);
+	struct diff *step;
+
+	memcpy(text, zone_text, length);
+	strcpy(text + length, more);
+	*strstr(text, "7 3600 900") = '3';
+	older = zone_of_text("example.", text);
+	assert_int_equal(diff_make(older, newer, 0, &step), ERR_OK);
+	store_set_history(example_place, history_add(NULL, step, 1 << 20));
+	diff_drop(step);
+	zone_put(older);
+	zone_put(newer);
+	free(text);
+}
+
+static void ixfr_over_udp_gets_the_steps_if_they_fit(void **state)
+{
+	static const char steps[] = "NOERROR aa\nanswer " SOA_WHOLE
+		"answer example. 3600 SOA ns1.example. host.example. 3 3600 900 604800 300\nanswer gone.example. 3600 A 192.0.2.99\n"
+		"answer " SOA_WHOLE "answer " SOA_WHOLE;
+	static char large[2000];
+	uint8_t bytes[600];
+
+	(void)state;
+	set_policy((struct acl){&anybody, 1}, (struct acl){0});
+	set_history("gone IN A 192.0.2.99\n");
+	counters.ixfr_out = 0;
+	assert_int_equal(ask_bytes(bytes, ixfr_request(bytes, 3), false), ANSWER_SEND);
+	assert_string_equal(show_message(response, response_length), steps);
+	assert_int_equal(counters.ixfr_out, 1);
+	for (unsigned i = 0; i < 3; i++) {   /* another one, ours, a newer one */
+		assert_int_equal(ask_bytes(bytes, ixfr_request(bytes, (uint32_t[]){4, 7, 8}[i]), false), ANSWER_SEND);
+		assert_string_equal(show_message(response, response_length), "NOERROR aa\nanswer " SOA_WHOLE);
+	}
+	for (unsigned i = 0, at = 0; i < 20; i++)
+		at += (unsigned)sprintf(large + at, "gone IN TXT \"a text of some length, number %u\"\n", i);
+	set_history(large);
+	assert_int_equal(ask_bytes(bytes, ixfr_request(bytes, 3), false), ANSWER_SEND);
+	assert_string_equal(show_message(response, response_length), "NOERROR aa\nanswer " SOA_WHOLE);
+	assert_int_equal(counters.ixfr_out, 1);
+	store_set_history(example_place, NULL);
+}
+
 /* --- counters ------------------------------------------------------------------------------------ */
 
 static void everything_is_counted(void **state)
@@ -854,6 +902,7 @@ int main(void)
 		cmocka_unit_test(transfers_are_given_by_address_and_key),
 		cmocka_unit_test(an_allowed_transfer_of_what_is_not_served),
 		cmocka_unit_test(ixfr_over_udp_gets_the_soa_alone),
+		cmocka_unit_test(ixfr_over_udp_gets_the_steps_if_they_fit),
 		cmocka_unit_test(everything_is_counted),
 	};
 	struct CMUnitTest tests[sizeof examples / sizeof *examples + sizeof others / sizeof *others];

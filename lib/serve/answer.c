@@ -465,11 +465,12 @@ static struct zone *transfer_zone(struct exchange *x)
 static enum answer_action begin_transfer(struct exchange *x, struct zone *zone, struct serial from,
 	struct answer_transfer *transfer)
 {
+	const struct msg_question *question = &x->work->rq.question;
 	struct wbuf options = wbuf_of(transfer->options, sizeof transfer->options);
 	struct edns_reply reply;
 
 	*transfer = (struct answer_transfer){
-		.zone = zone_hold(zone), .id = x->work->rq.id, .flags = x->work->rq.flags & REPLY_FLAGS, .type = x->work->rq.question.type,
+		.zone = zone_hold(zone), .history = question->type == RR_IXFR ? history_hold(store_history(x->place)) : NULL, .id = x->work->rq.id, .flags = x->work->rq.flags & REPLY_FLAGS, .type = question->type,
 		.from_serial = from, .edns = x->work->rq.edns.present,
 	};
 	name_copy(x->work->rq.question.name, transfer->qname);
@@ -483,8 +484,44 @@ static enum answer_action begin_transfer(struct exchange *x, struct zone *zone, 
 	return ANSWER_TRANSFER;
 }
 
-/* Over UDP there is no AXFR (RFC 5936 4.2), and an IXFR gets the SOA alone, which sends the client to TCP if it is behind
- * (RFC 1995 2). */
+/* The steps between what the client has and the version, one after the other; false: there are none, or they do not fit. */
+static bool put_steps(struct exchange *x, const struct zone *zone, struct serial from)
+{
+	const struct history *history = store_history(x->place);
+	struct msg_writer *w = &x->a->writer;
+	struct rr soa = zone_soa(zone), rr;
+	struct diff_walk walk;
+	bool removed, fits;
+	size_t count, first = history_find(history, from, zone->serial, &count);
+
+	if (count == 0)
+		return false;
+	fits = msg_put_rr(w, MSG_ANSWER, &soa);
+	for (size_t i = first; fits && i < first + count; i++) {
+		diff_walk(&walk, history_steps(history)[i]);
+		while (fits && diff_next(&walk, &rr, &removed))
+			fits = msg_put_rr(w, MSG_ANSWER, &rr);
+	}
+	return fits && msg_put_rr(w, MSG_ANSWER, &soa);
+}
+
+/* Over UDP an IXFR is answered if all of it fits, else with the SOA alone, which sends a client that is behind to TCP (RFC 1995 2); one that is
+ * not gets no more in any case. */
+static void answer_small_ixfr(struct exchange *x, const struct zone *zone, struct serial from)
+{
+	struct msg_writer *w = &x->a->writer;
+	struct msg_mark mark = msg_mark(w);
+
+	if (serial_newer(zone->serial, from) && put_steps(x, zone, from)) {
+		x->a->counters->ixfr_out++;
+		x->flags |= MSG_AA;
+		return;
+	}
+	msg_rollback(w, mark);
+	x->flags |= put_soa(w, MSG_ANSWER, zone, UINT32_MAX, false) ? MSG_AA : MSG_TC;
+}
+
+/* Over UDP there is no AXFR (RFC 5936 4.2). */
 static enum answer_action answer_transfer(struct exchange *x, struct answer_transfer *transfer)
 {
 	struct serial from = {0};
@@ -503,7 +540,7 @@ static enum answer_action answer_transfer(struct exchange *x, struct answer_tran
 	}
 	if (x->in->tcp)
 		return begin_transfer(x, zone, from, transfer);
-	x->flags |= put_soa(&x->a->writer, MSG_ANSWER, zone, UINT32_MAX, false) ? MSG_AA : MSG_TC;
+	answer_small_ixfr(x, zone, from);
 	return ANSWER_SEND;
 }
 

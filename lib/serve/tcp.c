@@ -97,6 +97,7 @@ static void log_transfer(const struct client *client, const char *failure)
 	log_str(&log, "client", net_addr_text(conn_peer(client->conn), 0, address));
 	log_str(&log, "key", sum.key ? name_text(sum.key, name) : "none");
 	log_str(&log, "type", sum.type == RR_AXFR ? "AXFR" : "IXFR");
+	log_str(&log, "sent", (const char *[]){"zone", "steps", "soa"}[sum.style]);
 	log_str(&log, "over", client->secure ? "TLS" : "TCP");
 	log_int(&log, "serial", sum.serial.v);
 	log_int(&log, "messages", (int64_t)sum.messages);
@@ -111,14 +112,17 @@ static void log_transfer(const struct client *client, const char *failure)
 static void end_transfer(struct client *client, const char *failure)
 {
 	struct serve_counters *counters = client->tcp->answer->counters;
+	struct outgoing_sum sum = outgoing_sum(client->outgoing);
 
 	log_transfer(client, failure);
 	if (failure)
 		counters->transfers_out_failed++;
-	else if (outgoing_sum(client->outgoing).type == RR_AXFR)
+	else if (sum.type == RR_AXFR)
 		counters->axfr_out++;
 	else
 		counters->ixfr_out++;
+	if (!failure && sum.type == RR_IXFR && sum.style == OUTGOING_WHOLE)
+		counters->ixfr_out_whole++;
 	outgoing_free(client->outgoing);
 	client->outgoing = NULL;
 }
