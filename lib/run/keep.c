@@ -12,6 +12,7 @@
 enum {
 	RETRY_S = 60,                /* to write */
 	RELOAD_S = 10,               /* to read */
+	COMPARED_MAX = 100000,       /* records of versions that have nothing in common */
 };
 
 struct waiter {
@@ -29,6 +30,8 @@ struct keep {
 	char *path;
 	struct zone *pending;                /* zonefile-sync = 0: written first, then served */
 	struct zone *file_version;           /* source = "file": what is served */
+	struct history *history;             /* what led to the version; NULL: nothing is known */
+	bool unsure;                         /* the version's serial has stood for other content too */
 	struct event *sync;
 	struct waiter *write_waiters, *load_waiters;
 	struct notify_wait *notify_waits;
@@ -39,6 +42,7 @@ struct keep {
 	struct file_mark { ino_t inode; off_t size; struct timespec time; } file;
 	int64_t loaded, written_at;          /* seconds since 1970; 0: not known */
 	char error[WHY_MAX];
+	char *notice;                        /* source = "file": what is not right with what is served; NULL: nothing */
 	uint8_t name[];
 };
 
@@ -331,6 +335,30 @@ static void set_expiry(struct keep *k)
 		store_set_expiry(k->place, status.refresh.expire_at);
 }
 
+/* What leads from the one to the other; NULL: that is not known, or too much to be kept, or to be found out while everything else waits. */
+static struct diff *step_between(const struct zone *old, const struct zone *version)
+{
+	struct diff *step;
+
+	if (!old || (old->lineage != version->lineage && old->records + version->records > COMPARED_MAX))
+		return NULL;
+	return diff_make(old, version, history_most(version), &step) == ERR_OK ? step : NULL;
+}
+
+/* The history of the version that comes after `old`, by the step between them (NULL: nothing is known of it). Who has had other content under
+ * the serial that the step begins with must not be given it. */
+static void add_step(struct keep *k, struct diff *step, const struct zone *old, const struct zone *version)
+{
+	struct history *before = k->history;
+
+	if (step && diff_is_empty(step))
+		return;
+	k->history = step && !k->unsure ? history_add(before, step, history_most(version)) : NULL;
+	k->unsure = old && serial_equal(old->serial, version->serial);
+	history_drop(before);
+	store_set_history(k->place, history_hold(k->history));
+}
+
 /* Serves the version (takes the hold), then everything that follows from it. */
 static void serve(struct keep *k, struct zone *version)
 {
@@ -343,8 +371,12 @@ static void serve(struct keep *k, struct zone *version)
 
 static void published(struct keep *k, struct zone *version)
 {
+	struct diff *step = step_between(version_of(k), version);
+
 	if (!version_of(k))
 		evtimer_del(k->sync);        /* a file that could not be read need not be any more */
+	add_step(k, step, version_of(k), version);
+	diff_drop(step);
 	serve(k, version);
 	secondary_published(k->secondary, ERR_OK, NULL);
 	set_expiry(k);
@@ -468,31 +500,46 @@ static void start_secondary(struct keep *k, bool loaded)
 	secondary_start(k->secondary, loaded && spread ? random % spread : 0);
 }
 
+static void set_notice(struct keep *k, const struct zone *old, const struct zone *version)
+{
+	static const char msg[] = "the file changed, but its serial is not newer: servers downstream will not take it";
+	struct log log;
+
+	free(k->notice);
+	k->notice = NULL;
+	if (!old || serial_newer(version->serial, old->serial))
+		return;
+	log_keep(&log, LOG_LEVEL_WARNING, "serial-not-raised", k);
+	log_int(&log, "old", old->serial.v);
+	log_int(&log, "new", version->serial.v);
+	log_str(&log, "msg", msg);
+	log_end(&log);
+	k->notice = strdup(msg);
+}
+
 static void loaded_file(struct keep *k, struct disk_result *result)
 {
 	struct zone *version = result->version, *old = k->file_version;
 	bool changed = !old || !serial_equal(old->serial, version->serial);
-	struct log log;
+	struct diff *step = step_between(old, version);
 
-	result->version = NULL;
 	k->loaded = (int64_t)k->env->secondary.unix_time();
 	k->row.file_known = true;
 	k->row.written = version->serial;
 	k->written_at = result->modified;
-	if (old && !serial_newer(version->serial, old->serial)) {
-		log_keep(&log, LOG_LEVEL_WARNING, "serial-not-raised", k);
-		log_int(&log, "old", old->serial.v);
-		log_int(&log, "new", version->serial.v);
-		log_str(&log, "msg", "the file changed, but its serial is not newer: servers downstream will not take it");
-		log_end(&log);
+	if (!step || !diff_is_empty(step)) {
+		result->version = NULL;
+		set_notice(k, old, version);
+		k->file_version = zone_hold(version);
+		k->row.changed = k->loaded;
+		add_step(k, step, old, version);
+		store_commit(k->place, zone_hold(version), STORE_SERVED);
+		if (changed)
+			tell_downstream(k, version);
+		zone_put(version);
+		zone_put(old);
 	}
-	k->file_version = zone_hold(version);
-	zone_put(old);
-	k->row.changed = k->loaded;
-	store_commit(k->place, zone_hold(version), STORE_SERVED);
-	if (changed)
-		tell_downstream(k, version);
-	zone_put(version);
+	diff_drop(step);
 }
 
 /* A secondary's file may be missing: the zone is new, or was never written. */
@@ -656,6 +703,7 @@ void keep_state(const struct keep *k, struct keep_state *out)
 		.changed = k->row.changed,
 		.loaded = k->loaded,
 		.error = k->error[0] ? k->error : NULL,
+		.notice = k->notice,
 	};
 }
 
@@ -682,6 +730,8 @@ void keep_free(struct keep *k)
 	fail_waiters(k, ERR_NOTFOUND, "the zone was removed");
 	zone_put(k->pending);
 	zone_put(k->file_version);
+	history_drop(k->history);
+	free(k->notice);
 	free(k->path);
 	if (k->generation)
 		generation_drop(k->generation);

@@ -73,6 +73,7 @@ struct keep_state {
 	int64_t changed;             /* seconds since 1970 when the served version was taken; 0: not known */
 	int64_t loaded;              /* source = "file": when it was read */
 	const char *error;           /* of the file; NULL: none */
+	const char *notice;          /* source = "file": what is not right with what is served; NULL: nothing */
 };
 void keep_state(const struct keep *, struct keep_state *);
 

@@ -103,7 +103,7 @@ static json_t *since(int64_t then, int64_t unix_now)
 
 static void add_file(json_t *o, const struct keep_state *state, const struct zone *served, int64_t unix_now, bool full)
 {
-	json_object_set_new(o, "reason", text_or_null(state->error));
+	json_object_set_new(o, "reason", text_or_null(state->error ? state->error : state->notice));
 	json_object_set_new(o, "primary", json_null());
 	json_object_set_new(o, "age", since(state->loaded, unix_now));
 	json_object_set_new(o, "refresh", json_null());
