@@ -71,6 +71,7 @@ static const char zone_text[] =
 	"x.target IN A 192.0.2.13\n"
 	"again.target IN DNAME d\n"
 	"dout IN DNAME elsewhere.test.\n"
+	"dself IN DNAME @\n"
 	"dlong IN DNAME 3456789-123456789-123456789-123456789-123456789-123456789.3456789-123456789-123456789-123456789-123456789-123456789"
 	".3456789-123456789-123456789-123456789-123456789-123456789\n"
 	/* hosts that records name */
@@ -192,6 +193,8 @@ static const struct example {
 	{"the DNAME can be asked for", "d.example. DNAME noedns", "NOERROR aa\nanswer d.example. 3600 DNAME target.example.\n"},
 	{"a DNAME out of the zone", "x.dout.example. A noedns",
 		"NOERROR aa\nanswer dout.example. 3600 DNAME elsewhere.test.\nanswer x.dout.example. 3600 CNAME x.elsewhere.test.\n"},
+	{"a DNAME that leads to itself is given once", "dself.dself.example. DNAME noedns",
+		"NOERROR aa\nanswer dself.example. 3600 DNAME example.\nanswer dself.dself.example. 3600 CNAME dself.example.\n"},
 	{"a chain through the same DNAME twice gives it once", "x.again.d.example. A noedns",
 		"NOERROR aa\nanswer d.example. 3600 DNAME target.example.\nanswer x.again.d.example. 3600 CNAME x.again.target.example.\n"
 		"answer again.target.example. 3600 DNAME d.example.\nanswer x.again.target.example. 3600 CNAME x.d.example.\n"

@@ -156,9 +156,18 @@ static void note_expansion(struct query *q)
 		q->expansion[q->expansions++] = (struct expansion){q->name, q->hit.encloser_labels};
 }
 
-static enum step put_answer(struct query *q, const struct zone_rrset *set, const struct zone_rrset *sigs)
+/* A DNAME can lead to its own name (RFC 6672 3.3); each RRset stands once. */
+static bool is_given_dname(const struct query *q, const struct zone_node *node)
 {
-	if (!put_signed(q, MSG_ANSWER, set, sigs, q->name))
+	for (unsigned i = 0; i < q->made; i++)
+		if (q->dname[i] == node)
+			return true;
+	return false;
+}
+
+static enum step put_answer(struct query *q, const struct zone_node *node, const struct zone_rrset *set, const struct zone_rrset *sigs)
+{
+	if (!(set->type == RR_DNAME && is_given_dname(q, node)) && !put_signed(q, MSG_ANSWER, set, sigs, q->name))
 		return STEP_FULL;
 	note_expansion(q);
 	q->answer = *set;
@@ -238,7 +247,7 @@ static enum step at_node(struct query *q, const struct zone_node *node)
 	struct zone_rrset set, sigs;
 
 	if (find_rrset(q, node, &set, &sigs))
-		return put_answer(q, &set, &sigs);
+		return put_answer(q, node, &set, &sigs);
 	if (zone_node_rrset(node, RR_CNAME, &set, &sigs))
 		return at_cname(q, &set, &sigs);
 	return deny(q, RCODE_NOERROR);
@@ -249,11 +258,10 @@ static enum step at_node(struct query *q, const struct zone_node *node)
 static bool put_dname(struct query *q, const struct zone_node *node, const struct zone_rrset *set, const struct zone_rrset *sigs,
 	const uint8_t *owner)
 {
+	bool given = is_given_dname(q, node);
+
 	q->dname[q->made] = node;
-	for (unsigned i = 0; i < q->made; i++)
-		if (q->dname[i] == node)
-			return true;
-	return put_signed(q, MSG_ANSWER, set, sigs, owner);
+	return given || put_signed(q, MSG_ANSWER, set, sigs, owner);
 }
 
 static enum step below_dname(struct query *q, const struct zone_node *node)
@@ -376,7 +384,7 @@ static enum step at_cut(struct query *q)
 	if (q->wish.type != RR_DS || !q->hit.at_name)
 		return refer(q, q->hit.node);
 	if (zone_node_rrset(q->hit.node, RR_DS, &set, &sigs))
-		return put_answer(q, &set, &sigs);
+		return put_answer(q, q->hit.node, &set, &sigs);
 	return deny(q, RCODE_NOERROR);
 }
 
