@@ -697,6 +697,90 @@ static void a_flood_of_handshakes_leaves_the_loop_to_others(void **state)
 	tls_server_drop(server);
 }
 
+enum { HELLO_RECORD = 6, HELLO_LENGTH = 0x1fff0 };
+
+/* Writes the next of a ClientHello's octets, each in a record of its own, as long as the socket takes them; the number of octets so far. */
+static size_t trickle_hello(int fd, size_t from)
+{
+	static const uint8_t head[] = {1, HELLO_LENGTH >> 16, HELLO_LENGTH >> 8 & 255, HELLO_LENGTH & 255, 3, 3};
+	uint8_t records[512 * HELLO_RECORD];
+	ssize_t n;
+
+	do {
+		for (size_t i = 0; i < sizeof records; i++) {
+			size_t at = (from + i) / HELLO_RECORD;
+			const uint8_t record[HELLO_RECORD] = {22, 3, 1, 0, 1, at < sizeof head ? head[at] : 0};
+
+			records[i] = record[(from + i) % HELLO_RECORD];
+		}
+		n = send(fd, records, sizeof records, MSG_DONTWAIT | MSG_NOSIGNAL);
+		from += n > 0 ? (size_t)n : 0;
+	} while (n == sizeof records && from < HELLO_LENGTH * HELLO_RECORD);
+	return from;
+}
+
+static void a_handshake_of_endless_records_is_ended(void **state)
+{
+	struct tls_server *server = server_of("a.pem", "a.key", NULL);
+	int fd = accept_in(&one, server, patient), room = 4096;
+	size_t sent = 0;
+
+	(void)state;
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+	while (!one.ended) {
+		assert_true(sent < HELLO_LENGTH * HELLO_RECORD);
+		sent = trickle_hello(fd, sent);
+		event_base_loop(base, EVLOOP_ONCE);
+	}
+	assert_int_equal(one.err, ERR_TLS);
+	assert_non_null(strstr(one.why.text, "the handshake is too long"));
+	conn_close(one.conn);
+	one.conn = NULL;
+	close(fd);
+	tls_server_drop(server);
+}
+
+/* Eight clients whose sockets have always something to read; the ninth's hello is looked at all the same. */
+static void handshakes_have_their_turns_in_order(void **state)
+{
+	enum { BUSY = 8, TURNS = 20 };    /* unfair, it would be 32 */
+	struct tls_server *server = server_of("a.pem", "a.key", NULL);
+	static struct end busy[BUSY];
+	size_t sent[BUSY] = {0};
+	int fd[BUSY], last, left = 1;
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	SSL *ssl = SSL_new(ctx);
+
+	(void)state;
+	for (int i = 0; i < BUSY; i++) {
+		fd[i] = accept_in(&busy[i], server, patient);
+		sent[i] = trickle_hello(fd[i], 0);
+	}
+	event_base_loop(base, EVLOOP_ONCE);
+	last = accept_in(&one, server, patient);
+	fcntl(last, F_SETFL, O_NONBLOCK);
+	SSL_set_fd(ssl, last);
+	SSL_connect(ssl);
+	for (int turn = 0; turn < TURNS && left; turn++) {
+		for (int i = 0; i < BUSY; i++)
+			sent[i] = trickle_hello(fd[i], sent[i]);
+		event_base_loop(base, EVLOOP_ONCE);
+		assert_int_equal(ioctl(last, FIONREAD, &left), 0);
+		left = left == 0;                        /* no answer has come yet */
+	}
+	assert_int_equal(left, 0);
+	for (int i = 0; i < BUSY; i++) {
+		conn_close(busy[i].conn);
+		close(fd[i]);
+	}
+	conn_close(one.conn);
+	one.conn = NULL;
+	SSL_free(ssl);
+	close(last);
+	SSL_CTX_free(ctx);
+	tls_server_drop(server);
+}
+
 /* --- tickets ---------------------------------------------------------------------------------------------------- */
 
 static void work_one_octet(struct client *c)
@@ -978,6 +1062,8 @@ int main(void)
 		TEST(alpn_is_dot_or_none),
 		TEST(tls_1_1_is_refused),
 		TEST(a_flood_of_handshakes_leaves_the_loop_to_others),
+		TEST(a_handshake_of_endless_records_is_ended),
+		TEST(handshakes_have_their_turns_in_order),
 		TEST(a_session_is_resumed_by_its_ticket_while_the_key_is_there),
 		TEST(so_is_one_of_tls_1_2),
 		TEST(a_certificate_is_asked_for_and_need_not_be_shown),

@@ -554,6 +554,13 @@ static void shake_hands(struct conn *conn)
 	}
 }
 
+/* Sockets that are ready are told of in the order in which they became it: one that always is would always be among the first. */
+static void go_behind_others(struct conn *conn)
+{
+	event_del(&conn->readable);
+	event_add(&conn->readable, NULL);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *conn = arg;
@@ -566,6 +573,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		shake_hands(conn);
 	else
 		show_left(conn);
+	if (conn->state == CONN_HANDSHAKE)
+		go_behind_others(conn);
 	if (wants_input(conn))
 		read_some(conn);
 	settle(conn);

@@ -19,6 +19,10 @@ enum {
 	CHAIN_MAX = 32 << 10,        /* octets of certificates that a peer may send */
 	TAKE_MAX = 17 << 10,         /* octets from the socket in one call, a record of the greatest size: records may be without
 	                              * content, and what they make us do is not free */
+	HANDSHAKE_TAKE = 4 << 10,    /* the same while shaking hands: a hello fits, and records of one octet each cost no more than a
+	                              * signature does */
+	HANDSHAKE_MAX = 64 << 10,    /* octets that a peer may send until the handshake is done: OpenSSL takes a hello of 128 KB, in as
+	                              * many records */
 	KEY_UPDATES_MAX = 64,        /* of one session: each is some 20 us for its 27 octets */
 	TICKET_KEYS = 3,
 	SESSIONS_KEPT = 16,          /* of one tls_client: a ticket is for one use */
@@ -103,6 +107,7 @@ struct tls {
 	unsigned hello_version;      /* in the server's hello, 0: none has come */
 	uint64_t verified_at;        /* s since 1970: when the server's certificate was looked at, by this session or by the first before it */
 	size_t budget;               /* octets that may still be taken from the socket in this call */
+	size_t handshake;            /* octets that it has taken */
 	struct tls_shown *shown;     /* NULL: not asked for yet, or there is none */
 };
 
@@ -927,9 +932,9 @@ static enum tls_step what_now(struct tls *tls, int result)
 	return TLS_FAILED;
 }
 
-static void begin(struct tls *tls)
+static void begin(struct tls *tls, size_t take)
 {
-	tls->budget = TAKE_MAX;
+	tls->budget = take;
 	ERR_clear_error();
 }
 
@@ -950,9 +955,12 @@ enum tls_step tls_handshake(struct tls *tls, bool *more)
 {
 	int result;
 
-	begin(tls);
+	begin(tls, HANDSHAKE_TAKE);
 	*more = false;
 	result = SSL_do_handshake(tls->ssl);
+	tls->handshake += HANDSHAKE_TAKE - tls->budget;
+	if (result != 1 && !tls->reason && tls->handshake > HANDSHAKE_MAX)
+		tls->reason = "the handshake is too long";
 	if (result != 1)
 		return what_now(tls, result);
 	if (tls->client && !has_alpn(tls))
@@ -966,7 +974,7 @@ enum tls_step tls_read(struct tls *tls, void *bytes, size_t room, size_t *got, b
 	enum tls_step step = TLS_DONE;
 	size_t n;
 
-	begin(tls);
+	begin(tls, TAKE_MAX);
 	*got = 0;
 	do {
 		int result = SSL_read_ex(tls->ssl, (char *)bytes + *got, room - *got, &n);
@@ -985,7 +993,7 @@ enum tls_step tls_write(struct tls *tls, const void *bytes, size_t n, size_t *se
 {
 	int result;
 
-	begin(tls);
+	begin(tls, TAKE_MAX);
 	result = SSL_write_ex(tls->ssl, bytes, n, sent);
 	return result == 1 ? TLS_DONE : what_now(tls, result);
 }
