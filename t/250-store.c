@@ -213,6 +213,7 @@ static void look(unsigned *newest)
 	static const uint8_t name[] = "\6serial\7example", below[] = "\1x\3kid\7example";
 	const struct store_zone *place = find_place(name), *kid = find_place(below);
 	const struct zone *zone = place ? store_pin(place, NULL) : NULL;
+	const struct history *history;
 	struct zone_rrset set;
 	struct zone_hit hit;
 	struct rr rr;
@@ -226,7 +227,8 @@ static void look(unsigned *newest)
 	CHECK(rr.rdata[0] == strlen(text) && memcmp(rr.rdata + 1, text, rr.rdata[0]) == 0);
 	CHECK(zone->serial.v >= *newest);
 	*newest = zone->serial.v;
-	CHECK(!store_history(place) || diff_to(history_steps(store_history(place))[0]).v >= zone->serial.v);
+	history = store_history(place);
+	CHECK(!history || diff_to(history_steps(history)[0]).v >= zone->serial.v);
 }
 
 static void *read_on(void *count)
