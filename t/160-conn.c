@@ -29,6 +29,7 @@ struct end {
 	bool endless;                /* it never ends writing */
 	bool pause;                  /* the data handler turns reading off */
 	bool hold;                   /* it holds what there is */
+	bool piecemeal;              /* it takes one piece, and the rest in later turns */
 	enum { KEEP, CLOSE_CONNECTED, CLOSE_DATA, CLOSE_DRAINED, CLOSE_ENDED } close_in;
 	bool inside_write;
 };
@@ -58,7 +59,10 @@ static size_t on_data(struct conn *conn, struct rbuf bytes, void *owner)
 {
 	struct end *end = owner;
 	size_t n = rbuf_left(&bytes) / end->take * end->take;
+	bool more = end->piecemeal && n > end->take;
 
+	if (more)
+		n = end->take;
 	end->shown++;
 	if (end->hold) {
 		conn_hold(conn);
@@ -69,8 +73,10 @@ static size_t on_data(struct conn *conn, struct rbuf bytes, void *owner)
 	assert_true(end->length + n <= sizeof end->got);
 	memcpy(end->got + end->length, bytes.at, n);
 	end->length += n;
-	if (end->pause)
+	if (end->pause || more)
 		conn_reading(conn, false);
+	if (more)
+		conn_reading(conn, true);
 	close_if(end, end->close_in == CLOSE_DATA);
 	return n;
 }
@@ -452,6 +458,22 @@ static void a_peer_that_shut_down_its_side_still_gets_the_rest(void **state)
 	close(raw);
 }
 
+static void what_came_before_the_end_is_shown_though_it_takes_many_turns(void **state)
+{
+	int raw = raw_and_conn(&one, patient);
+
+	(void)state;
+	one.take = 4;
+	one.piecemeal = true;
+	assert_int_equal(write(raw, "one two tri four five", 21), 21);
+	assert_int_equal(shutdown(raw, SHUT_WR), 0);
+	RUN_UNTIL(one.ended);
+	assert_int_equal(one.length, 20);
+	assert_memory_equal(one.got, "one two tri four five", 20);
+	assert_int_equal(one.err, ERR_CLOSED);
+	close(raw);
+}
+
 static void a_failed_write_is_reported_later_and_once(void **state)
 {
 	int raw = raw_and_conn(&one, patient);
@@ -728,6 +750,7 @@ int main(void)
 		TEST(writes_in_a_handler_go_out_when_it_returns),
 		TEST(the_peer_closes),
 		TEST(a_peer_that_shut_down_its_side_still_gets_the_rest),
+		TEST(what_came_before_the_end_is_shown_though_it_takes_many_turns),
 		TEST(a_failed_write_is_reported_later_and_once),
 		TEST(a_refused_connection_is_a_network_error),
 		TEST(connecting_takes_no_longer_than_allowed),

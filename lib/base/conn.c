@@ -347,7 +347,7 @@ static void settle(struct conn *conn)
 		if (is_open(conn) && !queue_length(&conn->out) && conn->drained_due)
 			run_dry(conn);
 	}
-	if (is_open(conn) && conn->eof && !conn->held && !queue_length(&conn->out) && !conn->drained_due)
+	if (is_open(conn) && conn->eof && !conn->held && !conn->show_again && !queue_length(&conn->out) && !conn->drained_due)
 		fail(conn, ERR_CLOSED, "closed by the peer", 0);
 	report_end(conn);
 }
