@@ -79,7 +79,8 @@ static int run(const struct command *command)
 	case COMMAND_PULL:
 		return run_pull(command);
 	case COMMAND_STATUS: case COMMAND_TRANSFER: case COMMAND_REFRESH: case COMMAND_NOTIFY: case COMMAND_WRITE:
-	case COMMAND_RELOAD: case COMMAND_DUMP: case COMMAND_STATS: case COMMAND_STOP:
+	case COMMAND_RELOAD: case COMMAND_DUMP: case COMMAND_STATS: case COMMAND_STOP: case COMMAND_ADD: case COMMAND_REMOVE:
+	case COMMAND_HOLD: case COMMAND_RELEASE: case COMMAND_PURGE:
 		return ask_daemon(command);
 	}
 	return 2;

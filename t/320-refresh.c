@@ -297,6 +297,52 @@ static void the_timers_are_clamped(void **state)
 
 /* Random events for simulated years: a timer is armed in every state, never in the past for long, and the zone is
  * served whenever it was confirmed within its time. */
+static void on_hold_nothing_happens_but_expiry(void **state)
+{
+	struct refresh r = loaded_at(0);
+	int64_t now = 0;
+
+	(void)state;
+	r.state = REFRESH_TRANSFER;
+	refresh_hold(&r, true, false, now);
+	assert_int_equal(r.state, REFRESH_BACKOFF);
+	assert_int_equal(refresh_notify(&r, true, (struct serial){r.serial.v + 1}, now, 0), REFRESH_NOTHING);
+	assert_true(r.hinted);
+	assert_int_equal(refresh_event(&r, REFRESH_FORCED, now, 0), REFRESH_NOTHING);
+	while (!r.expired) {
+		enum refresh_act act;
+
+		assert_true(refresh_due(&r) > now);
+		now = refresh_due(&r);
+		act = refresh_event(&r, REFRESH_TIMER, now, 0);
+		assert_int_equal(act, now < r.expire_at ? REFRESH_NOTHING : REFRESH_EXPIRE);
+	}
+	for (unsigned i = 0; i < 100; i++) {
+		now = refresh_due(&r);
+		assert_int_equal(refresh_event(&r, REFRESH_TIMER, now, 0), REFRESH_NOTHING);
+		assert_true(refresh_due(&r) > now);
+	}
+	refresh_hold(&r, false, false, now);
+	assert_int_equal(refresh_due(&r), now);
+	assert_int_equal(refresh_event(&r, REFRESH_TIMER, now, 0), REFRESH_ASK);
+}
+
+static void what_is_being_published_when_the_hold_begins_is_brought_to_its_end(void **state)
+{
+	struct refresh r = loaded_at(0);
+
+	(void)state;
+	assert_int_equal(refresh_event(&r, REFRESH_FORCED, 0, 0), REFRESH_PULL);
+	refresh_notify(&r, true, (struct serial){r.serial.v + 9}, 1, 0);
+	refresh_hold(&r, true, true, 2);
+	assert_int_equal(r.state, REFRESH_TRANSFER);
+	r.serial.v++;
+	assert_int_equal(refresh_event(&r, REFRESH_DONE, 3, 0), REFRESH_NOTHING);
+	assert_int_equal(r.state, REFRESH_IDLE);
+	assert_true(r.hinted);
+	assert_int_equal(refresh_event(&r, REFRESH_TIMER, refresh_due(&r), 0), REFRESH_NOTHING);
+}
+
 static void nothing_wedges_in_a_hundred_years(void **state)
 {
 	uint32_t seed = 12345;
@@ -366,6 +412,8 @@ int main(void)
 		cmocka_unit_test(a_notify_ahead_of_the_primary_is_followed_up_a_bounded_number_of_times),
 		cmocka_unit_test(what_was_announced_stays_known_while_nobody_answers),
 		cmocka_unit_test(what_never_answers_is_given_up),
+		cmocka_unit_test(on_hold_nothing_happens_but_expiry),
+		cmocka_unit_test(what_is_being_published_when_the_hold_begins_is_brought_to_its_end),
 		cmocka_unit_test(the_timers_are_clamped),
 		cmocka_unit_test(nothing_wedges_in_a_hundred_years),
 	};

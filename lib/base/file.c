@@ -242,6 +242,19 @@ void file_replace_rollback(struct file_replace *file)
 	*file = (struct file_replace){.fd = -1};
 }
 
+enum err file_remove(const char *path, struct why *why)
+{
+	char *parent;
+	enum err err;
+
+	if (unlink(path) < 0)
+		return errno == ENOENT ? ERR_OK : sys_fail(why, path, "remove");
+	parent = parent_of(path);
+	err = parent ? file_sync_dir(parent, why) : err_why(why, ERR_NOMEM, "%s: out of memory", path);
+	free(parent);
+	return err;
+}
+
 /* --- many at once ----------------------------------------------------------------------- */
 
 void file_batch_begin(struct file_batch *batch)

@@ -76,6 +76,8 @@ void file_batch_add(struct file_batch *, struct file_replace *, void *ctx);
 typedef void file_batch_done(void *ctx, enum err, const struct why *, struct file_digest);
 void file_batch_commit(struct file_batch *, file_batch_done *done);
 
+/* Removes the file, durably. ERR_OK if it is not there. */
+enum err file_remove(const char *path, struct why *);
 /* Creates the directory and its parents (0750), durably. ERR_OK if it is there. */
 enum err file_mkdirs(const char *path, struct why *);
 /* mkdirs of the directory part of `path`. */

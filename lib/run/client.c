@@ -19,6 +19,7 @@ struct client {
 	const char *socket_path;
 	FILE *in;                    /* from the daemon */
 	bool progress;               /* a line of it is on the terminal */
+	json_t *zones;               /* of status, as far as they have come; NULL: none */
 	int status;                  /* exit status so far */
 	bool done;
 	/* dump as JSON */
@@ -63,6 +64,8 @@ static json_t *request_of(const struct command *command)
 		json_object_set_new(request, "full", json_true());
 	if (command->from)
 		json_object_set_new(request, "from", json_string(command->from));
+	if (command->template_name)
+		json_object_set_new(request, "template", json_string(command->template_name));
 	if (command->name)
 		json_object_set_new(request, "name", json_string(command->name));
 	if (command->type)
@@ -96,6 +99,7 @@ static bool waits_for_others(enum command_verb verb)
 	case COMMAND_STATUS: case COMMAND_STATS: case COMMAND_DUMP: case COMMAND_PULL: case COMMAND_CONFIG:
 		return false;
 	case COMMAND_TRANSFER: case COMMAND_REFRESH: case COMMAND_NOTIFY: case COMMAND_WRITE: case COMMAND_RELOAD: case COMMAND_STOP:
+	case COMMAND_ADD: case COMMAND_REMOVE: case COMMAND_HOLD: case COMMAND_RELEASE: case COMMAND_PURGE:
 		return true;
 	}
 	return true;
@@ -210,6 +214,7 @@ static void show_done(struct client *client, const json_t *done)
 		show_transfer(&show, done);
 		break;
 	case COMMAND_REFRESH: case COMMAND_NOTIFY: case COMMAND_WRITE:
+	case COMMAND_ADD: case COMMAND_REMOVE: case COMMAND_HOLD: case COMMAND_RELEASE: case COMMAND_PURGE:
 		show_count(&show, done, command->verb_name);
 		break;
 	case COMMAND_RELOAD:
@@ -224,9 +229,13 @@ static void show_done(struct client *client, const json_t *done)
 	}
 }
 
-static void take_done(struct client *client, const json_t *done)
+static void take_done(struct client *client, json_t *done)
 {
 	client->done = true;
+	if (client->zones) {         /* those that came before, and those that came with it */
+		json_array_extend(client->zones, json_object_get(done, "zones"));
+		json_object_set(done, "zones", client->zones);
+	}
 	clear_progress(client);
 	if (client->command->verb == COMMAND_DUMP) {
 		end_dump(client, done);
@@ -245,13 +254,19 @@ static bool take_line(struct client *client, const char *line, size_t length)
 {
 	json_t *message = json_loadb(line, length, 0, NULL);
 	const json_t *progress = json_object_get(message, "progress"), *text = json_object_get(message, "text"),
-		*error = json_object_get(message, "error"), *done = json_object_get(message, "done");
-	bool known = progress || json_is_string(text) || json_is_string(error) || json_is_object(done);
+		*error = json_object_get(message, "error");
+	json_t *done = json_object_get(message, "done");
+	json_t *zones = json_object_get(message, "zones");
+	bool known = progress || json_is_array(zones) || json_is_string(text) || json_is_string(error) || json_is_object(done);
 
 	if (progress && isatty(STDERR_FILENO) && !client->command->json) {
 		show_progress(stderr, progress);
 		client->progress = true;
 	}
+	if (json_is_array(zones) && !client->zones)
+		client->zones = json_incref(zones);
+	else if (json_is_array(zones))
+		json_array_extend(client->zones, zones);
 	if (json_is_string(text))
 		put_zone_text(client, json_string_value(text));
 	if (json_is_string(error))
@@ -303,6 +318,7 @@ int client_run(const struct command *command, const char *socket_path)
 		read_answer(&client);
 	fclose(client.in);
 	records_release(&client.records);
+	json_decref(client.zones);
 	if (fflush(stdout) != 0 || ferror(stdout))
 		fail(&client, "standard output", strerror(errno));
 	return client.status;

@@ -14,7 +14,7 @@
 
 /* --- verbs and options ----------------------------------------------------------- */
 
-enum { ALL = 1, FULL = 2, FROM = 4, KEY = 8, OUTPUT = 16, QUIET = 32 };   /* bits of options */
+enum { ALL = 1, FULL = 2, FROM = 4, KEY = 8, OUTPUT = 16, QUIET = 32, TEMPLATE = 64 };   /* bits of options */
 enum { ANY_NUMBER = 100000 };        /* of zones: more than a command line holds */
 
 static const struct option {
@@ -34,6 +34,7 @@ static const struct option {
 	{"from", 0, "SERVER", FROM, "where to transfer from: a remote's name, for pull an address"},
 	{"key", 0, "KEY", KEY, "the TSIG key: [ALGORITHM:]NAME:SECRET"},
 	{"output", 'o', "FILE", OUTPUT, "write the zone file there, not to standard output"},
+	{"template", 0, "NAME", TEMPLATE, "the template of the configuration that applies to the zone; the default one if left out"},
 	{"quiet", 'q', NULL, QUIET, "say nothing where all is well"},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
@@ -60,6 +61,18 @@ static const struct verb {
 		ALL, 1, ANY_NUMBER},
 	{"reload", COMMAND_RELOAD, "", "re-read the configuration, and the files of zones with source = \"file\"",
 		"Nothing changes if the configuration has an error, which is printed.", 0, 0, 0},
+	{"add", COMMAND_ADD, "[--template NAME] ZONE...", "add zones at run time",
+		"They are served from then on, with the settings of the template, and survive a restart. A zone that is in the\n"
+		"configuration, or a member of a catalog, cannot be added.", TEMPLATE, 1, ANY_NUMBER},
+	{"remove", COMMAND_REMOVE, "ZONE...", "remove zones that were added at run time",
+		"Nothing is left of them, the zone file neither.", 0, 1, ANY_NUMBER},
+	{"hold", COMMAND_HOLD, "ZONE...", "take no new versions of zones",
+		"They are served as they are until they are released, or expire: no primary is asked, and NOTIFY is not heeded. Survives\n"
+		"a restart.", 0, 1, ANY_NUMBER},
+	{"release", COMMAND_RELEASE, "ZONE...", "end what hold began", "The primaries are asked at once.", 0, 1, ANY_NUMBER},
+	{"purge", COMMAND_PURGE, "ZONE...", "forget what is known of zones, and transfer them anew",
+		"The version that is served, the zone file, and what the database has of the zone go: until it has been transferred\n"
+		"queries are answered with SERVFAIL.", 0, 1, ANY_NUMBER},
 	{"dump", COMMAND_DUMP, "ZONE [NAME [TYPE]]", "print what is served, as zone file lines in canonical order",
 		"With NAME only the records of that name (absolute, with or without its final dot), with TYPE only those of the type.",
 		0, 1, 1},
@@ -175,6 +188,8 @@ static void set_option(struct command *command, struct words *words, const struc
 		command->from = value;
 	else if (strcmp(option->name, "key") == 0)
 		command->key = value;
+	else if (strcmp(option->name, "template") == 0)
+		command->template_name = value;
 	else if (strcmp(option->name, "output") == 0)
 		command->output = value;
 	else if (strcmp(option->name, "quiet") == 0)

@@ -10,6 +10,7 @@
 enum command_verb {
 	COMMAND_STATUS, COMMAND_TRANSFER, COMMAND_REFRESH, COMMAND_NOTIFY, COMMAND_WRITE, COMMAND_RELOAD, COMMAND_DUMP,
 	COMMAND_STATS, COMMAND_STOP, COMMAND_PULL, COMMAND_CONFIG,
+	COMMAND_ADD, COMMAND_REMOVE, COMMAND_HOLD, COMMAND_RELEASE, COMMAND_PURGE,
 };
 
 struct command {
@@ -17,7 +18,7 @@ struct command {
 	const char *verb_name;
 	const char *conf, *socket;   /* -c, -s; NULL: not given */
 	bool json, all, full, quiet;
-	const char *from, *key, *output;   /* NULL: not given */
+	const char *from, *key, *output, *template_name;   /* NULL: not given */
 	char **zones;                /* absolute, as name_text writes them; malloc'd */
 	size_t zone_count;
 	char *name;                  /* dump: of the records, absolute; NULL: all. malloc'd */

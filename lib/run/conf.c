@@ -82,6 +82,7 @@ static void server_defaults(struct conf *conf)
 	conf->server.limits.transfer_messages = 10000000;
 	conf->server.limits.tcp_clients = 1000;
 	conf->server.limits.tcp_idle = 10000;
+	conf->server.limits.zones_added = 100000;
 }
 
 static bool listen_everywhere(struct reading *r)
@@ -431,6 +432,8 @@ static const struct conf_settings *fill_settings(struct reading *r, const struct
 	struct conf_settings set;
 
 	memcpy(&set, given, sizeof set);   /* the padding too, for equal ones to be one */
+	if (set.catalog == CONF_CATALOG_PRODUCE)
+		set.source = CONF_FILE;      /* one that we write */
 	if (set.source == CONF_FILE)
 		set.primary_count = 0;
 	if (!set.allow_notify && !notify_by_primaries(r, &set))
@@ -703,6 +706,13 @@ static bool check_paths(struct reading *r)
 	return fine;
 }
 
+static const char *unfit_template(const struct reading *r, const char *name)
+{
+	const struct conf_template *template = ref_find(&r->indices[TEMPLATES], name);
+
+	return conf_unfit(template->set);
+}
+
 static bool check_catalogs(struct reading *r)
 {
 	for (size_t i = 0; i < r->entry_count; i++) {
@@ -714,6 +724,10 @@ static bool check_catalogs(struct reading *r)
 
 		if (set->catalog == CONF_CATALOG_CONSUME && !ref_find(&r->indices[TEMPLATES], template)) {
 			snprintf(what, sizeof what, "catalog-template: there is no template \"%.80s\"", template);
+			return fail_at(r, entry->file, entry->line, what);
+		}
+		if (set->catalog == CONF_CATALOG_CONSUME && unfit_template(r, template)) {
+			snprintf(what, sizeof what, "catalog-template: the template \"%.80s\" does not fit: %s", template, unfit_template(r, template));
 			return fail_at(r, entry->file, entry->line, what);
 		}
 		if (set->catalog_zone && (!zone || zone->set->catalog != CONF_CATALOG_PRODUCE)) {
@@ -774,7 +788,7 @@ static bool read_sections(struct reading *r)
 			(const void **)&conf->templates, &conf->template_count))
 		return false;
 	r->default_template = ref_find(&indices[TEMPLATES], "default");
-	r->default_set = fill_settings(r, &r->defaults);
+	conf->default_set = r->default_set = fill_settings(r, &r->defaults);
 	return r->default_set && each_in_section(r, "zones", read_zone) && each_in_section(r, "zone-lists", read_zone_list)
 		&& sort_zones(r) && check_paths(r) && check_catalogs(r);
 }
@@ -956,6 +970,17 @@ bool conf_zone_path(const struct conf *conf, const struct conf_settings *set, co
 	int n = snprintf(out, size, "%s%s", dir, *dir ? "/" : "");
 
 	return n >= 0 && (size_t)n < size && path_expand(set->file, zone, out, size);
+}
+
+const char *conf_unfit(const struct conf_settings *set)
+{
+	if (set->catalog != CONF_CATALOG_NONE)
+		return "it makes a zone a catalog, and those are named in the configuration";
+	if (!has_primaries(set))
+		return "it names no primaries";
+	if (!path_is_per_zone(set->file))
+		return "its zones would share one file: there is no %s in \"file\"";
+	return NULL;
 }
 
 const struct conf_zone *conf_find_zone(const struct conf *conf, const uint8_t *name)

@@ -22,6 +22,8 @@ const char *conf_default_path(void);
 /* The zone file's path by the pattern (see run/path), under zone-dir unless the pattern is absolute. False: longer than
  * `size`. */
 bool conf_zone_path(const struct conf *, const struct conf_settings *, const uint8_t *zone, char *out, size_t size);
+/* Why zones that are not in the configuration (added at run time, members of catalogs) cannot have these settings; NULL: they can. */
+const char *conf_unfit(const struct conf_settings *);
 /* NULL: it is not in the configuration. */
 const struct conf_zone *conf_find_zone(const struct conf *, const uint8_t *name);
 /* The configuration as understood, defaults and templates filled in, in its own syntax; or JSON. Inline secrets are shown as

@@ -1,10 +1,11 @@
 /* run/control: the daemon's side of the control socket, a Unix stream socket (mode 0660). A client sends one line of JSON,
  *
- *     {"verb":"status","zones":["example.com."],"all":false,"full":false,"from":"hidden","name":"www.example.com.","type":"A"}
+ *     {"verb":"status","zones":["example.com."],"all":false,"full":false,"from":"hidden","template":"t","name":"www.example.com.","type":"A"}
  *
  * with the members that the verb uses; the daemon answers with lines of JSON, each one object, and closes:
  *
  *     {"progress":{"zone":"example.com.","records":12345,"bytes":456,"seconds":0.5}}   transfer, while it runs
+ *     {"zones":[...]}                                                                 status of all zones, in pieces
  *     {"text":"..."}                                                                  dump, in pieces
  *     {"error":"one line"}                                                            it failed (exit status 1)
  *     {"done":{...}}                                                                  last: the verb's result

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "run/catalogs.h"
 #include "run/inbox.h"
 #include "run/metrics.h"
 #include "run/verbs.h"
@@ -41,6 +42,7 @@ struct daemon {
 	struct journal *journal;
 	struct primaries *primaries;
 	struct keeper *keeper;
+	struct catalogs *catalogs;
 	struct disk *disk;
 	struct inbox *inbox;
 	struct verbs *verbs;
@@ -414,6 +416,28 @@ static enum err bind_and_drop(struct daemon *d, const struct conf *conf, struct 
 	return err ? err : become(user, why);
 }
 
+/* In two directories, which may be two disks. */
+static enum err read_roster(struct daemon *d, const struct conf *conf, struct why *why)
+{
+	struct why said = {{0}};
+	char *path = NULL, *other = NULL;
+	bool lost = false;
+	enum err err = ERR_NOMEM;
+
+	if (asprintf(&path, "%s/roster", conf->server.state_dir) < 0)
+		path = NULL;
+	if (asprintf(&other, "%s/.lockstep-roster", conf->server.zone_dir) < 0)
+		other = NULL;
+	if (path && other)
+		err = keeper_read_roster(d->keeper, path, other, &lost, &said);
+	if (!err && said.text[0])
+		log_say(LOG_LEVEL_ERROR, "state-damaged", "%s%s", said.text, lost ?
+			": zones added at run time, members of catalogs and holds are forgotten" : "; the other copy of the roster is whole");
+	free(path);
+	free(other);
+	return err ? err_why(why, err, "out of memory") : ERR_OK;
+}
+
 static enum err open_state(struct daemon *d, const struct conf *conf, struct why *why)
 {
 	struct why said = {{0}};
@@ -435,12 +459,15 @@ static enum err open_state(struct daemon *d, const struct conf *conf, struct why
 	if (!d->disk)
 		return err_why(why, ERR_NOMEM, "cannot start the disk thread");
 	keeper_set_disk(d->keeper, d->disk);
-	return ERR_OK;
+	d->catalogs = catalogs_new(d->loop, d->keeper, clock_unix);
+	if (!d->catalogs)
+		return ERR_NOMEM;
+	return read_roster(d, conf, why);
 }
 
 static enum err open_control(struct daemon *d, const struct conf *conf, struct why *why)
 {
-	struct verbs_env env = {.loop = d->loop, .keeper = d->keeper, .now = clock_ms, .unix_time = clock_unix, .began = d->began,
+	struct verbs_env env = {.loop = d->loop, .keeper = d->keeper, .catalogs = d->catalogs, .now = clock_ms, .unix_time = clock_unix, .began = d->began,
 		.reload = reload, .stop = stop, .counters = sum_counters, .ctx = d};
 
 	d->verbs = verbs_new(&env);
@@ -529,6 +556,7 @@ static void finish(struct daemon *d)
 	if (d->keeper && d->disk)
 		keeper_flush(d->keeper);
 	disk_free(d->disk);
+	catalogs_free(d->catalogs);
 	keeper_free(d->keeper);
 	journal_close(d->journal);
 	inbox_free(d->inbox);

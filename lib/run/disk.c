@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum kind { LOAD, WRITE, ROWS, FORGET, MARK };
+enum kind { LOAD, WRITE, ROWS, FORGET, CALL, MARK };
 
 struct job {
 	struct job *next;
@@ -25,6 +25,7 @@ struct job {
 	struct zone *version;
 	struct journal_zone *rows;
 	size_t count;
+	struct disk_work *work;
 	disk_done *done;
 	void *ctx;
 	struct disk_result result;
@@ -66,6 +67,8 @@ static void job_free(struct job *job)
 {
 	zone_put(job->version);
 	zone_put(job->result.version);
+	if (job->work)
+		job->work->free(job->work);
 	free(job->path);
 	free(job->rows);
 	free(job);
@@ -113,6 +116,9 @@ static void do_job(struct disk *d, struct job *job)
 		r->err = journal_forget(d->journal, job->name, &r->why);
 		if (r->err)
 			log_failure(job, "state-write-failed");
+		break;
+	case CALL:
+		r->err = job->work->run(job->work, &r->why);
 		break;
 	case MARK:
 		break;
@@ -273,6 +279,18 @@ void disk_rows(struct disk *d, struct journal_zone *rows, size_t count, disk_don
 	}
 	job->rows = rows;
 	job->count = count;
+	enqueue(d, job);
+}
+
+void disk_call(struct disk *d, struct disk_work *work, disk_done *done, void *ctx)
+{
+	struct job *job = job_new(CALL, done, ctx);
+
+	if (!job) {
+		work->free(work);
+		return;
+	}
+	job->work = job->result.work = work;
 	enqueue(d, job);
 }
 

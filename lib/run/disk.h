@@ -11,6 +11,7 @@
 
 struct event_base;
 struct disk;
+struct disk_work;
 
 /* How a job went; shown to its callback, owned by run/disk. */
 struct disk_result {
@@ -19,6 +20,7 @@ struct disk_result {
 	struct zone *version;        /* load: held once, for the callee to take (set to NULL) or lose */
 	int64_t modified;            /* load: the file's time before it was read, seconds since 1970 */
 	uint32_t ms;
+	struct disk_work *work;      /* disk_call: what did it, still whole */
 };
 typedef void disk_done(void *ctx, struct disk_result *);
 
@@ -34,6 +36,12 @@ void disk_write(struct disk *, const char *path, struct zone *version, disk_done
 void disk_rows(struct disk *, struct journal_zone *rows, size_t count, disk_done *, void *ctx);
 /* `done` is called when all jobs given before are done, and their callbacks have been called. */
 void disk_mark(struct disk *, disk_done *, void *ctx);
+/* Something else that must not make the loop wait: `run` is called on the disk's thread, `free` once, after `done`. */
+struct disk_work {
+	enum err (*run)(struct disk_work *, struct why *);
+	void (*free)(struct disk_work *);
+};
+void disk_call(struct disk *, struct disk_work *, disk_done *, void *ctx);
 /* The zone's row goes. */
 void disk_forget(struct disk *, const uint8_t *name);
 /* Results for this context are dropped from now on (the jobs are done all the same). */

@@ -1,5 +1,6 @@
 #include "run/keep.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "xfer/notify.h"
 
@@ -36,7 +37,10 @@ struct keep {
 	struct waiter *write_waiters, *load_waiters;
 	struct notify_wait *notify_waits;
 	struct journal_zone row;
-	bool row_dirty, writing, write_again, loading, load_again, started, stays;
+	bool row_dirty, writing, write_again, loading, load_again, started, stays, held;
+	bool told;                           /* NOTIFY was sent: */
+	struct serial told_serial;
+	int64_t told_at;
 	struct serial writing_serial;
 	/* The file as we read or wrote it; zeros: it is not there. */
 	struct file_mark { ino_t inode; off_t size; struct timespec time; } file;
@@ -61,6 +65,8 @@ const struct wired *keep_wired(const struct keep *k) { return k->wired; }
 struct secondary *keep_secondary(const struct keep *k) { return k->secondary; }
 const char *keep_path(const struct keep *k) { return k->path; }
 bool keep_row_changed(const struct keep *k) { return k->row_dirty; }
+bool keep_loading(const struct keep *k) { return k->loading; }
+bool keep_held(const struct keep *k) { return k->held; }
 bool keep_stays(const struct keep *k) { return k->stays; }
 void keep_set_stays(struct keep *k, bool stays) { k->stays = stays; }
 struct zone *keep_served(const struct keep *k) { return k->place ? store_hold(k->place) : NULL; }
@@ -319,10 +325,24 @@ static void notify_finished(void *ctx, const uint8_t *zone, unsigned answered, u
 	env->counters.notifies_failed += failed;
 }
 
+static void note_told(struct keep *k, const struct zone *version)
+{
+	k->told = true;
+	k->told_serial = version->serial;
+	k->told_at = (int64_t)k->env->secondary.unix_time();
+}
+
+static bool is_catalog(const struct keep *k)
+{
+	return k->wired->set->catalog != CONF_CATALOG_NONE;
+}
+
 static void tell_downstream(struct keep *k, const struct zone *version)
 {
-	if (k->wired->target_count)
-		notify_send(k->env->notifier, version, k->wired->targets, k->wired->target_count, notify_finished, k->env);
+	if (!k->wired->target_count)
+		return;
+	note_told(k, version);
+	notify_send(k->env->notifier, version, k->wired->targets, k->wired->target_count, notify_finished, k->env);
 }
 
 /* Told downstream (RFC 7314). */
@@ -367,6 +387,8 @@ static void serve(struct keep *k, struct zone *version)
 	store_commit(k->place, version, STORE_SERVED);
 	tell_downstream(k, version);
 	zone_put(version);
+	if (is_catalog(k))
+		k->env->catalog_changed(k->env);
 }
 
 static void published(struct keep *k, struct zone *version)
@@ -542,10 +564,10 @@ static void loaded_file(struct keep *k, struct disk_result *result)
 	diff_drop(step);
 }
 
-/* A secondary's file may be missing: the zone is new, or was never written. */
+/* A secondary's file may be missing: the zone is new, or was never written; so may that of a catalog that we make. */
 static bool is_absent(const struct keep *k, const struct disk_result *result)
 {
-	return result->err == ERR_NOTFOUND && k->secondary;
+	return result->err == ERR_NOTFOUND && (k->secondary || k->wired->set->catalog == CONF_CATALOG_PRODUCE);
 }
 
 static void log_absent(const struct keep *k)
@@ -602,6 +624,8 @@ static void load_done(void *ctx, struct disk_result *result)
 		loaded_file(k, result);
 	}
 	tell(&k->load_waiters, k, result->err, &result->why);
+	if (is_catalog(k))
+		k->env->catalog_changed(k->env);
 }
 
 static void load(struct keep *k)
@@ -619,6 +643,11 @@ void keep_reread(struct keep *k, keep_done *done, void *ctx)
 {
 	struct why why;
 
+	if (k->held) {
+		if (done)
+			done(ctx, k, err_why(&why, ERR_REFUSED, "the zone is on hold"), &why);
+		return;
+	}
 	if (!k->path || (k->file_version && !k->error[0] && !k->loading && !file_changed(k))) {
 		if (done)
 			done(ctx, k, k->path ? ERR_OK : err_why(&why, ERR_CONF, "%s", k->error), &why);
@@ -661,6 +690,7 @@ void keep_notify(struct keep *k, keep_done *done, void *ctx)
 	if (w) {
 		*w = (struct notify_wait){k->notify_waits, k, done, ctx};
 		k->notify_waits = w;
+		note_told(k, version);
 		notify_send(k->env->notifier, version, k->wired->targets, k->wired->target_count, notify_waited, w);
 	} else {
 		err_why(&why, ERR_NOTFOUND, !version ? "the zone is not served" : !k->wired->target_count ?
@@ -680,6 +710,8 @@ static const char *secondary_word(const struct keep *k)
 	secondary_status(k->secondary, &s);
 	if (s.refresh.expired)
 		return "expired";
+	if (k->held)
+		return "held";
 	if (s.rejected)
 		return "rejected";
 	if (!s.refresh.loaded)
@@ -696,7 +728,7 @@ static const char *secondary_word(const struct keep *k)
 void keep_state(const struct keep *k, struct keep_state *out)
 {
 	*out = (struct keep_state){
-		.state = k->secondary ? secondary_word(k) : k->error[0] ? "rejected" : k->file_version ? "ok" : "empty",
+		.state = k->secondary ? secondary_word(k) : k->held ? "held" : k->error[0] ? "rejected" : k->file_version ? "ok" : "empty",
 		.written_known = k->row.file_known,
 		.written = k->row.written,
 		.written_at = k->written_at,
@@ -704,6 +736,10 @@ void keep_state(const struct keep *k, struct keep_state *out)
 		.loaded = k->loaded,
 		.error = k->error[0] ? k->error : NULL,
 		.notice = k->notice,
+		.held = k->held,
+		.told = k->told,
+		.told_serial = k->told_serial,
+		.told_at = k->told_at,
 	};
 }
 
@@ -862,6 +898,62 @@ void keep_change(struct keep *k, struct generation *g, const struct conf_zone *z
 	generation_hold(g);
 	generation_drop(k->generation);
 	k->generation = g;
+}
+
+struct store_policy *keep_adopt(struct keep *k, struct generation *g, const struct wired *wired)
+{
+	struct store_policy *before = store_swap_policy(k->place, wired_policy(wired));
+
+	if (k->secondary)
+		secondary_same_conf(k->secondary, (struct secondary_conf *)&wired->secondary);
+	k->wired = wired;
+	generation_hold(g);
+	generation_drop(k->generation);
+	k->generation = g;
+	return before;
+}
+
+void keep_hold(struct keep *k, bool held)
+{
+	k->held = held;
+	if (k->secondary)
+		secondary_hold(k->secondary, held);
+}
+
+/* A file that is not to be there any more. */
+struct removal {
+	struct disk_work work;
+	char path[];
+};
+
+static enum err remove_file(struct disk_work *work, struct why *why)
+{
+	struct removal *removal = (struct removal *)work;
+	enum err err = file_remove(removal->path, why);
+
+	if (err)
+		log_say(LOG_LEVEL_ERROR, "zone-file-failed", "%s", err_say(why, err));
+	return err;
+}
+
+static void removal_free(struct disk_work *work)
+{
+	free(work);
+}
+
+void keep_purge(struct keep *k)
+{
+	struct removal *removal;
+
+	if (!k->secondary || !k->env->disk)
+		return;
+	disk_forget(k->env->disk, k->name);
+	removal = k->path ? malloc(sizeof *removal + strlen(k->path) + 1) : NULL;
+	if (!removal)
+		return;
+	removal->work = (struct disk_work){remove_file, removal_free};
+	strcpy(removal->path, k->path);
+	disk_call(k->env->disk, &removal->work, NULL, NULL);
 }
 
 bool keep_same_source(const struct keep *k, const struct conf_zone *zone)

@@ -33,6 +33,7 @@ struct keep_env {
 	struct keep_counters counters;
 	uint32_t spread;             /* ms over which the first questions of all zones are spread */
 	void (*row_changed)(struct keep_env *);      /* a zone's row is to be written, soon */
+	void (*catalog_changed)(struct keep_env *);  /* a catalog zone (of either kind) has been loaded, or taken */
 };
 /* Sets the hooks of env->secondary. */
 void keep_env_init(struct keep_env *, struct event_base *, struct store *, int64_t (*now)(void), uint64_t (*unix_time)(void));
@@ -49,6 +50,14 @@ void keep_start(struct keep *);
 /* It stays, under new settings, of the same source. */
 void keep_change(struct keep *, struct generation *, const struct conf_zone *);
 bool keep_same_source(const struct keep *, const struct conf_zone *);
+/* It stays as it is under settings that mean the same (wired_same), of another generation. The policy that it had is to be released when
+ * its readers have left. */
+struct store_policy *keep_adopt(struct keep *, struct generation *, const struct wired *);
+/* Takes no new versions until it is let go; it expires all the same. */
+void keep_hold(struct keep *, bool held);
+bool keep_held(const struct keep *);
+/* Its zone file and what the database has of it go (of a zone that is transferred), behind everything that is being written. */
+void keep_purge(struct keep *);
 /* Brings the zone file up to date before the zone goes, or the daemon ends. */
 void keep_write_last(struct keep *);
 /* Whether its row has changed since it was taken; and the row as it is to be written. */
@@ -61,6 +70,7 @@ void keep_set_stays(struct keep *, bool);
 const uint8_t *keep_name(const struct keep *);
 const struct wired *keep_wired(const struct keep *);
 struct secondary *keep_secondary(const struct keep *);      /* NULL: source = "file" */
+bool keep_loading(const struct keep *);      /* its file is being read */
 const char *keep_path(const struct keep *);                  /* NULL: none could be made */
 /* What is served, with a hold of one's own; NULL: nothing. */
 struct zone *keep_served(const struct keep *);
@@ -74,6 +84,10 @@ struct keep_state {
 	int64_t loaded;              /* source = "file": when it was read */
 	const char *error;           /* of the file; NULL: none */
 	const char *notice;          /* source = "file": what is not right with what is served; NULL: nothing */
+	bool held;
+	bool told;                   /* NOTIFY was sent downstream: */
+	struct serial told_serial;
+	int64_t told_at;             /* seconds since 1970 */
 };
 void keep_state(const struct keep *, struct keep_state *);
 

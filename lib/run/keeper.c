@@ -1,14 +1,23 @@
 #include "run/keeper.h"
 
+#include "base/log.h"
 #include "xfer/notify.h"
 
 #include <event2/event.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
 	ROWS_MS = 50,
 	SPREAD_US = 200,
+	SAVE_AGAIN_S = 60,           /* after it failed */
+};
+
+struct save_wait {
+	struct save_wait *next;
+	keeper_done *done;
+	void *ctx;
 };
 
 struct keeper {
@@ -19,6 +28,16 @@ struct keeper {
 	struct journal_zone *rows;           /* as read from the database, in canonical order */
 	size_t row_count;
 	struct event *rows_timer;
+	struct roster *roster;
+	struct {
+		char *path[2];               /* NULL: it is not written */
+		struct event *timer;
+		bool wanted, under_way;
+		struct save_wait *waiting, *writing;   /* for the next one, for the one under way */
+		char error[WHY_MAX];
+	} save;
+	void (*changed)(void *ctx, enum keeper_event);
+	void *changed_ctx;
 };
 
 size_t keeper_count(const struct keeper *all) { return all->count; }
@@ -26,22 +45,43 @@ struct keep *keeper_at(const struct keeper *all, size_t i) { return all->keeps[i
 struct generation *keeper_generation(const struct keeper *all) { return all->generation; }
 const struct keep_counters *keeper_counters(const struct keeper *all) { return &all->env.counters; }
 
-struct keep *keeper_find(const struct keeper *all, const uint8_t *name)
+struct disk *keeper_disk(const struct keeper *all) { return all->env.disk; }
+struct roster *keeper_roster(const struct keeper *all) { return all->roster; }
+const struct roster_zone *keeper_origin(const struct keeper *all, const uint8_t *name) { return roster_find(all->roster, name); }
+
+/* The place of the first zone that is not before this name. */
+static size_t place_of(const struct keeper *all, const uint8_t *name)
 {
 	size_t low = 0, high = all->count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		int order = name_compare(name, keep_name(all->keeps[middle]));
 
-		if (order == 0)
-			return all->keeps[middle];
-		if (order < 0)
-			high = middle;
-		else
+		if (name_compare(keep_name(all->keeps[middle]), name) < 0)
 			low = middle + 1;
+		else
+			high = middle;
 	}
-	return NULL;
+	return low;
+}
+
+static bool is_at(const struct keeper *all, size_t place, const uint8_t *name)
+{
+	return place < all->count && name_equal(keep_name(all->keeps[place]), name);
+}
+
+struct keep *keeper_find(const struct keeper *all, const uint8_t *name)
+{
+	size_t place = place_of(all, name);
+
+	return is_at(all, place, name) ? all->keeps[place] : NULL;
+}
+
+size_t keeper_after(const struct keeper *all, const uint8_t *name)
+{
+	size_t place = place_of(all, name);
+
+	return place + is_at(all, place, name);
 }
 
 void keeper_notified(struct keeper *all, const uint8_t *zone, const struct net_addr *from, bool has_serial, struct serial serial)
@@ -88,6 +128,190 @@ static void rows_due(evutil_socket_t fd, short what, void *ctx)
 	flush_rows(ctx);
 }
 
+/* --- the roster ----------------------------------------------------------- */
+
+static void tell_saved(struct save_wait *list, enum err err, const struct why *why)
+{
+	while (list) {
+		struct save_wait *next = list->next;
+
+		if (list->done)
+			list->done(list->ctx, err, why);
+		free(list);
+		list = next;
+	}
+}
+
+struct save_work {
+	struct disk_work work;
+	char *path[2], *text;
+	size_t length;
+};
+
+/* One of the two is enough; what is wrong with the other one is said. */
+static enum err write_roster(struct disk_work *work, struct why *why)
+{
+	struct save_work *save = (struct save_work *)work;
+	unsigned written = 0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct why one;
+		enum err err = roster_write(save->path[i], save->text, save->length, &one);
+
+		written += err == ERR_OK;
+		if (!err)
+			continue;
+		*why = one;
+		log_say(LOG_LEVEL_ERROR, "state-write-failed", "%s", err_say(&one, err));
+	}
+	return written ? ERR_OK : ERR_IO;
+}
+
+static void save_free(struct disk_work *work)
+{
+	struct save_work *save = (struct save_work *)work;
+
+	free(save->path[0]);
+	free(save->path[1]);
+	free(save->text);
+	free(save);
+}
+
+static struct save_work *save_new(struct keeper *all)
+{
+	struct save_work *save = calloc(1, sizeof *save);
+
+	if (!save)
+		return NULL;
+	save->work = (struct disk_work){write_roster, save_free};
+	save->path[0] = strdup(all->save.path[0]);
+	save->path[1] = strdup(all->save.path[1]);
+	save->text = roster_text(all->roster, &save->length);
+	if (save->path[0] && save->path[1] && save->text)
+		return save;
+	save_free(&save->work);
+	return NULL;
+}
+
+static void save_in(struct keeper *all, int64_t seconds)
+{
+	struct timeval tv = {seconds, 0};
+
+	if (!all->save.under_way && !evtimer_pending(all->save.timer, NULL))
+		evtimer_add(all->save.timer, &tv);
+}
+
+static void save_done(void *ctx, struct disk_result *result)
+{
+	struct keeper *all = ctx;
+	struct save_wait *told = all->save.writing;
+
+	all->save.under_way = false;
+	all->save.writing = NULL;
+	snprintf(all->save.error, sizeof all->save.error, "%s", result->err ? err_say(&result->why, result->err) : "");
+	if (all->save.wanted)
+		save_in(all, 0);
+	else if (result->err) {
+		all->save.wanted = true;
+		save_in(all, SAVE_AGAIN_S);
+	}
+	tell_saved(told, result->err, &result->why);
+}
+
+static void save_now(struct keeper *all)
+{
+	struct disk_result result = {.err = ERR_NOMEM};
+	struct save_work *save;
+
+	if (!all->save.wanted || all->save.under_way)
+		return;
+	all->save.wanted = false;
+	all->save.under_way = true;
+	all->save.writing = all->save.waiting;
+	all->save.waiting = NULL;
+	if (!all->save.path[0])
+		result.err = ERR_OK;
+	save = all->save.path[0] ? save_new(all) : NULL;
+	if (save)
+		disk_call(all->env.disk, &save->work, save_done, all);
+	else
+		save_done(all, &result);
+}
+
+static void save_due(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)fd;
+	(void)what;
+	save_now(ctx);
+}
+
+void keeper_save(struct keeper *all, keeper_done *done, void *ctx)
+{
+	struct save_wait *wait = done ? malloc(sizeof *wait) : NULL;
+
+	all->save.wanted = true;
+	if (all->save.error[0])
+		evtimer_del(all->save.timer);        /* not only when it would be tried again */
+	save_in(all, 0);
+	if (wait) {
+		*wait = (struct save_wait){all->save.waiting, done, ctx};
+		all->save.waiting = wait;
+	} else if (done) {
+		done(ctx, ERR_NOMEM, NULL);
+	}
+}
+
+static void forget_in(struct save_wait *list, const void *ctx)
+{
+	for (; list; list = list->next)
+		if (list->ctx == ctx)
+			list->done = NULL;
+}
+
+void keeper_forget(struct keeper *all, void *ctx)
+{
+	forget_in(all->save.waiting, ctx);
+	forget_in(all->save.writing, ctx);
+}
+
+const char *keeper_save_error(const struct keeper *all)
+{
+	return all->save.error[0] ? all->save.error : NULL;
+}
+
+enum err keeper_read_roster(struct keeper *all, const char *path, const char *other, bool *lost, struct why *why)
+{
+	enum err err;
+	bool mend;
+
+	all->save.path[0] = strdup(path);
+	all->save.path[1] = strdup(other);
+	if (!all->save.path[0] || !all->save.path[1])
+		return err_why(why, ERR_NOMEM, "out of memory");
+	err = roster_load(all->roster, path, other, &mend, why);
+	*lost = err == ERR_DAMAGED;
+	if (err == ERR_OK && mend)
+		keeper_save(all, NULL, NULL);
+	return err == ERR_NOMEM ? err : ERR_OK;
+}
+
+void keeper_on_change(struct keeper *all, void (*call)(void *ctx, enum keeper_event), void *ctx)
+{
+	all->changed = call;
+	all->changed_ctx = ctx;
+}
+
+static void note_change(struct keeper *all, enum keeper_event event)
+{
+	if (all->changed)
+		all->changed(all->changed_ctx, event);
+}
+
+static void catalog_changed(struct keep_env *env)
+{
+	note_change((struct keeper *)env, KEEPER_CATALOGS);
+}
+
 /* --- zones come and go ---------------------------------------------------- */
 
 static const struct journal_zone *find_row(const struct keeper *all, const uint8_t *name)
@@ -108,6 +332,23 @@ static const struct journal_zone *find_row(const struct keeper *all, const uint8
 	return NULL;
 }
 
+static bool is_held(const struct keeper *all, const uint8_t *name)
+{
+	const struct roster_zone *known = roster_find(all->roster, name);
+
+	return known && known->held;
+}
+
+static struct keep *make_keep(struct keeper *all, struct generation *g, const struct conf_zone *zone, struct keep *before,
+	const struct journal_zone *row)
+{
+	struct keep *k = keep_new(&all->env, g, zone, before, row);
+
+	if (k && is_held(all, zone->name))
+		keep_hold(k, true);
+	return k;
+}
+
 static void free_new(struct keep **list, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
@@ -116,36 +357,47 @@ static void free_new(struct keep **list, size_t count)
 	free(list);
 }
 
-/* The new list: kept zones by pointer, marked, and new ones made. NULL: out of memory, nothing has changed. */
-static struct keep **plan(struct keeper *all, struct generation *g, struct keeper_change *change)
+/* What is to be put in force. */
+struct plan {
+	struct generation *generation;
+	struct roster_list zones;
+	struct keep **list;                  /* one for each of the zones: those that stay, marked, and new ones */
+	struct keeper_change *change;
+};
+
+/* False: out of memory, nothing has changed. */
+static bool make_list(struct keeper *all, struct plan *p)
 {
-	const struct conf *conf = generation_conf(g);
-	struct keep **list = calloc(conf->zone_count + 1, sizeof *list);
-	size_t i = 0;
+	size_t count = p->zones.count, n = 0, i = 0;
 
-	for (size_t n = 0; n < all->count; n++)
-		keep_set_stays(all->keeps[n], false);
-	for (; list && i < conf->zone_count; i++) {
-		struct keep *k = keeper_find(all, conf->zones[i].name);
+	p->list = calloc(count + 1, sizeof *p->list);
+	for (size_t k = 0; k < all->count; k++)
+		keep_set_stays(all->keeps[k], false);
+	for (; p->list && i < count; i++) {
+		const struct conf_zone *zone = &p->zones.zones[i];
+		struct keep *k;
 
-		if (k && keep_same_source(k, &conf->zones[i])) {
-			list[i] = k;
+		while (n < all->count && name_compare(keep_name(all->keeps[n]), zone->name) < 0)
+			n++;
+		k = is_at(all, n, zone->name) ? all->keeps[n] : NULL;
+		if (k && keep_same_source(k, zone)) {
+			p->list[i] = k;
 			keep_set_stays(k, true);
 			continue;
 		}
-		list[i] = keep_new(&all->env, g, &conf->zones[i], k, find_row(all, conf->zones[i].name));
-		if (!list[i])
+		p->list[i] = make_keep(all, p->generation, zone, k, find_row(all, zone->name));
+		if (!p->list[i])
 			break;
 		if (k)
-			change->changed++;
+			p->change->changed++;
 		else
-			change->added++;
+			p->change->added++;
 	}
-	if (list && i < conf->zone_count) {
-		free_new(list, i);
-		list = NULL;
+	if (p->list && i < count) {
+		free_new(p->list, i);
+		p->list = NULL;
 	}
-	return list;
+	return p->list;
 }
 
 /* What the store shows of zones that come and go changes, all at once. False: out of memory, nothing has changed. */
@@ -167,66 +419,396 @@ static bool place_all(struct keeper *all, struct keep **list, size_t count)
 	return true;
 }
 
-static void remove_keep(struct keeper *all, struct keep *k, const struct conf *conf)
+static const struct conf_zone *find_zone(const struct roster_list *zones, const uint8_t *name)
 {
-	if (conf_find_zone(conf, keep_name(k)))
+	size_t low = 0, high = zones->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = name_compare(name, zones->zones[middle].name);
+
+		if (order == 0)
+			return &zones->zones[middle];
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
+/* Nothing is left of a zone that came by a catalog; the file of one that was in the configuration stays. */
+static void remove_keep(struct keeper *all, struct keep *k, const struct roster_list *zones)
+{
+	const struct roster_zone *known = roster_find(all->roster, keep_name(k));
+
+	if (find_zone(zones, keep_name(k)))
 		keep_write_last(k);       /* it comes back at once, with another source */
+	else if (known && known->origin == ROSTER_MEMBER)
+		keep_purge(k);
 	else
 		disk_forget(all->env.disk, keep_name(k));
 	notify_cancel(all->env.notifier, keep_name(k));
 	keep_free(k);
 }
 
-/* What the database told is in the keeps now; of other zones nothing need be remembered. */
-static void drop_rows(struct keeper *all)
+/* What the database told is in the keeps now; of other zones nothing need be remembered, unless they are only left out. */
+static void drop_rows(struct keeper *all, const struct roster_list *zones)
 {
 	for (size_t i = 0; i < all->row_count; i++)
-		if (!conf_find_zone(generation_conf(all->generation), all->rows[i].name))
+		if (!find_zone(zones, all->rows[i].name) && !roster_find(all->roster, all->rows[i].name))
 			disk_forget(all->env.disk, all->rows[i].name);
 	free(all->rows);
 	all->rows = NULL;
 	all->row_count = 0;
 }
 
-enum err keeper_apply(struct keeper *all, struct generation *g, struct keeper_change *change, struct why *why)
-{
-	const struct conf *conf = generation_conf(g);
-	struct generation *old = all->generation;
-	struct keep **list;
+/* Policies that were replaced, to be released when their readers have left. */
+struct leaving {
+	size_t count;
+	struct store_policy *policies[];
+};
 
-	*change = (struct keeper_change){.zones = conf->zone_count};
-	list = plan(all, g, change);
-	if (list && !place_all(all, list, conf->zone_count)) {
-		free_new(list, conf->zone_count);
-		list = NULL;
+static void release_leaving(void *arg)
+{
+	struct leaving *leaving = arg;
+
+	for (size_t i = 0; i < leaving->count; i++)
+		leaving->policies[i]->release(leaving->policies[i]);
+	free(leaving);
+}
+
+/* Two settings that were compared: most zones have the same ones as the zone before. */
+struct compared {
+	const struct wired *old, *new;
+	bool same;
+};
+
+static bool same_settings(struct compared *c, const struct wired *old, const struct wired *new)
+{
+	if (c->old != old || c->new != new)
+		*c = (struct compared){old, new, wired_same(old, new)};
+	return c->same;
+}
+
+static bool same_directory(const struct generation *a, const struct generation *b)
+{
+	return strcmp(generation_conf(a)->server.zone_dir, generation_conf(b)->server.zone_dir) == 0;
+}
+
+/* Those that stay get their new settings: where they mean the same as before, by a few pointers. */
+static void change_all(struct keeper *all, const struct plan *p, const struct generation *old)
+{
+	struct leaving *leaving = old && same_directory(old, p->generation) ?
+		malloc(sizeof *leaving + p->zones.count * sizeof *leaving->policies) : NULL;
+	struct compared compared = {0};
+
+	(void)all;
+	if (leaving)
+		leaving->count = 0;
+	for (size_t i = 0; i < p->zones.count; i++) {
+		const struct wired *wired = generation_wired(p->generation, p->zones.zones[i].set);
+		bool same;
+
+		if (!keep_stays(p->list[i]))
+			continue;
+		same = same_settings(&compared, keep_wired(p->list[i]), wired);
+		p->change->changed += !same;
+		if (same && leaving)
+			leaving->policies[leaving->count++] = keep_adopt(p->list[i], p->generation, wired);
+		else
+			keep_change(p->list[i], p->generation, &p->zones.zones[i]);
 	}
-	if (!list) {
-		generation_retire(g);
-		return err_why(why, ERR_NOMEM, "out of memory");
+	if (leaving)
+		store_after_readers(release_leaving, leaving);
+}
+
+static void log_lost(const struct roster_list *zones)
+{
+	struct log log;
+
+	log_begin(&log, LOG_LEVEL_ERROR, "zones-left-out");
+	log_int(&log, "zones", (int64_t)zones->lost);
+	log_str(&log, "why", zones->why.text);
+	log_end(&log);
+}
+
+/* The plan, or why there is none. */
+static enum err make_plan(struct keeper *all, struct plan *p, struct why *why)
+{
+	enum err err = roster_merge(all->roster, generation_conf(p->generation), &p->zones);
+
+	if (err)
+		return err_why(why, err, "out of memory");
+	*p->change = (struct keeper_change){.zones = p->zones.count};
+	if (p->zones.lost && all->generation)
+		err = err_why(why, ERR_CONF, "%s", p->zones.why.text);
+	else if (!make_list(all, p))
+		err = err_why(why, ERR_NOMEM, "out of memory");
+	if (!err && !place_all(all, p->list, p->zones.count)) {
+		free_new(p->list, p->zones.count);
+		err = err_why(why, ERR_NOMEM, "out of memory");
 	}
-	all->generation = g;
+	if (err)
+		free(p->zones.zones);
+	return err;
+}
+
+static void put_in_force(struct keeper *all, struct plan *p)
+{
+	struct generation *old = all->generation;
+	size_t count = p->zones.count;
+
+	all->generation = p->generation;
+	if (p->zones.lost)
+		log_lost(&p->zones);
 	for (size_t i = 0; i < all->count; i++) {
 		if (keep_stays(all->keeps[i]))
 			continue;
-		change->removed += !conf_find_zone(conf, keep_name(all->keeps[i]));
-		remove_keep(all, all->keeps[i], conf);
+		p->change->removed += !find_zone(&p->zones, keep_name(all->keeps[i]));
+		remove_keep(all, all->keeps[i], &p->zones);
 	}
-	for (size_t i = 0; i < conf->zone_count; i++)
-		if (keep_stays(list[i]))
-			change->changed += !wired_same(keep_wired(list[i]), generation_wired(g, conf->zones[i].set));
 	free(all->keeps);
-	all->keeps = list;
-	all->count = conf->zone_count;
-	all->env.spread = (uint32_t)(all->count * SPREAD_US / 1000);
-	for (size_t i = 0; i < all->count; i++) {
-		if (keep_stays(list[i]))
-			keep_change(list[i], g, &conf->zones[i]);
-		else
-			keep_start(list[i]);
-	}
-	drop_rows(all);
+	all->keeps = p->list;
+	all->count = count;
+	all->env.spread = (uint32_t)(count * SPREAD_US / 1000);
+	change_all(all, p, old);
+	for (size_t i = 0; i < count; i++)
+		if (!keep_stays(p->list[i]))
+			keep_start(p->list[i]);
+	drop_rows(all, &p->zones);
 	if (old)
 		generation_retire(old);
+}
+
+enum err keeper_apply(struct keeper *all, struct generation *g, struct keeper_change *change, struct why *why)
+{
+	struct plan p = {.generation = g, .change = change};
+	bool changed;
+	enum err err = make_plan(all, &p, why);
+
+	if (err) {
+		generation_retire(g);
+		return err;
+	}
+	put_in_force(all, &p);
+	if (roster_follow(all->roster, generation_conf(g), &changed) != ERR_OK || changed)
+		keeper_save(all, NULL, NULL);
+	free(p.zones.zones);
+	note_change(all, KEEPER_CATALOGS);
+	return ERR_OK;
+}
+
+/* --- at run time ---------------------------------------------------------- */
+
+/* The list after an edit. NULL: out of memory, or (then `*err`) a zone is there already. */
+static struct keep **edited_list(const struct keeper *all, const struct keeper_edit *e, struct keep *const *fresh, enum err *err)
+{
+	struct keep **list = calloc(all->count - e->go_count + e->come_count + 1, sizeof *list);
+	size_t at = 0, out = 0, gone = 0;
+
+	*err = list ? ERR_OK : ERR_NOMEM;
+	for (size_t c = 0; c <= e->come_count && !*err; c++) {
+		size_t until = c < e->come_count ? place_of(all, e->come[c].name) : all->count;
+
+		for (; at < until; at++) {
+			if (gone < e->go_count && e->go[gone] == all->keeps[at])
+				gone++;
+			else
+				list[out++] = all->keeps[at];
+		}
+		if (c == e->come_count)
+			break;
+		if (is_at(all, at, e->come[c].name) && (gone == e->go_count || e->go[gone] != all->keeps[at]))
+			*err = ERR_EXISTS;
+		list[out++] = fresh[c];
+	}
+	if (!*err)
+		return list;
+	free(list);
+	return NULL;
+}
+
+static bool place_edit(struct keeper *all, const struct keeper_edit *e, struct keep *const *fresh)
+{
+	bool placed = true;
+
+	for (size_t i = 0; i < e->go_count; i++)
+		keep_remove_place(e->go[i]);
+	for (size_t i = 0; i < e->come_count && placed; i++)
+		placed = keep_place(fresh[i]);
+	if (store_publish(all->env.store) != ERR_OK)
+		return false;
+	for (size_t i = 0; i < e->go_count; i++)
+		keep_lose_place(e->go[i]);
+	return true;
+}
+
+static struct keep **make_fresh(struct keeper *all, const struct keeper_edit *e)
+{
+	struct keep **fresh = calloc(e->come_count + 1, sizeof *fresh);
+	size_t i = 0;
+
+	while (fresh && i < e->come_count && (fresh[i] = make_keep(all, all->generation, &e->come[i], NULL, NULL)))
+		i++;
+	if (!fresh || i == e->come_count)
+		return fresh;
+	while (i > 0)
+		keep_free(fresh[--i]);
+	free(fresh);
+	return NULL;
+}
+
+enum err keeper_edit(struct keeper *all, const struct keeper_edit *e, struct why *why)
+{
+	struct keep **fresh = make_fresh(all, e), **list = NULL;
+	enum err err = fresh ? ERR_OK : ERR_NOMEM;
+
+	if (fresh)
+		list = edited_list(all, e, fresh, &err);
+	if (!err && !place_edit(all, e, fresh))
+		err = ERR_NOMEM;
+	if (err) {
+		for (size_t i = 0; fresh && i < e->come_count; i++)
+			keep_free(fresh[i]);
+		free(fresh);
+		free(list);
+		return err_why(why, err, "%s", err == ERR_EXISTS ? "there is a zone of this name" : "out of memory");
+	}
+	free(all->keeps);
+	all->keeps = list;
+	all->count = all->count - e->go_count + e->come_count;
+	for (size_t i = 0; i < e->go_count; i++) {
+		keep_purge(e->go[i]);
+		notify_cancel(all->env.notifier, keep_name(e->go[i]));
+		keep_free(e->go[i]);
+	}
+	all->env.spread = (uint32_t)(e->come_count * SPREAD_US / 1000);
+	for (size_t i = 0; i < e->come_count; i++)
+		keep_start(fresh[i]);
+	all->env.spread = (uint32_t)(all->count * SPREAD_US / 1000);
+	free(fresh);
+	note_change(all, KEEPER_ZONES);
+	return ERR_OK;
+}
+
+bool keeper_file_clashes(const struct keeper *all, const struct conf_zone *zone)
+{
+	char path[PATH_MAX];
+
+	if (generation_one_pattern(all->generation))
+		return false;
+	if (!conf_zone_path(generation_conf(all->generation), zone->set, zone->name, path, sizeof path))
+		return false;
+	for (size_t i = 0; i < all->count; i++) {
+		const char *other = keep_path(all->keeps[i]);
+
+		if (other && strcmp(other, path) == 0 && !name_equal(keep_name(all->keeps[i]), zone->name))
+			return true;
+	}
+	return false;
+}
+
+/* "it is in the configuration" and the like. */
+static void say_origin(const struct keeper *all, const uint8_t *name, struct why *why)
+{
+	const struct roster_zone *known = roster_find(all->roster, name);
+	char text[NAME_TEXT_SIZE];
+
+	if (!known || known->origin == ROSTER_CONF)
+		err_why(why, ERR_EXISTS, "it is a zone of the configuration");
+	else if (known->origin == ROSTER_ADDED)
+		err_why(why, ERR_EXISTS, "it was added already");
+	else
+		err_why(why, ERR_EXISTS, "it is a member of the catalog %.200s", name_text(known->catalog, text));
+}
+
+enum err keeper_add(struct keeper *all, const uint8_t *name, const char *template_name, struct why *why)
+{
+	const struct conf *conf = generation_conf(all->generation);
+	struct roster_zone like = {.name = name, .origin = ROSTER_ADDED, .template_name = template_name};
+	struct conf_zone zone = {.name = name, .template_name = template_name};
+	struct keeper_edit come = {&zone, 1, NULL, 0};
+	enum err err;
+
+	if (keeper_find(all, name)) {
+		say_origin(all, name, why);
+		return ERR_EXISTS;
+	}
+	if (template_name && strlen(template_name) > ROSTER_WORD_MAX)
+		return err_why(why, ERR_CONF, "there is no such template");
+	zone.set = roster_settings(conf, &like, why);
+	if (!zone.set)
+		return ERR_CONF;
+	if (roster_added(all->roster) >= conf->server.limits.zones_added)
+		return err_why(why, ERR_LIMIT, "%u zones have been added, and server.limits.zones-added allows no more", conf->server.limits.zones_added);
+	if (keeper_file_clashes(all, &zone))
+		return err_why(why, ERR_CONF, "its zone file would be another zone's");
+	if (roster_put(all->roster, &like) != ERR_OK)
+		return err_why(why, ERR_NOMEM, "out of memory");
+	err = keeper_edit(all, &come, why);
+	if (err)
+		roster_drop(all->roster, name);
+	return err;
+}
+
+enum err keeper_remove(struct keeper *all, const uint8_t *name, struct why *why)
+{
+	const struct roster_zone *known = roster_find(all->roster, name);
+	struct keep *k = keeper_find(all, name);
+	struct keeper_edit go = {NULL, 0, &k, 1};
+	enum err err;
+
+	if (!known || known->origin != ROSTER_ADDED) {
+		if (k)
+			say_origin(all, name, why);
+		else
+			err_why(why, ERR_NOTFOUND, "there is no such zone");
+		return ERR_REFUSED;
+	}
+	err = k ? keeper_edit(all, &go, why) : ERR_OK;       /* one that was left out has no keep */
+	if (!err && roster_drop(all->roster, name) != ERR_OK)
+		err = err_why(why, ERR_NOMEM, "out of memory");
+	return err;
+}
+
+enum err keeper_purge(struct keeper *all, const uint8_t *name, struct why *why)
+{
+	struct keep *k = keeper_find(all, name);
+	struct conf_zone zone = {.name = name};
+	struct keeper_edit both = {&zone, 1, &k, 1};
+
+	if (!k)
+		return err_why(why, ERR_NOTFOUND, "no such zone is configured");
+	if (!keep_secondary(k))
+		return err_why(why, ERR_REFUSED, "its data is its zone file, which is not ours to remove");
+	if (keep_held(k))
+		return err_why(why, ERR_REFUSED, "it is on hold, and would not come back: release it first");
+	zone.set = keep_wired(k)->set;
+	return keeper_edit(all, &both, why);
+}
+
+enum err keeper_hold(struct keeper *all, const uint8_t *name, bool held, struct why *why)
+{
+	struct keep *k = keeper_find(all, name);
+
+	if (!k)
+		return err_why(why, ERR_NOTFOUND, "no such zone is configured");
+	if (roster_hold(all->roster, name, held) != ERR_OK)
+		return err_why(why, ERR_NOMEM, "out of memory");
+	keep_hold(k, held);
+	note_change(all, KEEPER_CATALOGS);
+	return ERR_OK;
+}
+
+enum err keeper_reset(struct keeper *all, struct keep *k, const struct conf_zone *zone, struct why *why)
+{
+	struct keeper_edit both = {zone, 1, &k, 1};
+
+	if (!keep_same_source(k, zone))
+		return keeper_edit(all, &both, why);
+	if (keep_wired(k) != generation_wired(all->generation, zone->set))
+		keep_change(k, all->generation, zone);
 	return ERR_OK;
 }
 
@@ -240,9 +822,12 @@ struct keeper *keeper_new(struct event_base *loop, struct store *store, int64_t 
 		return NULL;
 	keep_env_init(&all->env, loop, store, now, unix_time);
 	all->env.row_changed = row_changed;
+	all->env.catalog_changed = catalog_changed;
 	all->env.notifier = notifier_new(loop, unix_time);
 	all->rows_timer = evtimer_new(loop, rows_due, all);
-	if (!all->env.notifier || !all->rows_timer) {
+	all->save.timer = evtimer_new(loop, save_due, all);
+	all->roster = roster_new();
+	if (!all->env.notifier || !all->rows_timer || !all->save.timer || !all->roster) {
 		keeper_free(all);
 		return NULL;
 	}
@@ -299,6 +884,9 @@ void keeper_flush(struct keeper *all)
 	for (size_t i = 0; i < all->count; i++)
 		keep_write_last(all->keeps[i]);
 	flush_rows(all);
+	if (all->save.under_way)
+		all->save.under_way = false;         /* the next one stands behind it in the queue */
+	save_now(all);
 }
 
 void keeper_free(struct keeper *all)
@@ -311,6 +899,13 @@ void keeper_free(struct keeper *all)
 		keep_free(all->keeps[i]);
 	free(all->keeps);
 	free(all->rows);
+	tell_saved(all->save.waiting, ERR_CLOSED, NULL);
+	tell_saved(all->save.writing, ERR_CLOSED, NULL);
+	roster_free(all->roster);
+	free(all->save.path[0]);
+	free(all->save.path[1]);
+	if (all->save.timer)
+		event_free(all->save.timer);
 	if (all->rows_timer)
 		event_free(all->rows_timer);
 	if (all->generation)

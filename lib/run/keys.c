@@ -18,6 +18,7 @@ const struct conf_settings keys_default_settings = {
 	.file = "%s.zone", .ixfr = true,
 	.refresh_min = 2, .refresh_max = 4 * 604800, .retry_min = 1, .retry_max = 2 * 604800, .expire_max = 4 * 604800,
 	.max_zone_size = 1 << 30, .max_records_per_type = 4000, .max_types_per_name = 100, .zonefile_sync = 60, .rollback = CONF_AFTER_EXPIRE, .zonemd = CONF_ZONEMD_CHECK,
+	.catalog_max = 200000,
 	.approve = {.timeout = 300, .max_change = 100},
 	.check = {.lag_warn = 300, .lag_crit = 3600, .ttl_min = 3600, .expire_warn = 259200, .expire_crit = 86400, .sample = 20},
 };
@@ -173,6 +174,7 @@ static const struct key limit_keys[] = {
 	KEY(S, "transfer-messages", number, server.limits.transfer_messages, .max = UINT32_MAX),
 	KEY(S, "tcp-clients", number, server.limits.tcp_clients, .min = 1, .max = 1000000),
 	KEY(S, "tcp-idle", ms, server.limits.tcp_idle, .min = 1, .max = WAIT_MAX),
+	KEY(S, "zones-added", number, server.limits.zones_added, .min = 0, .max = 10000000),
 	KEY_LAST
 };
 static const struct key rrl_keys[] = {
@@ -303,9 +305,12 @@ static const struct key settings_keys[] = {
 	{.name = "approve", .kind = &kind_approve, .table = approve_keys, .when = KEY_LATER},
 	KEY_GROUP("ns-set", ns_set_keys, .when = KEY_LATER),
 	KEY_GROUP("check", check_keys, .when = KEY_LATER),
-	KEY(S, "catalog", word, catalog, .words = catalogs, .when = KEY_LATER),
-	KEY(S, "catalog-template", string, catalog_template, .when = KEY_LATER),
-	KEY(S, "catalog-zone", name, catalog_zone, .when = KEY_LATER),
+	KEY(S, "catalog", word, catalog, .words = catalogs),
+	KEY(S, "catalog-template", string, catalog_template),
+	KEY_LIST(S, "catalog-members-under", names, catalog_under, catalog_under_count),
+	KEY(S, "catalog-members-max", number64, catalog_max, .min = 1, .max = 10000000),
+	KEY(S, "catalog-zone", name, catalog_zone),
+	KEY(S, "catalog-group", string, catalog_group),
 	KEY_LAST
 };
 #undef S

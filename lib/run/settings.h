@@ -89,15 +89,18 @@ struct conf_settings {
 	int64_t zonefile_sync;       /* -1: only on `write` */
 	enum conf_choice primary_choice;
 	enum conf_rollback rollback;
+	enum conf_catalog catalog;
+	const char *catalog_template;          /* NULL: "default" */
+	const uint8_t *const *catalog_under; size_t catalog_under_count;   /* its members are at or below one of these; none: anywhere */
+	uint64_t catalog_max;                  /* most members of a catalog */
+	const uint8_t *catalog_zone;           /* the catalog that this zone is a member of; NULL: none */
+	const char *catalog_group;             /* as what; NULL: none */
 	/* Read, checked and printed, but without effect in this version: */
 	enum conf_zonemd zonemd;
 	bool dnssec_check;
 	struct conf_approve approve;
 	struct conf_ns_set ns_set;
 	struct conf_check check;
-	enum conf_catalog catalog;
-	const char *catalog_template;          /* NULL: "default" */
-	const uint8_t *catalog_zone;           /* NULL: none */
 };
 struct conf_template {
 	const char *name;
@@ -119,7 +122,7 @@ struct conf {
 		const char *user, *state_dir, *zone_dir, *control, *identity, *version;
 		struct { unsigned transfers, transfers_per_primary; uint32_t connect, transfer_idle, transfer_time; /* ms */
 			unsigned tcp_clients; uint32_t tcp_idle; /* ms */
-			unsigned transfer_rate /* octets a second */, transfer_messages; } limits;
+			unsigned transfer_rate /* octets a second */, transfer_messages, zones_added; } limits;
 		const char *log_target, *log_level;  /* "stderr", "syslog"; "error" to "debug" */
 		bool listen_all;             /* `listen` was left out: a family that the machine lacks is no error */
 		unsigned udp_payload;        /* octets */
@@ -139,6 +142,7 @@ struct conf {
 	const struct conf_zone *zones; size_t zone_count;   /* in canonical order */
 	const struct conf_provider *providers; size_t provider_count;
 	const struct conf_template *templates; size_t template_count;
+	const struct conf_settings *default_set;   /* of a zone that names no template, where none has the name "default" */
 	/* Keys of the file that have no effect in this version: "zone.check". */
 	const char *const *unused_keys; size_t unused_key_count;
 	/* "FILE:LINE: KEY: what": not wrong, but worth a line in the log. */

@@ -190,6 +190,11 @@ static void put_summary(const struct show *show, const json_t *done)
 	fputs("; lockstepd ", show->out);
 	show_text(show->out, text_of(done, "version"));
 	fprintf(show->out, ", up %s\n", up);
+	if (has(done, "state_error")) {
+		fputs(show->terminal ? "not durable: " : "# not durable: ", show->out);
+		show_text(show->out, text_of(done, "state_error"));
+		putc('\n', show->out);
+	}
 }
 
 static void put_line(const struct show *show, const char *name, const char *value)
@@ -246,6 +251,48 @@ static void put_failure(const struct show *show, const json_t *failure)
 	putc('\n', show->out);
 }
 
+/* "added, template customers", "member of catalog.example. in group x" */
+static void put_origin(const struct show *show, const json_t *zone)
+{
+	bool member = has(zone, "catalog");
+
+	if (!has(zone, "origin"))
+		return;
+	fprintf(show->out, "%-14s", "origin");
+	show_text(show->out, member ? "member of " : text_of(zone, "origin"));
+	if (member)
+		show_text(show->out, text_of(zone, "catalog"));
+	if (has(zone, "template")) {
+		fputs(member ? ", group " : ", template ", show->out);
+		show_text(show->out, text_of(zone, "template"));
+	}
+	putc('\n', show->out);
+}
+
+static void put_last_transfer(const struct show *show, const json_t *last)
+{
+	struct show people = {show->out, true, false};
+	char records[CELL], bytes[CELL], age[CELL];
+
+	fprintf(show->out, "%-14s%s, %s records, %s bytes, %.3f s, %s ago\n", "last transfer", text_of(last, "type"),
+		number_text(last, "records", records), number_text(last, "bytes", bytes), json_number_value(json_object_get(last, "seconds")),
+		time_text(&people, last, "age", age));
+}
+
+static void put_members(const struct show *show, const json_t *members)
+{
+	char listed[CELL], refused[CELL];
+
+	fprintf(show->out, "%-14s%s, %s refused", "members", number_text(members, "members", listed), number_text(members, "refused", refused));
+	if (has(members, "refused_why")) {
+		fputs(": ", show->out);
+		show_text(show->out, text_of(members, "refused_why"));
+	}
+	putc('\n', show->out);
+	if (has(members, "error"))
+		put_line(show, "catalog error", text_of(members, "error"));
+}
+
 static void put_zone(const struct show *show, const json_t *zone)
 {
 	struct show people = {show->out, true, show->color};
@@ -262,7 +309,10 @@ static void put_zone(const struct show *show, const json_t *zone)
 	put_serial(show, zone, "served", "serial", "changed");
 	put_serial(show, zone, "durable", "written", "written_age");
 	put_serial(show, zone, "best known", "best", "best_age");
+	if (has(zone, "notified"))
+		put_serial(show, zone, "notified", "notified", "notified_age");
 	put_line(show, "source", text_of(zone, "source"));
+	put_origin(show, zone);
 	if (has(zone, "primary"))
 		put_line(show, "came from", text_of(zone, "primary"));
 	put_line(show, "file", text_of(zone, "file"));
@@ -274,6 +324,10 @@ static void put_zone(const struct show *show, const json_t *zone)
 	put_line(show, "confirmed", ago);
 	put_line(show, "refresh in", time_text(&people, zone, "refresh", cell));
 	put_line(show, "expires in", time_text(&people, zone, "expiry", cell));
+	if (has(zone, "last_transfer"))
+		put_last_transfer(show, json_object_get(zone, "last_transfer"));
+	if (has(zone, "members"))
+		put_members(show, json_object_get(zone, "members"));
 	json_array_foreach(json_object_get(zone, "primaries"), i, primary)
 		put_primary(show, primary);
 	if (has(zone, "last_failure"))

@@ -32,15 +32,35 @@ static json_t *seconds(int64_t ms)
 	return json_integer(ms / 1000);
 }
 
+static json_t *addresses_of(const struct secondary_remote *remote)
+{
+	json_t *list = json_array();
+	char text[NET_ADDR_TEXT];
+
+	for (size_t i = 0; i < remote->address_count; i++)
+		json_array_append_new(list, json_string(net_addr_text(&remote->addresses[i], 0, text)));
+	return list;
+}
+
+static json_t *last_transfer(const struct secondary_last *last, int64_t now)
+{
+	if (!last->has)
+		return json_null();
+	return json_pack("{s:s, s:I, s:I, s:f, s:I}", "type", last->incremental ? "IXFR" : "AXFR", "records", (json_int_t)last->records,
+		"bytes", (json_int_t)last->bytes, "seconds", last->ms / 1000.0, "age", (json_int_t)((now - last->at) / 1000));
+}
+
 static json_t *view(const struct secondary *s, size_t i, int64_t now)
 {
 	struct secondary_view v;
-	char address[NET_ADDR_TEXT];
+	char address[NET_ADDR_TEXT], text[NAME_TEXT_SIZE];
 	json_t *o = json_object();
 
 	secondary_view(s, i, &v);
 	json_object_set_new(o, "name", json_string(v.remote->name));
 	json_object_set_new(o, "address", json_string(v.remote->address_count ? net_addr_text(&v.remote->addresses[0], 0, address) : ""));
+	json_object_set_new(o, "addresses", addresses_of(v.remote));
+	json_object_set_new(o, "key", text_or_null(v.remote->key ? name_text(v.remote->key->name, text) : NULL));
 	json_object_set_new(o, "serial", serial_or_null(v.has_serial, v.serial));
 	json_object_set_new(o, "age", v.asked ? seconds(now - v.at) : json_null());
 	json_object_set_new(o, "healthy", v.asked ? json_boolean(v.healthy) : json_null());
@@ -83,6 +103,7 @@ static void add_secondary(json_t *o, const struct keep *k, int64_t now, int64_t 
 		seconds(st.refresh.expire_at > now ? st.refresh.expire_at - now : 0));
 	json_object_set_new(o, "best", serial_or_null(st.has_best, st.best));
 	json_object_set_new(o, "best_age", !st.has_best || st.best_is_ours ? json_null() : seconds(now - st.best_since));
+	json_object_set_new(o, "last_transfer", last_transfer(&st.last, now));
 	if (!full)
 		return;
 	json_object_set_new(o, "activity", json_string(refresh_state_name(st.refresh.state)));
@@ -110,13 +131,50 @@ static void add_file(json_t *o, const struct keep_state *state, const struct zon
 	json_object_set_new(o, "expiry", json_null());
 	json_object_set_new(o, "best", serial_or_null(served != NULL, served ? served->serial : (struct serial){0}));
 	json_object_set_new(o, "best_age", json_null());
+	json_object_set_new(o, "last_transfer", json_null());
 	if (full) {
 		json_object_set_new(o, "primaries", json_array());
 		json_object_set_new(o, "last_failure", json_null());
 	}
 }
 
-json_t *status_zone(const struct keep *k, int64_t now, int64_t unix_now, bool full)
+/* Who wanted the zone to be here. */
+static void add_origin(json_t *o, const struct status_env *env, const struct keep *k, const struct keep_state *state)
+{
+	static const char *const word[] = {"config", "added", "catalog"};
+	const struct roster_zone *known = keeper_origin(env->keeper, keep_name(k));
+	char text[NAME_TEXT_SIZE];
+
+	json_object_set_new(o, "held", json_boolean(state->held));
+	json_object_set_new(o, "origin", json_string(word[known ? known->origin : ROSTER_CONF]));
+	json_object_set_new(o, "template", text_or_null(known ? known->template_name : NULL));
+	json_object_set_new(o, "catalog", text_or_null(known && known->catalog ? name_text(known->catalog, text) : NULL));
+}
+
+static void set_reason(json_t *o, const char *text)
+{
+	if (text && json_is_null(json_object_get(o, "reason")))
+		json_object_set_new(o, "reason", json_string(text));
+}
+
+static void add_members(json_t *o, const struct status_env *env, const struct keep *k)
+{
+	struct catalogs_view v;
+
+	if (keep_wired(k)->set->catalog == CONF_CATALOG_NONE || !env->catalogs || !catalogs_view(env->catalogs, keep_name(k), &v))
+		return;
+	json_object_set_new(o, "members", json_pack("{s:I, s:I, s:o, s:o}", "members", (json_int_t)v.members, "refused", (json_int_t)v.refused,
+		"refused_why", text_or_null(v.refused_why), "error", text_or_null(v.error)));
+	set_reason(o, v.error);
+	set_reason(o, v.refused_why);
+}
+
+static const char *source_of(const struct keep *k)
+{
+	return keep_secondary(k) ? "transfer" : keep_wired(k)->set->catalog == CONF_CATALOG_PRODUCE ? "catalog" : "file";
+}
+
+json_t *status_zone(const struct status_env *env, const struct keep *k, bool full)
 {
 	struct zone *served = keep_served(k);
 	struct keep_state state;
@@ -127,18 +185,23 @@ json_t *status_zone(const struct keep *k, int64_t now, int64_t unix_now, bool fu
 	json_object_set_new(o, "zone", json_string(name_text(keep_name(k), name)));
 	json_object_set_new(o, "serial", serial_or_null(served != NULL, served ? served->serial : (struct serial){0}));
 	json_object_set_new(o, "state", json_string(state.state));
-	json_object_set_new(o, "source", json_string(keep_secondary(k) ? "transfer" : "file"));
+	json_object_set_new(o, "source", json_string(source_of(k)));
 	if (keep_secondary(k))
-		add_secondary(o, k, now, unix_now, full);
+		add_secondary(o, k, env->now, env->unix_now, full);
 	else
-		add_file(o, &state, served, unix_now, full);
-	if (state.error && json_is_null(json_object_get(o, "reason")))
-		json_object_set_new(o, "reason", json_string(state.error));
+		add_file(o, &state, served, env->unix_now, full);
+	set_reason(o, state.error);
+	add_members(o, env, k);
+	if (state.held)
+		set_reason(o, "on hold");
+	add_origin(o, env, k, &state);
 	json_object_set_new(o, "written", serial_or_null(state.written_known, state.written));
-	json_object_set_new(o, "written_age", since(state.written_known ? state.written_at : 0, unix_now));
-	json_object_set_new(o, "changed", since(served ? state.changed : 0, unix_now));
+	json_object_set_new(o, "written_age", since(state.written_known ? state.written_at : 0, env->unix_now));
+	json_object_set_new(o, "notified", serial_or_null(state.told, state.told_serial));
+	json_object_set_new(o, "notified_age", since(state.told ? state.told_at : 0, env->unix_now));
+	json_object_set_new(o, "changed", since(served ? state.changed : 0, env->unix_now));
 	if (json_is_null(json_object_get(o, "best_age")) && served)
-		json_object_set_new(o, "best_age", since(state.changed, unix_now));
+		json_object_set_new(o, "best_age", since(state.changed, env->unix_now));
 	json_object_set_new(o, "file", text_or_null(keep_path(k)));
 	json_object_set_new(o, "file_error", text_or_null(state.error));
 	json_object_set_new(o, "records", served ? json_integer((json_int_t)served->records) : json_null());
@@ -147,23 +210,24 @@ json_t *status_zone(const struct keep *k, int64_t now, int64_t unix_now, bool fu
 	return o;
 }
 
-json_t *status_summary(const struct keeper *all)
+static const char *const words[STATUS_WORDS] = {"ok", "refreshing", "lagging", "stale", "rejected", "expired", "empty", "held"};
+
+void status_count(struct status_sum *sum, const struct keep *k)
 {
-	static const char *const word[] = {"ok", "refreshing", "lagging", "stale", "rejected", "expired", "empty", "held"};
-	enum { WORDS = sizeof word / sizeof *word };
-	size_t count[WORDS] = {0};
-	json_t *o = json_object();
+	struct keep_state state;
 
-	for (size_t i = 0; i < keeper_count(all); i++) {
-		struct keep_state state;
+	keep_state(k, &state);
+	sum->zones++;
+	for (size_t w = 0; w < STATUS_WORDS; w++)
+		sum->count[w] += strcmp(state.state, words[w]) == 0;
+}
 
-		keep_state(keeper_at(all, i), &state);
-		for (size_t w = 0; w < WORDS; w++)
-			count[w] += strcmp(state.state, word[w]) == 0;
-	}
-	json_object_set_new(o, "zones", json_integer((json_int_t)keeper_count(all)));
-	for (size_t w = 0; w < WORDS; w++)
-		json_object_set_new(o, word[w], json_integer((json_int_t)count[w]));
+json_t *status_summary(const struct status_sum *sum)
+{
+	json_t *o = json_pack("{s:I}", "zones", (json_int_t)sum->zones);
+
+	for (size_t w = 0; w < STATUS_WORDS; w++)
+		json_object_set_new(o, words[w], json_integer((json_int_t)sum->count[w]));
 	return o;
 }
 
@@ -196,10 +260,25 @@ static json_t *file_part(const struct keep_counters *c)
 	return o;
 }
 
-json_t *status_counters(const struct keeper *all, const struct serve_counters *serve)
+static json_t *catalog_part(const struct catalogs_counters *c)
+{
+	json_t *o = json_object();
+
+	ADD(versions)
+	ADD(broken)
+	ADD(added)
+	ADD(removed)
+	ADD(reset)
+	ADD(refused)
+	ADD(made)
+	return o;
+}
+
+json_t *status_counters(const struct keeper *all, const struct catalogs *catalogs, const struct serve_counters *serve)
 {
 	const struct keep_counters *c = keeper_counters(all);
 
-	return json_pack("{s:o, s:o, s:o, s:o}", "serve", serve_part(serve), "transfer", xfer_part(&c->xfer), "files", file_part(c),
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "serve", serve_part(serve), "transfer", xfer_part(&c->xfer), "files", file_part(c),
+		"catalogs", catalog_part(catalogs_counters(catalogs)),
 		"notify", json_pack("{s:I, s:I}", "answered", (json_int_t)c->notifies_out, "failed", (json_int_t)c->notifies_failed));
 }

@@ -2,7 +2,7 @@
  * On the event loop's thread. Of each zone; serials and what is not known or does not apply may be null:
  *
  *     zone, source ("transfer", "file"), serial (served)
- *     state         ok, refreshing, lagging, stale, rejected, expired, empty
+ *     state         ok, refreshing, lagging, stale, rejected, expired, empty, held
  *     reason        why it is not "ok"; or, though it is, what is wrong with its file
  *     primary       the remote that the served version came from
  *     age           s since a primary, or the file, last confirmed it
@@ -10,20 +10,32 @@
  *     best, best_age   the newest serial that anybody has shown or announced, and s since that was
  *     written, written_age   the serial in the zone file, and s since it is there; file, file_error: its path, and why it could not
  *                   be written or read
+ *     held          true: it takes no new versions; origin ("config", "added", "catalog"), template (of one that was added; its group), catalog
+ *     notified, notified_age   the serial told downstream last, and s since that was
+ *     last_transfer   {"type","records","bytes","seconds","age"} of the last one that brought a version
+ *     members       of a catalog: {"members","refused","refused_why","error"}
  *     changed       s since the served version was taken; records, memory (octets)
  *     activity, primaries, last_failure   of one zone asked for by name
  */
 #ifndef RUN_STATUS_H
 #define RUN_STATUS_H
 
-#include "run/keeper.h"
+#include "run/catalogs.h"
 
 #include <jansson.h>
 
+struct status_env {
+	const struct keeper *keeper;
+	const struct catalogs *catalogs;     /* may be NULL */
+	int64_t now, unix_now;
+};
 /* One zone; `full` adds the primaries, the last failure and the file. NULL: out of memory. */
-json_t *status_zone(const struct keep *, int64_t now, int64_t unix_now, bool full);
-/* How many zones are in which state: {"zones":3,"ok":2,...}. */
-json_t *status_summary(const struct keeper *);
-json_t *status_counters(const struct keeper *, const struct serve_counters *);
+json_t *status_zone(const struct status_env *, const struct keep *, bool full);
+/* How many zones are in which state: begins as {0}, each is counted once; {"zones":3,"ok":2,...}. */
+enum { STATUS_WORDS = 8 };
+struct status_sum { size_t zones, count[STATUS_WORDS]; };
+void status_count(struct status_sum *, const struct keep *);
+json_t *status_summary(const struct status_sum *);
+json_t *status_counters(const struct keeper *, const struct catalogs *, const struct serve_counters *);
 
 #endif

@@ -15,6 +15,9 @@
 enum {
 	PROGRESS_MS = 200,
 	PROGRESS_UNSENT = 64 << 10,  /* octets that a client has not read: until it does, it is not told */
+	STATUS_TURN = 200,           /* zones described in one turn of the loop, */
+	STATUS_UNSENT = 1 << 20,     /* while the client has not more to read than this; */
+	STATUS_WAIT_MS = 5,          /* else it is looked at again after this */
 	DUMPS = 8,
 };
 
@@ -30,7 +33,8 @@ struct call;
 /* One zone of a request that waits for something. */
 struct part {
 	struct call *request;
-	struct keep *keep;
+	struct keep *keep;           /* NULL: known by `text` */
+	char *text;
 	json_t *result;
 	bool open;
 };
@@ -43,6 +47,11 @@ struct call {
 	bool all;                    /* zones: one for which there is nothing to do is no failure */
 	struct event *progress;
 	int64_t began;
+	/* The status of all zones, told in turns: */
+	struct event *turn;
+	struct status_sum sum;
+	bool under_way;              /* the zones up to `last` are told */
+	uint8_t last[NAME_SIZE];
 };
 
 /* --- sending -------------------------------------------------------------- */
@@ -92,10 +101,14 @@ static struct keep *find_zone(struct verbs *v, const char *text)
 
 static void request_free(struct call *r)
 {
-	for (size_t i = 0; i < r->count; i++)
+	for (size_t i = 0; i < r->count; i++) {
 		json_decref(r->parts[i].result);
+		free(r->parts[i].text);
+	}
 	if (r->progress)
 		event_free(r->progress);
+	if (r->turn)
+		event_free(r->turn);
 	free(r->parts);
 	free(r);
 }
@@ -150,9 +163,9 @@ static void request_finish(struct call *r)
 static void part_done(struct part *part, json_t *result, const char *error)
 {
 	struct call *r = part->request;
-	char name[NAME_TEXT_SIZE];
+	char text[NAME_TEXT_SIZE];
+	const char *name = part->keep ? name_text(keep_name(part->keep), text) : part->text;
 
-	name_text(keep_name(part->keep), name);
 	json_object_set_new(result, "zone", json_string(name));
 	json_object_set_new(result, "error", error ? json_string(error) : json_null());
 	part->result = result;
@@ -180,6 +193,18 @@ static void request_run(struct call *r, json_t *ask, start_part *start)
 		request_finish(r);
 }
 
+static void forget_part(struct part *part)
+{
+	struct keeper *keeper = part->request->verbs->env.keeper;
+
+	if (part->keep) {
+		keep_forget(part->keep, part);
+		return;
+	}
+	keeper_forget(keeper, part);
+	disk_disown(keeper_disk(keeper), part);
+}
+
 void verbs_closed(void *ctx, struct control_session *session)
 {
 	struct call *r = control_data(session);
@@ -189,7 +214,7 @@ void verbs_closed(void *ctx, struct control_session *session)
 		return;
 	for (size_t i = 0; i < r->count; i++)
 		if (r->parts[i].open)
-			keep_forget(r->parts[i].keep, &r->parts[i]);
+			forget_part(&r->parts[i]);
 	request_free(r);
 }
 
@@ -212,10 +237,16 @@ static void refreshed(void *ctx, struct secondary *s, const struct secondary_out
 		o->result == SECONDARY_FAILED ? o->error : NULL);
 }
 
+static const char on_hold[] = "the zone is on hold (`lockstep release` ends that)";
+
 static void start_refresh(struct part *part, json_t *ask)
 {
+	bool held = keep_held(part->keep), all = part->request->all;
+
 	(void)ask;
-	if (keep_secondary(part->keep))
+	if (held)
+		part_done(part, json_pack("{s:s}", "result", all ? "ok" : "failed"), all ? NULL : on_hold);
+	else if (keep_secondary(part->keep))
 		secondary_refresh(keep_secondary(part->keep), refreshed, part);
 	else
 		keep_reread(part->keep, simple_done, part);
@@ -318,7 +349,9 @@ static void start_transfer(struct part *part, json_t *ask)
 	bool full = json_is_true(json_object_get(ask, "full"));
 	char text[200];
 
-	if (!keep_secondary(part->keep)) {
+	if (keep_held(part->keep)) {
+		part_done(part, json_pack("{s:s}", "result", "failed"), on_hold);
+	} else if (!keep_secondary(part->keep)) {
 		keep_reread(part->keep, reread, part);
 	} else if (from && !has_remote(part->keep, from)) {
 		snprintf(text, sizeof text, "\"%.100s\" is not one of its primaries", from);
@@ -343,24 +376,172 @@ static void run_transfer(struct verbs *v, struct control_session *session, json_
 	request_run(r, ask, start_transfer);
 }
 
+/* --- hold, release, purge, add, remove --------------------------------------- */
+
+static void edit_done(struct part *part, enum err err, const struct why *why)
+{
+	part_done(part, json_pack("{s:s}", "result", err ? "failed" : "ok"), err ? err_say(why, err) : NULL);
+}
+
+static void saved(void *ctx, enum err err, const struct why *why)
+{
+	struct why text;
+
+	if (err)
+		err_why(&text, err, "it is done, but would not survive a restart: %s", err_say(why, err));
+	edit_done(ctx, err, &text);
+}
+
+static void purged(void *ctx, struct disk_result *result)
+{
+	edit_done(ctx, result->err, &result->why);
+}
+
+static enum err edit_zone(struct part *part, json_t *ask, struct why *why)
+{
+	const char *verb = json_string_value(json_object_get(ask, "verb"));
+	struct keeper *keeper = part->request->verbs->env.keeper;
+	uint8_t name[NAME_SIZE];
+
+	if (!parse_name(part->text, name))
+		return err_why(why, ERR_SYNTAX, "that is no name");
+	name_lower(name, name);
+	if (strcmp(verb, "add") == 0)
+		return keeper_add(keeper, name, json_string_value(json_object_get(ask, "template")), why);
+	if (strcmp(verb, "remove") == 0)
+		return keeper_remove(keeper, name, why);
+	if (strcmp(verb, "purge") == 0)
+		return keeper_purge(keeper, name, why);
+	return keeper_hold(keeper, name, strcmp(verb, "hold") == 0, why);
+}
+
+static void start_edit(struct part *part, json_t *ask)
+{
+	struct keeper *keeper = part->request->verbs->env.keeper;
+	struct why why = {{0}};
+	enum err err = edit_zone(part, ask, &why);
+
+	if (err)
+		edit_done(part, err, &why);
+	else if (strcmp(json_string_value(json_object_get(ask, "verb")), "purge") == 0)
+		disk_mark(keeper_disk(keeper), purged, part);
+	else
+		keeper_save(keeper, saved, part);
+}
+
+static void run_edit(struct verbs *v, struct control_session *session, json_t *ask)
+{
+	json_t *names = json_object_get(ask, "zones"), *name;
+	struct call *r = calloc(1, sizeof *r);
+	size_t i;
+
+	if (r)
+		r->parts = calloc(json_array_size(names) + 1, sizeof *r->parts);
+	if (!r || !r->parts) {
+		free(r);
+		send_error(session, "out of memory");
+		control_finish(session);
+		return;
+	}
+	r->verbs = v;
+	r->session = session;
+	json_array_foreach(names, i, name)
+		if (json_is_string(name) && (r->parts[r->count].text = strdup(json_string_value(name))))
+			r->count++;
+	request_run(r, ask, start_edit);
+}
+
 /* --- status, stats -------------------------------------------------------- */
+
+static struct status_env status_env(const struct verbs *v)
+{
+	return (struct status_env){v->env.keeper, v->env.catalogs, v->env.now(), (int64_t)v->env.unix_time()};
+}
+
+static void status_named(struct verbs *v, struct control_session *session, json_t *ask)
+{
+	struct call *r = request_new(v, session, ask);
+	struct status_env env = status_env(v);
+	json_t *zones = json_array();
+
+	for (size_t i = 0; r && i < r->count; i++)
+		json_array_append_new(zones, status_zone(&env, r->parts[i].keep, true));
+	if (r)
+		request_free(r);
+	send_done(session, json_pack("{s:o, s:s, s:I}", "zones", zones, "version", PACKAGE_VERSION,
+		"uptime", (json_int_t)((env.now - v->env.began) / 1000)));
+}
+
+static void status_end(struct call *r)
+{
+	struct status_env env = status_env(r->verbs);
+
+	control_set_data(r->session, NULL);
+	send_done(r->session, json_pack("{s:[], s:o, s:o, s:s, s:I}", "zones", "summary", status_summary(&r->sum),
+		"state_error", keeper_save_error(env.keeper) ? json_string(keeper_save_error(env.keeper)) : json_null(),
+		"version", PACKAGE_VERSION, "uptime", (json_int_t)((env.now - r->verbs->env.began) / 1000)));
+	request_free(r);
+}
+
+/* Some zones more. Others may come and go between two turns. */
+static void status_turn(evutil_socket_t fd, short what, void *ctx)
+{
+	struct call *r = ctx;
+	struct status_env env = status_env(r->verbs);
+	size_t count = keeper_count(env.keeper), at = r->under_way ? keeper_after(env.keeper, r->last) : 0, end = at + STATUS_TURN;
+	struct timeval next = {0, 0};
+	json_t *zones;
+
+	(void)fd;
+	(void)what;
+	if (control_unsent(r->session) > STATUS_UNSENT) {
+		next.tv_usec = STATUS_WAIT_MS * 1000;
+		event_add(r->turn, &next);
+		return;
+	}
+	zones = json_array();
+	for (; at < count && at < end; at++) {
+		const struct keep *k = keeper_at(env.keeper, at);
+
+		status_count(&r->sum, k);
+		json_array_append_new(zones, status_zone(&env, k, false));
+		name_copy(keep_name(k), r->last);
+		r->under_way = true;
+	}
+	if (json_array_size(zones))
+		send_json(r->session, json_pack("{s:O}", "zones", zones));
+	json_decref(zones);
+	if (at < count)
+		event_add(r->turn, &next);
+	else
+		status_end(r);
+}
+
+static void status_all(struct verbs *v, struct control_session *session)
+{
+	struct timeval now = {0, 0};
+	struct call *r = calloc(1, sizeof *r);
+
+	if (r)
+		r->turn = evtimer_new(v->env.loop, status_turn, r);
+	if (!r || !r->turn) {
+		free(r);
+		send_error(session, "out of memory");
+		send_done(session, json_object());
+		return;
+	}
+	r->verbs = v;
+	r->session = session;
+	control_set_data(session, r);
+	event_add(r->turn, &now);
+}
 
 static void run_status(struct verbs *v, struct control_session *session, json_t *ask)
 {
-	json_t *names = json_object_get(ask, "zones"), *zones = json_array();
-	bool named = json_array_size(names) > 0;
-	int64_t now = v->env.now(), unix_now = (int64_t)v->env.unix_time();
-	struct call *r;
-
-	if (!named)
-		json_object_set_new(ask, "all", json_true());
-	r = request_new(v, session, ask);
-	for (size_t i = 0; r && i < r->count; i++)
-		json_array_append_new(zones, status_zone(r->parts[i].keep, now, unix_now, named));
-	if (r)
-		request_free(r);
-	send_done(session, json_pack("{s:o, s:o, s:s, s:I}", "zones", zones, "summary", status_summary(v->env.keeper),
-		"version", PACKAGE_VERSION, "uptime", (json_int_t)((now - v->env.began) / 1000)));
+	if (json_array_size(json_object_get(ask, "zones")) > 0)
+		status_named(v, session, ask);
+	else
+		status_all(v, session);
 }
 
 static void run_stats(struct verbs *v, struct control_session *session)
@@ -368,7 +549,7 @@ static void run_stats(struct verbs *v, struct control_session *session)
 	struct serve_counters sum = {0};
 
 	v->env.counters(v->env.ctx, &sum);
-	send_done(session, status_counters(v->env.keeper, &sum));
+	send_done(session, status_counters(v->env.keeper, v->env.catalogs, &sum));
 }
 
 static void run_reload(struct verbs *v, struct control_session *session)
@@ -538,6 +719,9 @@ void verbs_handle(void *ctx, struct control_session *session, const char *line, 
 		run_simple(v, session, ask, start_notify);
 	else if (strcmp(verb, "write") == 0)
 		run_simple(v, session, ask, start_write);
+	else if (strcmp(verb, "hold") == 0 || strcmp(verb, "release") == 0 || strcmp(verb, "purge") == 0 || strcmp(verb, "add") == 0 ||
+		 strcmp(verb, "remove") == 0)
+		run_edit(v, session, ask);
 	else if (strcmp(verb, "reload") == 0)
 		run_reload(v, session);
 	else if (strcmp(verb, "dump") == 0)

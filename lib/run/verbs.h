@@ -1,9 +1,10 @@
 /* run/verbs: what each verb of the control protocol does (see run/control for the protocol). Results:
  *
- *     status    {"zones":[...],"summary":{...},"version":"0.1.0","uptime":123}       run/status describes a zone
+ *     status    {"zones":[...],"version":"0.1.0","uptime":123}       run/status describes a zone; without zones in the request all of them come
+ *               before, in any number of lines {"zones":[...]}, and here "summary":{...}, and "state_error": why not everything is durable
  *     transfer  {"zones":[{"zone","result":"updated"|"current"|"failed","old","new","type":"IXFR"|"AXFR"|null,
  *               "primary","records","bytes","seconds","error"}]}
- *     refresh, notify, write  {"zones":[{"zone","result":"ok"|"failed","error"}]}
+ *     refresh, notify, write, hold, release, purge, add ("template"), remove  {"zones":[{"zone","result":"ok"|"failed","error"}]}
  *     reload    {"added":1,"removed":0,"changed":2,"zones":100}
  *     dump      {"zone","serial","records"}, behind the text
  *     stats     counters by group
@@ -12,6 +13,7 @@
 #ifndef RUN_VERBS_H
 #define RUN_VERBS_H
 
+#include "run/catalogs.h"
 #include "run/control.h"
 #include "run/keeper.h"
 
@@ -20,6 +22,7 @@ struct verbs;
 struct verbs_env {
 	struct event_base *loop;
 	struct keeper *keeper;
+	struct catalogs *catalogs;
 	int64_t (*now)(void);
 	uint64_t (*unix_time)(void);
 	int64_t began;                       /* ms of now() */

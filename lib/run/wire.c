@@ -194,6 +194,33 @@ static bool wire_settings(struct generation *g, const struct conf_settings *set,
 	return true;
 }
 
+/* The settings of all zones, and what zones may have that come at run time. */
+static bool wire_all(struct generation *g, struct primaries *primaries)
+{
+	const struct conf *conf = g->conf;
+
+	for (size_t i = 0; i < conf->zone_count; i++)
+		if (!wire_settings(g, conf->zones[i].set, primaries))
+			return false;
+	for (size_t i = 0; i < conf->template_count; i++)
+		if (!wire_settings(g, conf->templates[i].set, primaries))
+			return false;
+	return wire_settings(g, conf->default_set, primaries);
+}
+
+bool generation_one_pattern(const struct generation *g)
+{
+	const char *pattern = NULL;
+
+	for (size_t i = 0; i < g->slots; i++) {
+		if (pattern && g->slot[i] && strcmp(g->slot[i]->set->file, pattern) != 0)
+			return false;
+		if (g->slot[i])
+			pattern = g->slot[i]->set->file;
+	}
+	return true;
+}
+
 struct generation *generation_new(struct conf *conf, struct primaries *primaries)
 {
 	struct generation *g = calloc(1, sizeof *g);
@@ -204,18 +231,16 @@ struct generation *generation_new(struct conf *conf, struct primaries *primaries
 	}
 	g->conf = conf;
 	atomic_init(&g->holders, 1);
-	for (g->slots = 16; g->slots < 2 * conf->zone_count; g->slots *= 2)
+	for (g->slots = 16; g->slots < 2 * (conf->zone_count + conf->template_count + 1); g->slots *= 2)
 		;
 	g->slot = calloc(g->slots, sizeof *g->slot);
-	for (size_t i = 0; g->slot && i < conf->zone_count; i++) {
-		if (wire_settings(g, conf->zones[i].set, primaries))
-			continue;
-		generation_retire(g);
+	if (!g->slot) {
+		generation_drop(g);
 		return NULL;
 	}
-	if (g->slot)
+	if (wire_all(g, primaries))
 		return g;
-	generation_drop(g);
+	generation_retire(g);
 	return NULL;
 }
 
@@ -334,7 +359,7 @@ bool wired_same(const struct wired *a, const struct wired *b)
 {
 	const struct refresh_clamps *x = &a->secondary.clamps, *y = &b->secondary.clamps;
 
-	return wired_same_source(a, b) && a->set->source == b->set->source && a->set->zonefile_sync == b->set->zonefile_sync &&
+	return wired_same_source(a, b) && a->set->source == b->set->source && a->set->catalog == b->set->catalog && a->set->zonefile_sync == b->set->zonefile_sync &&
 		strcmp(a->set->file, b->set->file) == 0 && x->refresh_min == y->refresh_min && x->refresh_max == y->refresh_max &&
 		x->retry_min == y->retry_min && x->retry_max == y->retry_max && x->expire_min == y->expire_min &&
 		x->expire_max == y->expire_max && same_acl(&a->policy.transfer, &b->policy.transfer) &&

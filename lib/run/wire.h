@@ -27,6 +27,8 @@ struct wired {
 struct generation *generation_new(struct conf *, struct primaries *);
 const struct conf *generation_conf(const struct generation *);
 const struct wired *generation_wired(const struct generation *, const struct conf_settings *);
+/* All its settings have one pattern for zone files. */
+bool generation_one_pattern(const struct generation *);
 /* The caller's hold ends, a newer one is in force. */
 void generation_retire(struct generation *);
 void generation_hold(struct generation *);

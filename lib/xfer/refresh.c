@@ -44,6 +44,7 @@ enum {
 	LAST_PAUSE = 600 * 1000,
 	QUIET_FIRST = 1000,          /* ms without a probe after a NOTIFY that led to nothing, doubled up to */
 	QUIET_LAST = 64 * 1000,
+	HELD_PAUSE = 3600 * 1000,    /* ms between two looks at a zone on hold */
 	AHEAD_PROBES = 4,            /* times that a primary is asked again after it announced a serial it does not serve yet */
 };
 
@@ -117,6 +118,17 @@ bool refresh_retime(struct refresh *r, struct refresh_times times, int64_t now)
 	return true;
 }
 
+void refresh_hold(struct refresh *r, bool held, bool publishing, int64_t now)
+{
+	r->held = held;
+	r->again = r->notified = false;
+	if (publishing)
+		return;
+	r->timer = held ? now + HELD_PAUSE : now;
+	if (held && (r->state == REFRESH_PROBE || r->state == REFRESH_TRANSFER))
+		r->state = r->expired ? REFRESH_EXPIRED : REFRESH_BACKOFF;
+}
+
 int64_t refresh_due(const struct refresh *r)
 {
 	return r->loaded && !r->expired && r->expire_at < r->timer ? r->expire_at : r->timer;
@@ -188,7 +200,7 @@ static enum refresh_act settled(struct refresh *r, enum refresh_event event, int
 	} else {
 		count_barren(r, event, now);
 	}
-	more = event == REFRESH_DONE && (r->again || r->hinted);
+	more = event == REFRESH_DONE && (r->again || r->hinted) && !r->held;
 	r->again = false;
 	r->notified = more;
 	if (!more)
@@ -202,6 +214,10 @@ static enum refresh_act step(struct refresh *r, enum refresh_event event, int64_
 	const struct step *s = &table[r->state][event];
 	enum refresh_act act = s->act;
 
+	if (r->held && (act == REFRESH_ASK || act == REFRESH_PULL)) {
+		r->timer = now + HELD_PAUSE;
+		return REFRESH_NOTHING;
+	}
 	r->state = s->next;
 	switch (s->settle) {
 	case KEEP:
@@ -249,6 +265,8 @@ enum refresh_act refresh_notify(struct refresh *r, bool has_serial, struct seria
 		r->hinted = true;
 		r->hint = serial;
 	}
+	if (r->held)
+		return REFRESH_NOTHING;
 	if (r->state == REFRESH_PROBE || r->state == REFRESH_TRANSFER) {
 		r->again |= !has_serial;
 		return REFRESH_NOTHING;

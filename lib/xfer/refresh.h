@@ -59,6 +59,7 @@ struct refresh {
 	enum refresh_state state;
 	bool loaded;                 /* we have a version: `serial` */
 	bool expired;
+	bool held;                   /* by the operator: nothing happens but expiry */
 	bool notified;               /* what is under way was caused by a NOTIFY */
 	bool again;                  /* a NOTIFY without a serial came while something was under way */
 	bool hinted;                 /* a NOTIFY named a serial newer than ours: `hint` */
@@ -80,6 +81,9 @@ void refresh_init(struct refresh *, int64_t first, uint32_t watchdog, uint32_t r
 void refresh_loaded(struct refresh *, struct serial, struct refresh_times, int64_t refreshed);
 /* Our version's times were clamped anew: what is due follows the new ones. True: it had expired, and now it has not. */
 bool refresh_retime(struct refresh *, struct refresh_times, int64_t now);
+/* On hold every event leads to nothing, TIMER at most to REFRESH_EXPIRE. What was under way has been given up, unless it is being published: that
+ * comes to its end. After the hold TIMER is due at once. */
+void refresh_hold(struct refresh *, bool held, bool publishing, int64_t now);
 /* When TIMER must be given next. */
 int64_t refresh_due(const struct refresh *);
 /* DONE: set `loaded`, `serial` and `times` of the new version before. `random`: 32 random bits, for the jitter: the refresh

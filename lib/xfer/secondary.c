@@ -56,6 +56,12 @@ struct secondary {
 	enum { NOT_STARTED, STARTED, MUST_ASK, MUST_PULL } start;    /* MUST_: not started, and the operator waits */
 	bool next_full;                      /* what the operator asked for */
 	size_t prefer;                       /* index of the remote to try first, or SIZE_MAX */
+	struct {                             /* a transfer that follows the one under way: somebody waits who asked for something else */
+		struct waiter *waiters;
+		bool wanted, full;
+		size_t prefer;
+	} after;
+	struct secondary_last last;
 	int64_t hint_since;                  /* when refresh.hint was first heard */
 	char *rejected;                      /* why the last version offered was refused; NULL: it was not */
 	char primary[64];
@@ -118,6 +124,19 @@ static void tell(struct secondary *s, enum secondary_result result)
 	}
 }
 
+/* It is over for all who wait, also those whose turn had not come. */
+static void tell_all(struct secondary *s)
+{
+	struct waiter **last = &s->waiters;
+
+	while (*last)
+		last = &(*last)->next;
+	*last = s->after.waiters;
+	s->after.waiters = NULL;
+	s->after.wanted = false;
+	tell(s, SECONDARY_FAILED);
+}
+
 static void note_error(struct secondary *s, const char *remote, const char *text)
 {
 	snprintf(s->last_error, sizeof s->last_error, "%s", text);
@@ -157,6 +176,7 @@ static void note_view(struct secondary *s, size_t remote, const struct fetch_res
 /* --- deciding ------------------------------------------------------------- */
 
 static void act(struct secondary *, enum refresh_act);
+static void follow(struct secondary *);
 
 static void event(struct secondary *s, enum refresh_event e)
 {
@@ -168,6 +188,7 @@ static void round_failed(struct secondary *s)
 	round_end(s);
 	tell(s, SECONDARY_FAILED);
 	event(s, REFRESH_FAILED);
+	follow(s);
 }
 
 static void set_rejected(struct secondary *s, const char *text)
@@ -187,6 +208,7 @@ static void round_same(struct secondary *s)
 	tell(s, refused ? SECONDARY_FAILED : SECONDARY_CURRENT);
 	event(s, REFRESH_SAME);
 	s->env->confirmed(s->env->ctx, s, revived);
+	follow(s);
 }
 
 static const struct secondary_remote *remote_at(const struct secondary *s, size_t place)
@@ -604,9 +626,11 @@ void secondary_published(struct secondary *s, enum err err, const struct why *wh
 	s->refresh.loaded = true;
 	s->refresh.serial = s->version->serial;
 	s->refresh.times = refresh_times_of(&s->version->soa, &s->conf->clamps);
+	s->last = (struct secondary_last){true, s->outcome.incremental, s->outcome.ms, s->outcome.records, s->outcome.bytes, s->env->now()};
 	tell(s, SECONDARY_UPDATED);
 	event(s, REFRESH_DONE);
 	s->env->confirmed(s->env->ctx, s, false);
+	follow(s);
 }
 
 /* --- doing ---------------------------------------------------------------- */
@@ -641,6 +665,7 @@ static void act(struct secondary *s, enum refresh_act what)
 		note_error(s, NULL, "given up: it took far too long");
 		round_end(s);
 		tell(s, SECONDARY_FAILED);
+		follow(s);
 		break;
 	case REFRESH_EXPIRE:
 		s->env->counters->expiries++;
@@ -648,6 +673,23 @@ static void act(struct secondary *s, enum refresh_act what)
 		break;
 	}
 	arm(s);
+}
+
+/* The transfer that waited for the end of another one begins. */
+static void follow(struct secondary *s)
+{
+	struct waiter **last = &s->waiters;
+
+	if (!s->after.wanted || s->refresh.state == REFRESH_TRANSFER)
+		return;
+	while (*last)
+		last = &(*last)->next;
+	*last = s->after.waiters;
+	s->next_full = s->after.full;
+	s->prefer = s->after.prefer;
+	s->after.waiters = NULL;
+	s->after.wanted = false;
+	event(s, REFRESH_FORCED);
 }
 
 static void timer_due(evutil_socket_t fd, short what, void *ctx)
@@ -687,7 +729,7 @@ struct secondary *secondary_new(const struct secondary_env *env, const uint8_t *
 	s->owner = owner;
 	s->conf = conf;
 	conf->refs++;
-	s->prefer = SIZE_MAX;
+	s->prefer = s->after.prefer = SIZE_MAX;
 	refresh_init(&s->refresh, 0, watchdog(conf), conf->clamps.retry_min);
 	return s;
 }
@@ -705,7 +747,7 @@ void secondary_free(struct secondary *s)
 		return;
 	note_error(s, NULL, "the zone was removed");
 	round_end(s);
-	tell(s, SECONDARY_FAILED);
+	tell_all(s);
 	event_free(s->timer);
 	views_free(s);
 	conf_drop(s->conf);
@@ -799,7 +841,7 @@ void secondary_set_conf(struct secondary *s, struct secondary_conf *conf, bool r
 	conf->refs++;
 	conf_drop(s->conf);
 	s->conf = conf;
-	s->prefer = SIZE_MAX;
+	s->prefer = s->after.prefer = SIZE_MAX;
 	s->refresh.retry_min = conf->clamps.retry_min;
 	s->refresh.watchdog = watchdog(conf);
 	if (s->refresh.loaded && refresh_retime(&s->refresh, refresh_times_of(&s->version->soa, &conf->clamps), s->env->now()))
@@ -809,6 +851,31 @@ void secondary_set_conf(struct secondary *s, struct secondary_conf *conf, bool r
 	if (restart)
 		ask_anew(s, spread);
 	arm(s);
+}
+
+void secondary_same_conf(struct secondary *s, struct secondary_conf *conf)
+{
+	conf->refs++;
+	conf_drop(s->conf);
+	s->conf = conf;
+	s->refresh.watchdog = watchdog(conf);
+}
+
+void secondary_hold(struct secondary *s, bool held)
+{
+	if (s->refresh.held == held)
+		return;
+	if (held && !s->pending) {
+		if (s->waiters || s->after.waiters)
+			note_error(s, NULL, "the zone was put on hold");
+		round_end(s);
+		tell_all(s);
+	}
+	if (s->start != STARTED)
+		s->start = NOT_STARTED;
+	refresh_hold(&s->refresh, held, s->pending != NULL, s->env->now());
+	if (s->start == STARTED)
+		arm(s);
 }
 
 static size_t sender(const struct secondary *s, const struct net_addr *from)
@@ -839,7 +906,7 @@ void secondary_notify(struct secondary *s, const struct net_addr *from, bool has
 	act(s, what);
 }
 
-static void wait_for(struct secondary *s, secondary_waiter *call, void *ctx)
+static void wait_for(struct secondary *s, struct waiter **list, secondary_waiter *call, void *ctx)
 {
 	struct waiter *w;
 
@@ -852,13 +919,13 @@ static void wait_for(struct secondary *s, secondary_waiter *call, void *ctx)
 		call(ctx, s, &none);
 		return;
 	}
-	*w = (struct waiter){s->waiters, call, ctx};
-	s->waiters = w;
+	*w = (struct waiter){*list, call, ctx};
+	*list = w;
 }
 
-void secondary_forget_waiter(struct secondary *s, void *ctx)
+static void forget_waiter(struct waiter **at, const void *ctx)
 {
-	for (struct waiter **at = &s->waiters; *at;) {
+	while (*at) {
 		struct waiter *w = *at;
 
 		if (w->ctx == ctx) {
@@ -870,9 +937,15 @@ void secondary_forget_waiter(struct secondary *s, void *ctx)
 	}
 }
 
+void secondary_forget_waiter(struct secondary *s, void *ctx)
+{
+	forget_waiter(&s->waiters, ctx);
+	forget_waiter(&s->after.waiters, ctx);
+}
+
 void secondary_refresh(struct secondary *s, secondary_waiter *call, void *ctx)
 {
-	wait_for(s, call, ctx);
+	wait_for(s, &s->waiters, call, ctx);
 	lift(s);
 	if (s->start == NOT_STARTED)
 		s->start = MUST_ASK;
@@ -882,16 +955,43 @@ void secondary_refresh(struct secondary *s, secondary_waiter *call, void *ctx)
 	event(s, REFRESH_TIMER);
 }
 
+static size_t remote_of_name(const struct secondary *s, const char *name)
+{
+	for (size_t i = 0; name && i < s->conf->remote_count; i++)
+		if (strcmp(s->conf->remotes[i].name, name) == 0)
+			return i;
+	return SIZE_MAX;
+}
+
+/* The transfer under way is what is wanted. */
+static bool will_do(const struct secondary *s, bool full, size_t from)
+{
+	const struct round *r = &s->round;
+
+	if (full && !r->full)
+		return false;
+	return from == SIZE_MAX || (r->conf == s->conf && !r->asking && r->turn < r->conf->remote_count && r->order[r->turn] == from);
+}
+
 void secondary_transfer(struct secondary *s, bool full, const char *from, secondary_waiter *call, void *ctx)
 {
-	wait_for(s, call, ctx);
+	size_t remote = remote_of_name(s, from);
+	bool under_way = s->refresh.state == REFRESH_TRANSFER, joins = under_way && will_do(s, full, remote);
+
+	wait_for(s, under_way && !joins ? &s->after.waiters : &s->waiters, call, ctx);
 	lift(s);
-	if (s->refresh.state == REFRESH_TRANSFER)
+	if (joins)
 		return;
+	if (under_way) {
+		s->after.full = full || (s->after.wanted && s->after.full);
+		if (remote != SIZE_MAX || !s->after.wanted)
+			s->after.prefer = remote;
+		s->after.wanted = true;
+		return;
+	}
 	s->next_full = full;
-	for (size_t i = 0; from && i < s->conf->remote_count; i++)
-		if (strcmp(s->conf->remotes[i].name, from) == 0)
-			s->prefer = i;
+	if (remote != SIZE_MAX)
+		s->prefer = remote;
 	if (s->start == STARTED)
 		event(s, REFRESH_FORCED);
 	else
@@ -920,7 +1020,8 @@ static void best_of(struct secondary_status *out, struct serial serial, bool our
 
 void secondary_status(const struct secondary *s, struct secondary_status *out)
 {
-	*out = (struct secondary_status){.refresh = s->refresh, .rejected = s->rejected, .views = s->conf->remote_count};
+	*out = (struct secondary_status){.refresh = s->refresh, .rejected = s->rejected, .last = s->last,
+		.views = s->conf->remote_count};
 	if (s->refresh.loaded)
 		best_of(out, s->refresh.serial, true, 0);
 	for (size_t i = 0; i < s->conf->remote_count; i++)

@@ -91,6 +91,10 @@ void secondary_start(struct secondary *, uint32_t after);
 /* Takes one reference. A round under way goes on as it began, or, with `restart` (the primaries are others), begins anew; where none is
  * under way the primaries are then asked within `spread` ms. */
 void secondary_set_conf(struct secondary *, struct secondary_conf *, bool restart, uint32_t spread);
+/* Takes one reference. The same settings as before, told by another object: nothing else changes. */
+void secondary_same_conf(struct secondary *, struct secondary_conf *);
+/* On hold nothing is asked and nothing taken; what is under way is given up (its waiters are told), unless it is being published. */
+void secondary_hold(struct secondary *, bool held);
 void secondary_published(struct secondary *, enum err, const struct why *);
 
 /* A NOTIFY that was allowed. Before secondary_start it is passed over: the primaries are asked then. */
@@ -98,7 +102,7 @@ void secondary_notify(struct secondary *, const struct net_addr *from, bool has_
 /* Ask now, transfer if newer. `waiter` may be NULL. */
 void secondary_refresh(struct secondary *, secondary_waiter *, void *ctx);
 /* Transfer now; `full`: by AXFR, whatever the serial; `from`: first from the remote of that name (checked by the caller), or
- * NULL. One that is under way is joined. */
+ * NULL. One that is under way is joined, if it is what is wanted; else another one follows it. */
 void secondary_transfer(struct secondary *, bool full, const char *from, secondary_waiter *, void *ctx);
 void secondary_forget_waiter(struct secondary *, void *ctx);
 bool secondary_progress(const struct secondary *, uint64_t *records, uint64_t *bytes);   /* false: no transfer is under way */
@@ -116,6 +120,13 @@ struct secondary_view {
 	int64_t at;                  /* when it was asked last */
 	const char *error;           /* of the last time; NULL: none */
 };
+/* The last transfer that brought a version. */
+struct secondary_last {
+	bool has, incremental;
+	uint32_t ms;
+	uint64_t records, bytes;
+	int64_t at;
+};
 struct secondary_status {
 	struct refresh refresh;
 	const char *rejected;        /* the last version offered was refused, and why; else NULL */
@@ -127,6 +138,7 @@ struct secondary_status {
 	const char *last_error;      /* of the last failed round; NULL */
 	const char *last_error_primary;
 	int64_t last_error_at;
+	struct secondary_last last;
 	size_t views;
 };
 void secondary_status(const struct secondary *, struct secondary_status *);

@@ -179,6 +179,11 @@ void store_set_history(struct store_zone *place, struct history *history)
 		store_after_readers(drop_history, old);
 }
 
+struct store_policy *store_swap_policy(struct store_zone *place, struct store_policy *policy)
+{
+	return rcu_xchg_pointer(&place->policy, policy);
+}
+
 void store_set_policy(struct store_zone *place, struct store_policy *policy)
 {
 	struct store_policy *old = rcu_xchg_pointer(&place->policy, policy);

@@ -64,6 +64,8 @@ void store_remove(struct store *, struct store_zone *);
 enum err store_publish(struct store *);
 /* Takes over the policy; the old one is released when its readers have left. Does not wait. */
 void store_set_policy(struct store_zone *, struct store_policy *);
+/* The same, but the old one is handed back, for the caller to release when its readers have left (store_after_readers). */
+struct store_policy *store_swap_policy(struct store_zone *, struct store_policy *);
 /* Publishes the version: takes over the caller's hold; the old one goes when its readers have left. `version` NULL with a
  * state: nothing is served any more. Does not wait. */
 void store_commit(struct store_zone *, struct zone *version, enum store_state state);
