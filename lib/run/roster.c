@@ -332,13 +332,14 @@ static void drop_clashes(struct roster_list *list, struct used_path *used)
 static enum err check_files(struct roster_list *list, const struct conf *conf)
 {
 	struct used_path *used = NULL;
+	size_t count = list->count;
 	enum err err = ERR_OK;
 	char path[PATH_MAX];
 
-	if (list->count == conf->zone_count || one_pattern(list))
+	if (count == conf->zone_count || one_pattern(list))
 		return ERR_OK;
-	used = calloc(list->count, sizeof *used);
-	for (size_t i = 0; i < list->count && used && !err; i++) {
+	used = calloc(count, sizeof *used);
+	for (size_t i = 0; i < count && used && !err; i++) {
 		const struct conf_zone *zone = &list->zones[i];
 		bool fits = conf_zone_path(conf, zone->set, zone->name, path, sizeof path);
 
@@ -347,10 +348,10 @@ static enum err check_files(struct roster_list *list, const struct conf *conf)
 			err = ERR_NOMEM;
 	}
 	if (used && !err) {
-		qsort(used, list->count, sizeof *used, by_path);
+		qsort(used, count, sizeof *used, by_path);
 		drop_clashes(list, used);
 	}
-	for (size_t i = 0; i < list->count + list->lost && used; i++)
+	for (size_t i = 0; i < count && used; i++)
 		free(used[i].path);
 	free(used);
 	return used ? err : ERR_NOMEM;
