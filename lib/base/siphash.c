@@ -59,6 +59,8 @@ void siphash_add(struct siphash *into, const void *bytes, size_t n)
 	const uint8_t *p = bytes;
 	unsigned filled = s.length & 7;
 
+	if (!n)
+		return;
 	s.length += n;
 	if (filled) {
 		size_t more = 8 - filled < n ? 8 - filled : n;

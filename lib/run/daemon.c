@@ -453,6 +453,12 @@ static enum err open_state(struct daemon *d, const struct conf *conf, struct why
 	if (!d->keeper)
 		return ERR_NOMEM;
 	err = keeper_read_rows(d->keeper, d->journal, why);
+	if (err == ERR_DAMAGED) {
+		log_say(LOG_LEVEL_ERROR, "state-damaged", "%s", err_say(why, err));
+		err = journal_reopen(d->journal, why);
+		if (!err)
+			log_say(LOG_LEVEL_ERROR, "state-damaged", "%s", why->text);
+	}
 	if (err)
 		return err;
 	d->disk = disk_new(d->loop, d->journal);

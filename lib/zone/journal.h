@@ -15,46 +15,10 @@
 #ifndef ZONE_JOURNAL_H
 #define ZONE_JOURNAL_H
 
-#include "base/err.h"
-#include "base/file.h"
-#include "dns/name.h"
-#include "dns/serial.h"
 #include "zone/image.h"
-
-#include <stdbool.h>
+#include "zone/journalrow.h"
 
 struct journal;
-
-enum journal_origin { JOURNAL_CONF, JOURNAL_ADDED, JOURNAL_CATALOG };
-/* Where a zone comes from that the configuration does not name. */
-struct journal_member {
-	enum journal_origin origin;
-	const char *template_name;   /* NULL: none */
-	const uint8_t *catalog;      /* a name; NULL: none */
-	const uint8_t *id;           /* the member's label: length, octets; NULL: none */
-};
-
-/* A zone's row. What pointers point to is the giver's. Times in seconds since 1970, 0: never. */
-struct journal_row {
-	const uint8_t *name;
-	const char *primary;         /* the remote it came from; NULL: not known */
-	const struct journal_member *member; /* NULL: the configuration names it */
-	const char *rejected_why;    /* with has_rejected; NULL: not said */
-	int64_t changed;             /* when the newest version was taken */
-	int64_t refreshed;           /* when a primary last confirmed that we are current */
-	int64_t expires;             /* when the zone stops being served */
-	int64_t next;                /* when a primary is asked next */
-	struct file_digest file;     /* of the zone file, valid if file_known */
-	struct serial serial;        /* of the newest version taken, valid if has_serial */
-	struct serial written;       /* serial in the zone file, valid if file_known */
-	struct serial rejected;      /* of the version that was refused last, valid if has_rejected */
-	uint32_t failures;           /* attempts in a row that came to nothing */
-	uint32_t given_expire;       /* seconds, by EDNS EXPIRE (RFC 7314), counted from `refreshed`; 0: none was given */
-	bool has_serial, file_known, has_rejected;
-	bool expired, held;
-};
-/* A copy with all that it points to, in one block; free() it. NULL: out of memory. */
-struct journal_row *journal_row_copy(const struct journal_row *);
 
 /* Opens or creates DIR/lockstep.db, for this process alone (ERR_EXISTS if another one has it open with this call). A file that is no database, or none of ours, is
  * set aside (".damaged-TIME") and begun anew, said in `why` with ERR_OK; one of a newer schema is ERR_CONF, and left as it is. Takes the same time
@@ -102,7 +66,7 @@ enum journal_item_kind {
 	JOURNAL_ITEM_STEP,           /* the next step, checked, oldest first */
 	JOURNAL_ITEM_END,            /* the zone ends */
 };
-/* Valid during the call, but `row->name`. */
+/* All of it valid during the call. */
 struct journal_item {
 	enum journal_item_kind kind;
 	const struct journal_row *row;       /* of the zone, with every item */

@@ -47,8 +47,8 @@ struct steplog_entry {
 	const struct image *image;   /* an image's */
 };
 enum { STEPLOG_STEP_MAX = 1 << 30 };
-/* All of them, with one write and one fdatasync (two where a file is full meanwhile). Durable when it returns ERR_OK; otherwise none of them
- * counts, now or when the log is read again. ERR_NOSPACE (disk full, quota), ERR_REFUSED (read-only), ERR_IO (also: fsync failed), ERR_LIMIT (the log has
+/* All of them, with one write and one fdatasync. Durable when it returns ERR_OK; otherwise none of them
+ * counts, and they are cut off again. ERR_NOSPACE (disk full, quota), ERR_REFUSED (read-only), ERR_IO (also: fsync failed), ERR_LIMIT (the log has
  * reached twice steplog_set_most), ERR_NOMEM. The next call begins a new file and may succeed. */
 enum err steplog_append(struct steplog *, const struct steplog_entry *, size_t count, struct why *);
 
