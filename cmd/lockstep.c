@@ -61,7 +61,7 @@ static int ask_daemon(const struct command *command)
 
 static int run_pull(const struct command *command)
 {
-	struct pull_options options = {.zone = command->zones[0], .from = command->from, .key = command->key,
+	struct pull_options options = {.zone = command->zones[0], .from = command->from, .key = command->key, .tls = command->tls,
 		.output = command->output, .json = command->json, .quiet = command->quiet};
 	struct why why = {""};
 	int status = pull_run(&options, &why);

@@ -564,7 +564,7 @@ static void a_client_that_closes_before_or_in_the_handshake(void **state)
 		assert_int_equal(write(fd, hello, n), n);
 		close(fd);
 		RUN_UNTIL(one.ended);
-		assert_true(one.err == ERR_TLS || one.err == ERR_NETWORK);
+		assert_int_equal(one.err, ERR_CLOSED);
 		conn_close(one.conn);
 		one.conn = NULL;
 	}

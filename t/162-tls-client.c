@@ -120,6 +120,9 @@ static void *peer_run(void *arg)
 	}
 	ERR_clear_error();
 	SSL_free(ssl);
+	shutdown(fd, SHUT_WR);               /* without a reset, which would take the place of what was said */
+	while (recv(fd, bytes, sizeof bytes, 0) > 0)
+		;
 	close(fd);
 	return NULL;
 }

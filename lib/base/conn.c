@@ -548,6 +548,8 @@ static void shake_hands(struct conn *conn)
 		wait_writable(conn);
 		break;
 	case TLS_END:
+		fail(conn, ERR_CLOSED, "TLS: closed by the peer in the handshake", 0);
+		break;
 	case TLS_FAILED:
 		fail_tls(conn);
 		break;

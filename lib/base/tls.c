@@ -105,6 +105,8 @@ struct tls {
 	bool eof;                    /* the peer has closed its side */
 	unsigned key_updates;        /* that the peer has sent */
 	unsigned hello_version;      /* in the server's hello, 0: none has come */
+	bool asked;                  /* the server has asked for a certificate */
+	bool heard;                  /* an octet has come through the session */
 	uint64_t verified_at;        /* s since 1970: when the server's certificate was looked at, by this session or by the first before it */
 	size_t budget;               /* octets that may still be taken from the socket in this call */
 	size_t handshake;            /* octets that it has taken */
@@ -392,6 +394,7 @@ struct tls_client {
 	char *ca_path, *cert_path;   /* for texts */
 	uint8_t (*pins)[CERT_PIN_SIZE];
 	size_t pin_count;
+	char seen[CERT_TEXT];        /* of one that believes anybody */
 	struct kept kept[SESSIONS_KEPT];     /* the oldest first */
 	unsigned kept_count;
 };
@@ -421,7 +424,7 @@ static bool check_pin(const struct tls_client *client, struct tls *tls, X509 *ce
 
 static int on_server_certificate(X509_STORE_CTX *store, void *arg)
 {
-	const struct tls_client *client = arg;
+	struct tls_client *client = arg;
 	struct tls *tls = tls_of(store);
 
 	if (client->auth_name && X509_verify_cert(store) <= 0) {
@@ -432,6 +435,8 @@ static int on_server_certificate(X509_STORE_CTX *store, void *arg)
 		X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
 		return 0;
 	}
+	if (!client->auth_name && client->pin_count == 0)
+		cert_text(X509_STORE_CTX_get0_cert(store), client->seen);
 	tls->verified_at = clock_unix();
 	return 1;
 }
@@ -683,6 +688,11 @@ bool tls_client_valid(const struct tls_client *client, uint64_t unix_now, struct
 	return !cert || cert_valid(cert, client->cert_path, unix_now, why);
 }
 
+const char *tls_client_seen(const struct tls_client *client)
+{
+	return *client->seen ? client->seen : NULL;
+}
+
 /* --- what the server has said instead */
 
 static const char *version_text(unsigned version)
@@ -723,7 +733,7 @@ static void say_alert(struct tls *tls, int alert, const char *text)
 		say(tls, "expected ALPN \"dot\", which the server does not know: %s", text);
 		break;
 	default:
-		say(tls, "the server has refused: %s", text);
+		say(tls, SSL_is_init_finished(tls->ssl) ? "the server has refused: %s" : "expected TLS 1.3, which the server has refused: %s", text);
 		break;
 	}
 }
@@ -823,6 +833,7 @@ static void on_message(int writing, int version, int type, const void *bytes, si
 		return;
 	if (*octets == SSL3_MT_SERVER_HELLO && n >= 6)
 		tls->hello_version = (unsigned)octets[4] << 8 | octets[5];
+	tls->asked |= *octets == SSL3_MT_CERTIFICATE_REQUEST;
 	if (*octets == SSL3_MT_KEY_UPDATE && ++tls->key_updates > KEY_UPDATES_MAX) {
 		tls->reason = "too many key updates";
 		tls->budget = 0;
@@ -921,7 +932,7 @@ static enum tls_step what_now(struct tls *tls, int result)
 	case SSL_ERROR_WANT_WRITE:
 		return TLS_WAIT_WRITE;
 	case SSL_ERROR_ZERO_RETURN:
-		if (SSL_is_init_finished(tls->ssl))
+		if (tls->server || SSL_is_init_finished(tls->ssl))
 			return TLS_END;
 		break;
 	}
@@ -984,6 +995,11 @@ enum tls_step tls_read(struct tls *tls, void *bytes, size_t room, size_t *got, b
 		else
 			step = what_now(tls, result);
 	} while (step == TLS_DONE && *got < room && SSL_has_pending(tls->ssl));
+	tls->heard |= *got > 0;
+	if (step == TLS_END && tls->client && !tls->heard && tls->asked && !tls->client->cert_path) {
+		say(tls, "the server expects a certificate of ours, got none: it has closed");
+		return TLS_FAILED;
+	}
 	/* The end, or a key update that cannot be answered yet, is found again with the next call. */
 	*more = step == TLS_DONE ? SSL_has_pending(tls->ssl) : *got > 0 && step != TLS_WAIT_READ;
 	return *got > 0 && step != TLS_FAILED ? TLS_DONE : step;

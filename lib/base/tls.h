@@ -65,6 +65,9 @@ void tls_client_drop(struct tls_client *);                /* NULL is allowed */
 /* As tls_server_valid, of our own certificate; true where there is none. */
 bool tls_client_valid(const struct tls_client *, uint64_t unix_now, struct why *);
 
+/* Of one that believes anybody: cert_text of the certificate that came last, as long as the client and until the next; else NULL. */
+const char *tls_client_seen(const struct tls_client *);
+
 /* --- one session --------------------------------------------------------------------------------------------------------- */
 
 struct tls;

@@ -14,7 +14,7 @@
 
 /* --- verbs and options ----------------------------------------------------------- */
 
-enum { ALL = 1, FULL = 2, FROM = 4, KEY = 8, OUTPUT = 16, QUIET = 32, TEMPLATE = 64 };   /* bits of options */
+enum { ALL = 1, FULL = 2, FROM = 4, KEY = 8, OUTPUT = 16, QUIET = 32, TEMPLATE = 64, TLS = 128 };   /* bits of options */
 enum { ANY_NUMBER = 100000 };        /* of zones: more than a command line holds */
 
 static const struct option {
@@ -35,6 +35,12 @@ static const struct option {
 	{"key", 0, "KEY", KEY, "the TSIG key: [ALGORITHM:]NAME:SECRET"},
 	{"output", 'o', "FILE", OUTPUT, "write the zone file there, not to standard output"},
 	{"template", 0, "NAME", TEMPLATE, "the template of the configuration that applies to the zone; the default one if left out"},
+	{"tls", 0, NULL, TLS, "over TLS (RFC 9103), port 853; with none of the next three the server is not checked, but shown"},
+	{"auth-name", 0, "NAME", TLS, "the name that its certificate must be for"},
+	{"ca", 0, "FILE", TLS, "the authorities that are believed then (PEM), instead of those of the system"},
+	{"pin", 0, "PIN", TLS, "the SHA-256 of its public key, in base64"},
+	{"cert", 0, "FILE", TLS, "the certificate to show if it wants one (PEM),"},
+	{"cert-key", 0, "FILE", TLS, "and its private key"},
 	{"quiet", 'q', NULL, QUIET, "say nothing where all is well"},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
@@ -78,11 +84,11 @@ static const struct verb {
 		0, 1, 1},
 	{"stats", COMMAND_STATS, "", "print the counters", "They are never reset by being read.", 0, 0, 0},
 	{"stop", COMMAND_STOP, "", "stop the daemon", "", 0, 0, 0},
-	{"pull", COMMAND_PULL, "ZONE --from ADDRESS[@PORT] [--key [ALG:]NAME:SECRET] [-o FILE] [--quiet]",
+	{"pull", COMMAND_PULL, "ZONE --from ADDRESS[@PORT] [--key [ALG:]NAME:SECRET] [--tls ...] [-o FILE] [--quiet]",
 		"transfer a zone once, without a daemon",
 		"The zone is written to standard output, or to FILE, which is replaced at once when the transfer is complete.\n"
 		"ALG is hmac-sha256 if it is left out. Other users of the machine can see a secret on the command line.",
-		FROM | KEY | OUTPUT | QUIET, 1, 1},
+		FROM | KEY | OUTPUT | QUIET | TLS, 1, 1},
 	{"config", COMMAND_CONFIG, "", "print the configuration as understood, defaults and templates filled in",
 		"Works without a daemon. Secrets that stand in the configuration are shown as \"(secret)\".", 0, 0, 0},
 };
@@ -167,6 +173,22 @@ static const struct option *find_option(const char *name, size_t length, char le
 	return NULL;
 }
 
+static void set_tls_option(struct command_tls *tls, const char *name, const char *value)
+{
+	if (strcmp(name, "tls") == 0)
+		tls->on = true;
+	else if (strcmp(name, "auth-name") == 0)
+		tls->auth_name = value;
+	else if (strcmp(name, "ca") == 0)
+		tls->ca = value;
+	else if (strcmp(name, "pin") == 0)
+		tls->pin = value;
+	else if (strcmp(name, "cert") == 0)
+		tls->cert = value;
+	else
+		tls->key = value;
+}
+
 static void set_option(struct command *command, struct words *words, const struct option *option, const char *value)
 {
 	words->used |= option->verbs;
@@ -190,6 +212,8 @@ static void set_option(struct command *command, struct words *words, const struc
 		command->key = value;
 	else if (strcmp(option->name, "template") == 0)
 		command->template_name = value;
+	else if (option->verbs == TLS)
+		set_tls_option(&command->tls, option->name, value);
 	else if (strcmp(option->name, "output") == 0)
 		command->output = value;
 	else if (strcmp(option->name, "quiet") == 0)
@@ -310,6 +334,17 @@ static enum command_outcome take_name_and_type(struct command *command, const st
 	return COMMAND_RUN;
 }
 
+static enum command_outcome check_tls(const struct verb *verb, const struct command_tls *tls)
+{
+	if (!tls->on)
+		return usage(verb, "--tls is missing: what else is said is about it");
+	if (tls->ca && !tls->auth_name)
+		return usage(verb, "--ca has no meaning without --auth-name");
+	if (!tls->cert != !tls->key)
+		return usage(verb, "%s is missing", tls->cert ? "--cert-key" : "--cert");
+	return COMMAND_RUN;
+}
+
 static enum command_outcome take_verb(struct command *command, const struct words *words)
 {
 	const struct verb *verb = words->count ? find_verb(words->items[0]) : NULL;
@@ -332,6 +367,8 @@ static enum command_outcome take_verb(struct command *command, const struct word
 		return COMMAND_USAGE;
 	if (verb->verb == COMMAND_PULL && !command->from)
 		return usage(verb, "--from is missing: the address of the server");
+	if (verb->options & TLS && words->used & TLS && check_tls(verb, &command->tls) != COMMAND_RUN)
+		return COMMAND_USAGE;
 	if (verb->verb == COMMAND_DUMP && n > 1)
 		zones = 1;
 	if (take_zones(command, verb, arguments, zones) != COMMAND_RUN)

@@ -13,12 +13,16 @@ enum command_verb {
 	COMMAND_ADD, COMMAND_REMOVE, COMMAND_HOLD, COMMAND_RELEASE, COMMAND_PURGE,
 };
 
+/* What --tls and the options about it have said; NULL: not given. */
+struct command_tls { bool on; const char *auth_name, *ca, *pin, *cert, *key; };
+
 struct command {
 	enum command_verb verb;
 	const char *verb_name;
 	const char *conf, *socket;   /* -c, -s; NULL: not given */
 	bool json, all, full, quiet;
 	const char *from, *key, *output, *template_name;   /* NULL: not given */
+	struct command_tls tls;
 	char **zones;                /* absolute, as name_text writes them; malloc'd */
 	size_t zone_count;
 	char *name;                  /* dump: of the records, absolute; NULL: all. malloc'd */

@@ -1,6 +1,7 @@
 #include "run/pull.h"
 
 #include "base/clock.h"
+#include "base/tls.h"
 #include "run/records.h"
 #include "run/show.h"
 #include "xfer/fetch.h"
@@ -19,6 +20,8 @@ struct pull {
 	uint8_t zone[NAME_SIZE];
 	struct net_addr from;
 	struct tsig_key key;
+	uint8_t pin[CERT_PIN_SIZE];
+	struct tls_client *tls;      /* NULL: without TLS */
 	struct event_base *loop;
 	struct event *progress;
 	struct fetch *fetch;
@@ -52,10 +55,20 @@ static enum err parse(struct pull *p, struct why *why)
 	enum err err = name_parse(o->zone, strlen(o->zone), NULL, p->zone, why);
 
 	if (!err)
-		err = net_addr_parse(&p->from, o->from, 53, why);
+		err = net_addr_parse(&p->from, o->from, o->tls.on ? 853 : 53, why);
 	if (!err && o->key)
 		err = parse_key(o->key, &p->key, why);
+	if (!err && o->tls.pin && !cert_pin_parse(o->tls.pin, p->pin))
+		err = err_why(why, ERR_SYNTAX, "--pin: it must be the SHA-256 of a public key, in base64 (44 characters)");
 	return err;
+}
+
+static enum err load_tls(struct pull *p, struct why *why)
+{
+	const struct command_tls *tls = &p->options->tls;
+	struct tls_client_conf conf = {tls->auth_name, tls->ca, (const uint8_t (*)[CERT_PIN_SIZE])&p->pin, tls->pin != NULL, tls->cert, tls->key};
+
+	return tls->on ? tls_client_new(&p->tls, &conf, why) : ERR_OK;
 }
 
 static double elapsed(const struct pull *p)
@@ -95,7 +108,7 @@ static enum err run(struct pull *p, bool show, struct why *why)
 {
 	struct timeval tv = {0, PROGRESS_MS * 1000};
 	struct fetch_ask ask = {
-		.kind = FETCH_AXFR, .zone = p->zone, .to = p->from, .key = p->options->key ? &p->key : NULL,
+		.kind = FETCH_AXFR, .zone = p->zone, .to = p->from, .key = p->options->key ? &p->key : NULL, .tls = p->tls,
 		.times = {CONNECT_MS, IDLE_MS, TOTAL_MS}, .now = clock_ms, .unix_time = clock_unix,
 	};
 
@@ -183,11 +196,16 @@ int pull_run(const struct pull_options *options, struct why *why)
 	rr_init();
 	if (parse(&p, why))
 		return ARGUMENT_ERROR;
-	err = run(&p, isatty(STDERR_FILENO) && !options->quiet, why);
+	err = load_tls(&p, why);
+	if (!err)
+		err = run(&p, isatty(STDERR_FILENO) && !options->quiet, why);
+	if (p.tls && tls_client_seen(p.tls) && !options->quiet)
+		fprintf(stderr, "the server was not checked: %s\n", tls_client_seen(p.tls));
 	if (!err)
 		err = put(&p, why);
 	zone_put(p.result.version);
 	fetch_cancel(p.fetch);
+	tls_client_drop(p.tls);
 	if (p.progress)
 		event_free(p.progress);
 	if (p.loop)

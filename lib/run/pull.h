@@ -5,6 +5,7 @@
 #define RUN_PULL_H
 
 #include "base/err.h"
+#include "run/command.h"
 
 #include <stdbool.h>
 
@@ -12,6 +13,7 @@ struct pull_options {
 	const char *zone;            /* absolute, as name_text writes it */
 	const char *from;            /* ADDRESS[@PORT] */
 	const char *key;             /* [ALGORITHM:]NAME:SECRET, hmac-sha256 if none is named; NULL: unsigned */
+	struct command_tls tls;      /* with neither name nor pin anybody is believed, and who it was is said on standard error */
 	const char *output;          /* the file to replace; NULL: standard output */
 	bool json;                   /* one document: {"zone","serial","type","primary","records","bytes","seconds","file"},
 	                              * with the records in "records" as `dump --json` has them if there is no output file */

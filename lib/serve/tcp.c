@@ -24,6 +24,7 @@ enum {
 	TRANSFER_TURN = 64 << 10,    /* octets of a transfer made at once */
 	INPUT_MAX = 68 << 10,        /* octets of requests that are kept: one of the greatest size, and a little */
 	TAKE_TIMES = 3,              /* idle times, to take what was asked for */
+	REFUSALS_LOGGED = 5,         /* in a second, by one thread */
 	TOGETHER = 64,               /* requests, and clients, that are looked at together */
 };
 _Static_assert((int)TOGETHER <= (int)TREE_AHEAD_MAX, "they are looked up together");
@@ -72,6 +73,8 @@ struct tcp {
 	struct answer_request request[TOGETHER];
 	struct answer_work work[TOGETHER];
 	unsigned found, next;        /* requests with work done, and the first of those that are not answered yet */
+	int64_t refusals_ms;         /* when the second of the following began */
+	unsigned refusals, refusals_left_out;
 };
 
 static void write_frame(struct client *client, size_t length)
@@ -373,16 +376,41 @@ static void on_drained(struct conn *conn, void *owner)
 	}
 }
 
-static void no_handshake(const struct client *client, const char *reason)
+/* Whether one more line may be written about a client that was refused. */
+static bool may_log_refusal(struct tcp *tcp)
 {
+	int64_t now = clock_coarse_ms();
+
+	if (now - tcp->refusals_ms >= 1000) {
+		tcp->refusals_ms = now;
+		tcp->refusals = 0;
+	}
+	if (tcp->refusals < REFUSALS_LOGGED) {
+		tcp->refusals++;
+		return true;
+	}
+	tcp->refusals_left_out++;
+	return false;
+}
+
+/* Who comes to nothing by itself, as those who look for open ports do, is no news. */
+static void no_handshake(const struct client *client, enum err err, const char *reason)
+{
+	struct tcp *tcp = client->tcp;
+	bool refused = err == ERR_TLS;
+	char address[NET_ADDR_TEXT];
 	struct log log;
 
-	client->tcp->answer->counters->tls_failed++;
-	if (!log_wants(LOG_LEVEL_DEBUG))
+	tcp->answer->counters->tls_failed++;
+	if (!log_wants(LOG_LEVEL_DEBUG) && (!refused || !may_log_refusal(tcp)))
 		return;
-	log_begin(&log, LOG_LEVEL_DEBUG, "tls-failed");
+	log_begin(&log, refused ? LOG_LEVEL_NOTICE : LOG_LEVEL_DEBUG, "tls-failed");
+	log_str(&log, "client", net_addr_text(conn_peer(client->conn), 0, address));
 	log_str(&log, "reason", reason);
+	if (tcp->refusals_left_out > 0)
+		log_int(&log, "left-out", tcp->refusals_left_out);
 	log_end(&log);
+	tcp->refusals_left_out = 0;
 }
 
 static void on_secure(struct conn *conn, void *owner)
@@ -407,7 +435,7 @@ static void on_ended(struct conn *conn, enum err err, const struct why *why, voi
 
 	(void)conn;
 	if (client->kind == TCP_TLS && !client->secure)
-		no_handshake(client, err_say(why, err));
+		no_handshake(client, err, err_say(why, err));
 	else if (err == ERR_TIMEOUT)
 		client->tcp->answer->counters->tcp_timeouts++;
 	else if (err == ERR_SLOW)

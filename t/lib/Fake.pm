@@ -11,6 +11,8 @@ package Fake;
 #     ...
 #     is($fake->count('AXFR'), 1);
 #
+# With `tls` (options of IO::Socket::SSL's server) TCP is TLS: a handshake that fails is noted as { tls => reason }. UDP stays what it is, so
+# that a test sees who asks without TLS.
 # Without subs: SOA probes get the serial, AXFR (and IXFR) the `records` between two SOAs, one message.
 # `serve` may be called again, for what comes next; everything that was asked is in `asked`.
 use strict;
@@ -47,7 +49,7 @@ sub bind {
 
 sub at { my ($self) = @_; return "$self->{address}\@$self->{port}" }
 
-# From now on: serial, records, and the subs soa, axfr, ixfr, connect (before anything is read), notify, other (any other type).
+# From now on: serial, records, tls, and the subs soa, axfr, ixfr, connect (before anything is read), notify, other (any other type).
 sub serve {
     my ($self, %of) = @_;
     $self->stop;
@@ -161,6 +163,7 @@ sub from_tcp {
     my $pid = fork // return;
     return close $socket if $pid;
     eval {
+        $socket = $self->secure($socket) or _exit(0);
         my $talk = Fake::Talk->new($self, $socket);
         $self->{connect}->($talk) if $self->{connect};
         while (!$talk->{closed} && defined(my $bytes = $talk->read_message)) {
@@ -169,6 +172,20 @@ sub from_tcp {
         1;
     } or $self->note({ died => "$@" });
     _exit(0);
+}
+
+# The socket, over TLS where that is wanted; undef if there was no handshake.
+sub secure {
+    my ($self, $socket) = @_;
+    return $socket unless $self->{tls};
+    require IO::Socket::SSL;
+    return $socket if IO::Socket::SSL->start_SSL($socket, SSL_server => 1, SSL_alpn_protocols => ['dot'], %{ $self->{tls} });
+    no warnings 'once';
+    $self->note({ tls => "$IO::Socket::SSL::SSL_ERROR" });
+    local $SIG{ALRM} = sub { _exit(0) };
+    alarm 5;
+    CORE::shutdown($socket, 1) && eval { 1 while CORE::sysread $socket, my $ignored, 4096 };   # no reset, which would take the place of the alert
+    return undef;
 }
 
 my %type_name = (6 => 'SOA', 251 => 'IXFR', 252 => 'AXFR');
@@ -185,7 +202,7 @@ sub handle {
         $tsig = Tsig->new($self->{key})->verify($query);
         $signer = Tsig->new($self->{key}, request_mac => $sent->{mac});
     }
-    my %asked = (type => $type, transport => $talk->{peer} ? 'UDP' : 'TCP', name => $question->{name}, id => $query->{id}, tsig => $tsig,
+    my %asked = (type => $type, transport => $talk->{peer} ? 'UDP' : $self->{tls} ? 'TLS' : 'TCP', name => $question->{name}, id => $query->{id}, tsig => $tsig,
         from => $talk->from, $old ? (serial => Wire::soa_serial($query, $old)) : (), edns => scalar(grep { $_->{type} == 41 } @{ $query->{additional} }));
     @$talk{qw(query signer asked)} = ($query, $signer, \%asked);
     $talk->{nth} = $self->note(\%asked);

@@ -9,7 +9,8 @@ package Peer;
 #
 # A zone: name; text or file (a primary) or primaries (a secondary); key (Tsig::key: for transfers and NOTIFY); notify (addresses);
 # sign_notify => 0 for NOTIFY without the key; tls (Tls::certificate, a client's, with `auth_name`: the primaries are asked over TLS; NSD
-# and BIND). Of the server: minimal => 1 for responses without what was not asked for. Transfers are given to 127.0.0.0/8 and ::1 (with
+# and BIND). Of the server: tls (a certificate, BIND: its zones are given over TLS alone, at `tls_at`, with `clients`, a file, to who shows a
+# certificate of these authorities); minimal => 1 for responses without what was not asked for. Transfers are given to 127.0.0.0/8 and ::1 (with
 # the key, if there is one).
 use strict;
 use warnings;
@@ -41,6 +42,7 @@ sub new {
 }
 
 sub at { my ($self) = @_; return "$self->{address}\@$self->{port}" }
+sub tls_at { my ($self) = @_; return "$self->{address}\@$self->{tls_port}" }
 sub zone_file { my ($self, $name) = @_; return sprintf '%s/%s.zone', $self->{dir}, $name eq '.' ? 'root' : $name }
 sub log_text { my ($self) = @_; return slurp($self->{log}) }
 sub zone { my ($self, $name) = @_; return (grep { $_->{name} eq $name } @{ $self->{zones} })[0] }

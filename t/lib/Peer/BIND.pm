@@ -17,6 +17,7 @@ sub configure {
     spew("$dir/rndc.conf", "$keys[0]\noptions { default-key \"rndc-key\"; default-server 127.0.0.1; default-port $self->{control_port}; };\n");
     push @keys, map { my $t = $_->{tls}; $t ? "tls \"tls-$_->{name}\" { ca-file \"$t->{ca}\"; remote-hostname \"$t->{auth_name}\"; "
         . ($t->{key} ? "cert-file \"$t->{cert}\"; key-file \"$t->{key}\"; " : '') . '};' : () } @{ $self->{zones} };
+    push @keys, $self->tls_text if $self->{tls};
     my @zones = map { $self->zone_text($_) } @{ $self->{zones} };
     my $minimal = $self->{minimal} ? 'yes' : 'no';
     spew("$dir/named.conf", join "\n", @keys, "controls { inet 127.0.0.1 port $self->{control_port} allow { 127.0.0.1; } keys { \"rndc-key\"; }; };",
@@ -24,6 +25,7 @@ sub configure {
 options {
   directory "$dir"; pid-file none; session-keyfile none; lock-file none; managed-keys-directory "$dir";
   listen-on port $self->{port} { $self->{address}; }; listen-on-v6 { none; };
+  @{[ $self->{tls} ? "listen-on port $self->{tls_port} tls \"own\" { $self->{address}; };" : '' ]}
   recursion no; dnssec-validation no; empty-zones-enable no; notify explicit; notify-delay 0; minimal-responses $minimal;
   allow-transfer { none; }; ixfr-from-differences yes; masterfile-format text; masterfile-style full;
   notify-source $self->{address}; transfer-source $self->{address}; check-names primary ignore; check-names secondary ignore;
@@ -33,12 +35,21 @@ options {
 END
 }
 
+# What it shows, and whose certificates its clients must show.
+sub tls_text {
+    my ($self) = @_;
+    my $tls = $self->{tls};
+    $self->{tls_port} //= free_port;
+    return "tls \"own\" { cert-file \"$tls->{cert}\"; key-file \"$tls->{key}\"; protocols { TLSv1.3; }; " . ($tls->{clients} ? "ca-file \"$tls->{clients}\"; " : '') . '};';
+}
+
 sub zone_text {
     my ($self, $zone) = @_;
     my $with_key = sub { my ($at, $key) = @_; my ($host, $port) = $self->split_at($at); return "$host port $port" . ($key ? " key \"$key->{name}\"" : '') };
     my $file = $self->zone_file($zone->{name});
     my $key = $zone->{key} ? "key \"$zone->{key}{name}\"" : '127.0.0.0/8; ::1';
     my @lines = ($zone->{primaries} ? 'type secondary' : 'type primary', "file \"$file\"", "allow-transfer { $key; }");
+    $lines[2] = "allow-transfer port $self->{tls_port} transport tls { $key; }" if $self->{tls};
     push @lines, 'primaries { ' . join(' ', map { $with_key->($_, $zone->{key}) . ($zone->{tls} ? " tls \"tls-$zone->{name}\";" : ';') } @{ $zone->{primaries} }) . ' }' if $zone->{primaries};
     push @lines, 'also-notify { ' . join(' ', map { $with_key->($_, $self->notify_key($zone)) . ';' } @{ $zone->{notify} }) . ' }' if $zone->{notify};
     return "zone \"$zone->{name}\" {\n" . join('', map { "  $_;\n" } @lines) . '};';
