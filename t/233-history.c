@@ -218,8 +218,8 @@ static void as_much_is_kept_as_a_zone_is_worth(void **state)
 
 	(void)state;
 	assert_int_equal(history_most(&zone), 100);
-	zone.wire_bytes = 20000;
-	assert_int_equal(history_most(&zone), 8192);
+	zone.wire_bytes = 100000;
+	assert_int_equal(history_most(&zone), 65536);
 	zone.wire_bytes = 1 << 20;
 	assert_int_equal(history_most(&zone), 1 << 18);
 	zone.wire_bytes = UINT64_C(1) << 40;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum {
-	SMALL_ZONE = 8 << 10,
+	SMALL_ZONE = 64 << 10,
 	MOST = 64 << 20,
 	JOIN_MOST = 1 << 20,         /* octets that are joined at once: it is done where a version is published */
 };
