@@ -29,7 +29,7 @@ static enum refresh_act give(struct refresh *r, enum refresh_event event, int64_
 
 static enum refresh_act hear(struct refresh *r, uint32_t serial, int64_t now)
 {
-	return refresh_notify(r, true, (struct serial){serial}, now, 0);
+	return refresh_notify(r, true, (struct serial){serial}, false, now, 0);
 }
 
 static void a_new_zone_is_pulled_at_once_and_ever_more_slowly(void **state)
@@ -201,7 +201,7 @@ static void a_flood_of_notifies_causes_a_handful_of_probes(void **state)
 
 		for (int64_t now = 0; now < 60 * S; now++) {    /* ten a millisecond, for a minute */
 			for (unsigned i = 0; i < 10; i++) {
-				enum refresh_act act = refresh_notify(&r, named, (struct serial){100 + (uint32_t)i}, now, 0);
+				enum refresh_act act = refresh_notify(&r, named, (struct serial){100 + (uint32_t)i}, false, now, 0);
 
 				if (act == REFRESH_ASK) {
 					probes[named]++;
@@ -271,6 +271,78 @@ static void what_was_announced_stays_known_while_nobody_answers(void **state)
 	assert_false(r.hinted);
 }
 
+static void a_notify_of_a_newer_serial_is_pulled_at_once_where_that_is_safe(void **state)
+{
+	struct refresh r = loaded_at(0);
+
+	(void)state;
+	assert_int_equal(refresh_notify(&r, true, (struct serial){7}, true, 1 * S, 0), REFRESH_NOTHING);
+	assert_int_equal(refresh_notify(&r, true, (struct serial){8}, true, 1 * S, 0), REFRESH_PULL);
+	assert_int_equal(r.state, REFRESH_TRANSFER);
+	assert_int_equal(refresh_due(&r), 1 * S + WATCHDOG);
+	give(&r, REFRESH_SAME, 2 * S);       /* it was ahead of what is served: from now on it is only asked */
+	assert_int_equal(refresh_due(&r), 3 * S);
+	assert_int_equal(give(&r, REFRESH_TIMER, 3 * S), REFRESH_ASK);
+	give(&r, REFRESH_SAME, 3 * S);
+	assert_int_equal(refresh_notify(&r, true, (struct serial){9}, true, 6 * S, 0), REFRESH_ASK);
+	give(&r, REFRESH_NEWER, 6 * S);
+	r.serial.v = 9;
+	give(&r, REFRESH_DONE, 6 * S);
+	assert_int_equal(refresh_notify(&r, true, (struct serial){10}, true, 6 * S, 0), REFRESH_PULL);
+	r.serial.v = 10;
+	give(&r, REFRESH_DONE, 6 * S);
+	assert_int_equal(refresh_notify(&r, false, (struct serial){0}, true, 7 * S, 0), REFRESH_ASK);
+	give(&r, REFRESH_DONE, 7 * S);
+	r.expired = true;
+	assert_int_equal(refresh_notify(&r, true, (struct serial){11}, true, 8 * S, 0), REFRESH_ASK);
+}
+
+/* RFC 7314: a primary that is a secondary itself tells how long its own copy will last. */
+static void expiry_follows_what_the_primary_tells(void **state)
+{
+	struct refresh r = loaded_at(0);
+
+	(void)state;
+	give(&r, REFRESH_FORCED, 10 * S);
+	refresh_given(&r, true, 5000);
+	give(&r, REFRESH_DONE, 10 * S);
+	assert_int_equal(r.expire_at, 5010 * S);             /* less than the SOA's */
+	give(&r, REFRESH_FORCED, 20 * S);
+	refresh_given(&r, true, 4000);
+	give(&r, REFRESH_SAME, 20 * S);
+	assert_int_equal(r.expire_at, 5010 * S);             /* what is confirmed does not expire sooner than it would have */
+	give(&r, REFRESH_FORCED, 30 * S);
+	refresh_given(&r, true, 86400 * 7);
+	give(&r, REFRESH_SAME, 30 * S);
+	assert_int_equal(r.expire_at, (30 + 86400) * S);     /* the SOA's is the most */
+	give(&r, REFRESH_FORCED, 40 * S);
+	refresh_given(&r, true, 0);
+	give(&r, REFRESH_DONE, 40 * S);
+	assert_int_equal(r.expire_at, 640 * S);              /* to the next retry at least, else it would flap */
+	assert_false(refresh_retime(&r, (struct refresh_times){.refresh = 3600, .retry = 600, .expire = 90000}, 50 * S));
+	assert_int_equal(r.expire_at, 640 * S);
+	give(&r, REFRESH_FORCED, 60 * S);
+	give(&r, REFRESH_SAME, 60 * S);
+	assert_int_equal(r.expire_at, (60 + 90000) * S);     /* nothing told: the SOA's */
+}
+
+static void the_time_of_a_round_begins_with_its_place(void **state)
+{
+	struct refresh r = loaded_at(0);
+
+	(void)state;
+	give(&r, REFRESH_TIMER, 3600 * S);
+	refresh_not_later(&r, 3601 * S);                     /* only at rest */
+	assert_int_equal(refresh_due(&r), 3600 * S + WATCHDOG);
+	refresh_begun(&r, 4000 * S);
+	assert_int_equal(refresh_due(&r), 4000 * S + WATCHDOG);
+	give(&r, REFRESH_FAILED, 4001 * S);
+	refresh_begun(&r, 4002 * S);
+	assert_int_equal(refresh_due(&r), 4601 * S);
+	refresh_not_later(&r, 4100 * S);
+	assert_int_equal(refresh_due(&r), 4100 * S);
+}
+
 static void what_never_answers_is_given_up(void **state)
 {
 	struct refresh r = loaded_at(0);
@@ -306,7 +378,7 @@ static void on_hold_nothing_happens_but_expiry(void **state)
 	r.state = REFRESH_TRANSFER;
 	refresh_hold(&r, true, false, now);
 	assert_int_equal(r.state, REFRESH_BACKOFF);
-	assert_int_equal(refresh_notify(&r, true, (struct serial){r.serial.v + 1}, now, 0), REFRESH_NOTHING);
+	assert_int_equal(refresh_notify(&r, true, (struct serial){r.serial.v + 1}, true, now, 0), REFRESH_NOTHING);
 	assert_true(r.hinted);
 	assert_int_equal(refresh_event(&r, REFRESH_FORCED, now, 0), REFRESH_NOTHING);
 	while (!r.expired) {
@@ -333,7 +405,7 @@ static void what_is_being_published_when_the_hold_begins_is_brought_to_its_end(v
 
 	(void)state;
 	assert_int_equal(refresh_event(&r, REFRESH_FORCED, 0, 0), REFRESH_PULL);
-	refresh_notify(&r, true, (struct serial){r.serial.v + 9}, 1, 0);
+	refresh_notify(&r, true, (struct serial){r.serial.v + 9}, true, 1, 0);
 	refresh_hold(&r, true, true, 2);
 	assert_int_equal(r.state, REFRESH_TRANSFER);
 	r.serial.v++;
@@ -368,7 +440,7 @@ static void nothing_wedges_in_a_hundred_years(void **state)
 		}
 		seen[r.state][event]++;
 		if (event == REFRESH_NOTIFY) {
-			act = refresh_notify(&r, seed >> 31, (struct serial){r.serial.v + (seed >> 12) % 3}, now, seed);
+			act = refresh_notify(&r, seed >> 31, (struct serial){r.serial.v + (seed >> 12) % 3}, seed >> 30 & 1, now, seed);
 		} else {
 			bool taken = event == REFRESH_DONE && r.state == REFRESH_TRANSFER;
 
@@ -411,6 +483,9 @@ int main(void)
 		cmocka_unit_test(changes_one_after_the_other_are_followed_without_a_pause),
 		cmocka_unit_test(a_notify_ahead_of_the_primary_is_followed_up_a_bounded_number_of_times),
 		cmocka_unit_test(what_was_announced_stays_known_while_nobody_answers),
+		cmocka_unit_test(a_notify_of_a_newer_serial_is_pulled_at_once_where_that_is_safe),
+		cmocka_unit_test(expiry_follows_what_the_primary_tells),
+		cmocka_unit_test(the_time_of_a_round_begins_with_its_place),
 		cmocka_unit_test(what_never_answers_is_given_up),
 		cmocka_unit_test(on_hold_nothing_happens_but_expiry),
 		cmocka_unit_test(what_is_being_published_when_the_hold_begins_is_brought_to_its_end),

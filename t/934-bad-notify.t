@@ -47,7 +47,7 @@ my $answer = $fake->notify($at, serial => $fake->{serial});
 is(code($answer), 0, 'a signed NOTIFY from the primary: NOERROR');
 is("@$answer{qw(qr opcode aa)}", '1 4 1', 'the answer is one to NOTIFY, with authority');
 is($answer->{questions}[0]{name}, 'example.', 'with the question');
-ok($fake->wait_count('SOA', 1, 15), 'and the primary is asked');
+ok($fake->wait_count('IXFR', 1, 15), 'and the primary is asked, for the difference at once');
 ok($lockstep->wait_serial('example', $fake->{serial}, 15), 'and what it has is taken');
 not_heeded('unsigned where a key is configured', '5|9', $fake, key => undef, serial => 5);
 not_heeded('signed with another secret', 9, $fake, key => Tsig::key(name => $key->{name}), serial => 5);

@@ -24,7 +24,7 @@ my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('silent', $fake) ],
 $lockstep->put_zone($_, "$_. 300 IN SOA ns.$_. host.$_. 1 3600 600 86400 60\n$_. 300 IN NS ns.$_.\n") for @names;
 $lockstep->start;
 
-ok($fake->wait_count(SOA => 20), 'the primary is asked');
+ok($fake->wait_count(SOA => 2), 'the primary is asked');
 my $served = sub {
     my $status = $lockstep->json('status') or return;
     return grep { defined $_->{serial} && $_->{serial} == 1 } @{ $status->{zones} };

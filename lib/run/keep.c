@@ -803,7 +803,7 @@ struct keep *keep_new(struct keep_env *env, struct generation *g, const struct c
 	name_copy(zone->name, k->row.name);
 	k->row.file_known = false;
 	k->sync = evtimer_new(env->loop, sync_due, k);
-	if (zone->set->source == CONF_TRANSFER)
+	if (zone->set->source == CONF_TRANSFER && env->secondary.timers)
 		k->secondary = secondary_new(&env->secondary, zone->name, (struct secondary_conf *)&k->wired->secondary, k);
 	if (!k->sync || (zone->set->source == CONF_TRANSFER && !k->secondary)) {
 		keep_free(k);
@@ -991,7 +991,7 @@ void keep_env_init(struct keep_env *env, struct event_base *loop, struct store *
 	env->loop = loop;
 	env->store = store;
 	env->secondary = (struct secondary_env){
-		.loop = loop, .now = now, .unix_time = unix_time, .publish = publish, .confirmed = confirmed, .expired = expired,
+		.loop = loop, .timers = timers_new(loop, now), .now = now, .unix_time = unix_time, .publish = publish, .confirmed = confirmed, .expired = expired,
 		.counters = &env->counters.xfer,
 	};
 }

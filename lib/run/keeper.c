@@ -906,6 +906,7 @@ void keeper_free(struct keeper *all)
 	free(all->save.path[1]);
 	if (all->save.timer)
 		event_free(all->save.timer);
+	timers_free(all->env.secondary.timers);
 	if (all->rows_timer)
 		event_free(all->rows_timer);
 	if (all->generation)

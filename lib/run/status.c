@@ -65,6 +65,10 @@ static json_t *view(const struct secondary *s, size_t i, int64_t now)
 	json_object_set_new(o, "age", v.asked ? seconds(now - v.at) : json_null());
 	json_object_set_new(o, "healthy", v.asked ? json_boolean(v.healthy) : json_null());
 	json_object_set_new(o, "error", text_or_null(v.error));
+	json_object_set_new(o, "health", json_string(peer_health_name(v.health)));
+	json_object_set_new(o, "failures", json_integer(v.failures));
+	json_object_set_new(o, "held", v.health == PEER_HELD ? seconds(v.until > now ? v.until - now : 0) : json_null());
+	json_object_set_new(o, "refused", serial_or_null(v.has_refused, v.refused));
 	return o;
 }
 

@@ -16,7 +16,8 @@ enum {
 	UDP_FIRST_MS = 1000,         /* until the second try; each later one waits half a second more */
 	READS_MAX = 64,              /* datagrams of one wake-up: whoever floods the port does not hold the loop */
 	CLOSE_MS = 20,
-	QUERY_SIZE = 2048,           /* a question, a SOA and a TSIG, of names of 255 octets */
+	QUERY_SIZE = 2048,           /* a question, a SOA, an OPT and a TSIG, of names of 255 octets */
+	OPTION_EXPIRE = 9,           /* RFC 7314 */
 };
 
 struct fetch {
@@ -31,19 +32,24 @@ struct fetch {
 	struct build_limits limits;
 	struct fetch_times times;
 	uint32_t total_ms;
+	struct peer *peer;
+	void (*late)(void *ctx);
+	void (*heard)(void *ctx, enum fetch_transport);
 	int64_t (*now)(void);
 	uint64_t (*unix_time)(void);
 	fetch_done *done;
 	void *ctx;
 
 	uint16_t id;
+	bool edns;                           /* queries have an OPT */
+	bool edns_refused;                   /* one that had was not understood, or not answered */
 	struct msg_writer writer;
 	uint8_t query[2 + QUERY_SIZE];       /* with room for the length in front */
 	size_t query_length;
 	struct tsig tsig;
 	struct stream *stream;
 	struct conn *conn;
-	struct event *udp_event, *timer, *later;
+	struct event *udp_event, *timer, *later;      /* later: to begin, then to be late */
 	int udp;
 	unsigned tries;
 	size_t partial;                      /* octets of a message that is not complete */
@@ -106,6 +112,19 @@ static uint32_t elapsed_ms(const struct fetch *f)
 	return (uint32_t)(f->now() - f->began);
 }
 
+/* What the outcome says about EDNS there. */
+static void learn_edns(struct fetch *f, enum fetch_outcome outcome)
+{
+	bool without = f->edns_refused || (f->peer && peer_edns(f->peer, f->now()) == PEER_EDNS_DOUBTED);
+
+	if (!f->peer)
+		return;
+	if (!f->result.heard && outcome == FETCH_NETWORK)
+		peer_edns_silent(f->peer, f->edns, f->now());
+	else if (!f->edns && without && (outcome == FETCH_OK || outcome == FETCH_CURRENT || outcome == FETCH_BACK))
+		peer_edns_failed(f->peer, f->now());
+}
+
 /* Gives the result and ends. The caller must not touch `f` afterwards. */
 static void finish(struct fetch *f, enum fetch_outcome outcome)
 {
@@ -113,6 +132,7 @@ static void finish(struct fetch *f, enum fetch_outcome outcome)
 	void *ctx = f->ctx;
 	struct fetch_result result;
 
+	learn_edns(f, outcome);
 	f->result.outcome = outcome;
 	f->result.ms = elapsed_ms(f);
 	if (f->stream) {
@@ -147,6 +167,7 @@ static void fail(struct fetch *f, enum fetch_outcome outcome, const char *text)
 static bool make_query(struct fetch *f)
 {
 	static const uint16_t type[] = {RR_SOA, RR_IXFR, RR_AXFR};
+	static const uint8_t expire[] = {0, OPTION_EXPIRE, 0, 0};
 	struct msg_writer *w = &f->writer;
 	struct wbuf message = wbuf_of(f->query + 2, QUERY_SIZE);
 	bool ok;
@@ -159,6 +180,8 @@ static bool make_query(struct fetch *f)
 
 		ok = msg_put_rr(w, MSG_AUTHORITY, &soa);
 	}
+	if (ok && f->edns)
+		ok = msg_put_opt(w, MSG_UDP_MAX, 0, false, expire, sizeof expire);
 	if (!ok)
 		return false;
 	message.at += msg_finish(w, f->id, 0);
@@ -171,11 +194,99 @@ static bool make_query(struct fetch *f)
 	return true;
 }
 
+/* --- what comes of it ----------------------------------------------------- */
+
+static void hear(struct fetch *f)
+{
+	if (f->result.heard)
+		return;
+	f->result.heard = true;
+	if (f->heard)
+		f->heard(f->ctx, f->result.transport);
+}
+
+static void be_late(struct fetch *f)
+{
+	void (*late)(void *ctx) = f->late;
+
+	f->late = NULL;
+	if (late && !f->result.heard)
+		late(f->ctx);
+}
+
+/* The OPT of an answer, wherever among its records; `present` is false if it has none, or is malformed before. */
+static struct msg_edns edns_of(const uint8_t *message, size_t length)
+{
+	struct rbuf msg = rbuf_of(message, length);
+	struct msg_edns edns = {.present = false};
+	struct msg_header h;
+	struct msg_question q;
+	struct msg_rr rr;
+
+	if (!msg_read_header(&msg, &h))
+		return edns;
+	for (unsigned i = 0; i < h.qdcount; i++)
+		if (!msg_read_question(&msg, &q))
+			return edns;
+	for (unsigned i = 0, records = h.ancount + h.nscount; i < records + h.arcount; i++) {
+		if (!msg_read_rr(&msg, &rr))
+			return edns;
+		if (i >= records && rr.type == RR_OPT && msg_edns_of(&rr, &edns))
+			return edns;
+	}
+	return (struct msg_edns){.present = false};
+}
+
+static void read_expire(struct fetch *f, const struct msg_edns *edns)
+{
+	struct rbuf options = rbuf_of(edns->options, edns->options_length);
+
+	while (rbuf_left(&options) >= 4) {
+		uint16_t code = get_u16(options.at), length = get_u16(options.at + 2);
+
+		if (code == OPTION_EXPIRE && length == 4) {
+			f->result.has_expire = true;
+			f->result.expire = get_u32(options.at + 4);
+		}
+		options.at += 4 + length;
+	}
+}
+
+/* Reads the EDNS of an answer (the first of several). Returns the whole RCODE. */
+static unsigned take_edns(struct fetch *f, const uint8_t *message, size_t length, uint16_t flags)
+{
+	struct msg_edns edns = f->edns ? edns_of(message, length) : (struct msg_edns){.present = false};
+	unsigned rcode = msg_rcode_of(flags);
+
+	if (!edns.present)
+		return rcode;
+	rcode |= (unsigned)edns.ext_rcode << 4;
+	if (rcode == RCODE_BADVERS)
+		return rcode;
+	if (f->peer)
+		peer_edns_seen(f->peer);
+	read_expire(f, &edns);
+	return rcode;
+}
+
+/* It may be the OPT that it did not understand. One that has answered with an OPT before means something else. */
+static bool may_ask_without(struct fetch *f, unsigned rcode)
+{
+	if (!f->edns || (rcode != RCODE_FORMERR && rcode != RCODE_NOTIMP && rcode != RCODE_BADVERS))
+		return false;
+	if (rcode != RCODE_BADVERS && f->peer && peer_edns(f->peer, f->now()) == PEER_EDNS_SPEAKS)
+		return false;
+	f->edns = false;
+	f->edns_refused = true;
+	return true;
+}
+
 /* --- the SOA -------------------------------------------------------------- */
 
 enum soa_answer {
 	SOA_IGNORE,          /* not an answer to our query: wait on */
 	SOA_TRUNCATED,
+	SOA_NO_EDNS,         /* ask again without */
 	SOA_BAD,             /* why is set */
 	SOA_TSIG,
 	SOA_GOOD,
@@ -277,17 +388,22 @@ static enum soa_answer check_soa(struct fetch *f, const uint8_t *message, size_t
 	struct rbuf msg = rbuf_of(message, length);
 	struct msg_header h;
 	enum soa_answer answer = check_soa_header(f, &msg, &h);
-	char rcode[16];
+	char text[16];
+	unsigned rcode;
 
 	if (answer != SOA_GOOD)
 		return answer;
+	hear(f);
 	if (h.flags & MSG_TC && f->result.transport == FETCH_UDP)
 		return SOA_TRUNCATED;
+	rcode = take_edns(f, message, length, h.flags);
+	if (may_ask_without(f, rcode))
+		return SOA_NO_EDNS;
 	answer = check_tsig(f, message, length);
 	if (answer != SOA_GOOD)
 		return answer;
-	if (msg_rcode_of(h.flags) != RCODE_NOERROR) {
-		err_why(&f->result.why, ERR_REFUSED, "the primary answered %s", msg_rcode_text(msg_rcode_of(h.flags), rcode));
+	if (rcode != RCODE_NOERROR) {
+		err_why(&f->result.why, ERR_REFUSED, "the primary answered %s", rcode == RCODE_BADVERS ? "BADVERS" : msg_rcode_text(rcode, text));
 		return SOA_BAD;
 	}
 	if (!(h.flags & MSG_AA))
@@ -296,6 +412,8 @@ static enum soa_answer check_soa(struct fetch *f, const uint8_t *message, size_t
 }
 
 static void start_stream(struct fetch *f);
+static void start_udp(struct fetch *f);
+static bool ask_over_tcp(struct fetch *f);
 
 /* True if the exchange goes on waiting. */
 static bool take_soa(struct fetch *f, const uint8_t *message, size_t length)
@@ -310,6 +428,12 @@ static bool take_soa(struct fetch *f, const uint8_t *message, size_t length)
 		close_udp(f);
 		start_stream(f);
 		return false;
+	case SOA_NO_EDNS:
+		if (f->result.transport != FETCH_UDP)
+			return ask_over_tcp(f);
+		close_udp(f);
+		start_udp(f);
+		return false;
 	case SOA_BAD:
 		finish(f, FETCH_PROTOCOL);
 		return false;
@@ -323,6 +447,12 @@ static bool take_soa(struct fetch *f, const uint8_t *message, size_t length)
 	return false;
 }
 
+/* No socket could be had. */
+static bool is_ours(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM || error == EADDRNOTAVAIL;
+}
+
 static void udp_failed(struct fetch *f, int error)
 {
 	char text[160], to[NET_ADDR_TEXT];
@@ -331,7 +461,21 @@ static void udp_failed(struct fetch *f, int error)
 	fail(f, FETCH_NETWORK, text);
 }
 
-static void start_udp(struct fetch *);
+/* A firewall may pass what has no OPT, or TCP alone. */
+static void udp_silent(struct fetch *f)
+{
+	close_udp(f);
+	if (++f->tries >= 2)
+		be_late(f);
+	if (f->tries == UDP_TRIES - 1 && f->edns && !(f->peer && peer_edns(f->peer, f->now()) == PEER_EDNS_SPEAKS)) {
+		f->edns = false;
+		f->edns_refused = true;
+	}
+	if (f->tries < UDP_TRIES)
+		start_udp(f);
+	else
+		start_stream(f);
+}
 
 static void udp_ready(evutil_socket_t fd, short what, void *ctx)
 {
@@ -340,11 +484,7 @@ static void udp_ready(evutil_socket_t fd, short what, void *ctx)
 	ssize_t n;
 
 	if (what & EV_TIMEOUT) {
-		close_udp(f);
-		if (++f->tries < UDP_TRIES)
-			start_udp(f);
-		else
-			start_stream(f);     /* a firewall may let only that through */
+		udp_silent(f);
 		return;
 	}
 	for (unsigned i = 0; i < READS_MAX; i++) {
@@ -371,6 +511,7 @@ static void start_udp(struct fetch *f)
 	f->result.transport = FETCH_UDP;
 	f->udp = net_connect_udp(&f->to, &f->result.why);
 	if (f->udp < 0) {
+		f->result.ours = is_ours(errno);
 		finish(f, FETCH_NETWORK);
 		return;
 	}
@@ -385,19 +526,28 @@ static void start_udp(struct fetch *f)
 
 /* --- over TCP and TLS ----------------------------------------------------- */
 
-static void tcp_connected(struct conn *conn, void *ctx)
+/* Over the connection that stands. False: out of memory, and over. */
+static bool ask_over_tcp(struct fetch *f)
 {
-	struct fetch *f = ctx;
 	bool ok = make_query(f);
 
+	stream_free(f->stream);
+	f->stream = NULL;
 	if (ok && f->kind != FETCH_SOA)
 		f->stream = stream_new(&(struct stream_ask){.zone = f->zone, .id = f->id, .base = f->base, .limits = f->limits,
 			.messages = f->times.messages, .type = f->kind == FETCH_IXFR ? RR_IXFR : RR_AXFR});
 	if (!ok || (f->kind != FETCH_SOA && !f->stream)) {
 		fail(f, FETCH_NO_MEMORY, "out of memory");
-		return;
+		return false;
 	}
-	conn_write(conn, f->query, 2 + f->query_length);
+	conn_write(f->conn, f->query, 2 + f->query_length);
+	return true;
+}
+
+static void tcp_connected(struct conn *conn, void *ctx)
+{
+	(void)conn;
+	ask_over_tcp(ctx);
 }
 
 /* A whole zone may be within the limits where many steps to it are not. */
@@ -433,6 +583,17 @@ static void bad_tsig(struct fetch *f, enum tsig_verdict verdict, const uint8_t *
 	finish(f, FETCH_TSIG_FAILED);
 }
 
+/* The first message of a transfer: its EDNS. True: it was answered that the query was not understood, and is asked without EDNS. */
+static bool first_message(struct fetch *f, const uint8_t *message, size_t length)
+{
+	struct rbuf msg = rbuf_of(message, length);
+	struct msg_header h;
+
+	if (!msg_read_header(&msg, &h) || h.id != f->id || !(h.flags & MSG_QR))
+		return false;
+	return may_ask_without(f, take_edns(f, message, length, h.flags));
+}
+
 /* One message of a transfer: first its signature, as far as it has one, then its records. False: the exchange is over. */
 static bool take_transfer(struct fetch *f, const uint8_t *message, size_t length)
 {
@@ -440,6 +601,8 @@ static bool take_transfer(struct fetch *f, const uint8_t *message, size_t length
 	enum stream_verdict verdict;
 	size_t unsigned_length;
 
+	if (!stream_sum(f->stream)->messages && first_message(f, message, length))
+		return ask_over_tcp(f);
 	if (f->has_key) {
 		signature = tsig_verify_reply(&f->tsig, message, length, f->unix_time(), &unsigned_length);
 		if (signature != TSIG_OK && signature != TSIG_UNSIGNED) {
@@ -469,6 +632,7 @@ static size_t tcp_data(struct conn *conn, struct rbuf bytes, void *ctx)
 
 	(void)conn;
 	f->octets += rbuf_left(&bytes) - f->partial;
+	hear(f);
 	while (frame_next(&bytes, &message)) {
 		if (f->kind == FETCH_SOA) {
 			if (!take_soa(f, message.base, rbuf_left(&message)))
@@ -481,6 +645,16 @@ static size_t tcp_data(struct conn *conn, struct rbuf bytes, void *ctx)
 	return rbuf_pos(&bytes);
 }
 
+/* It closed without a word: some do that where they do not know an OPT. */
+static bool may_try_without(struct fetch *f)
+{
+	if (f->result.heard || !f->edns || !f->stream || (f->peer && peer_edns(f->peer, f->now()) == PEER_EDNS_SPEAKS))
+		return false;
+	f->edns = false;
+	f->edns_refused = true;
+	return true;
+}
+
 static void tcp_ended(struct conn *conn, enum err err, const struct why *why, void *ctx)
 {
 	struct fetch *f = ctx;
@@ -488,6 +662,13 @@ static void tcp_ended(struct conn *conn, enum err err, const struct why *why, vo
 	const char *reason = err_say(why, err);
 
 	(void)conn;
+	if (err == ERR_TLS)
+		f->result.heard = true;      /* somebody is there, only not the one we want, or not wanting us */
+	if (err == ERR_CLOSED && may_try_without(f)) {
+		conn_close(f->conn);
+		start_stream(f);
+		return;
+	}
 	if (err == ERR_TIMEOUT && f->octets) {
 		err_why(&f->result.why, ERR_NETWORK, "nothing more for %u s (limits.transfer-idle) after message %llu, record %llu",
 			f->times.idle_ms / 1000, (unsigned long long)(sum ? sum->messages : 0), (unsigned long long)(sum ? sum->records : 0));
@@ -507,14 +688,21 @@ static void start_stream(struct fetch *f)
 {
 	static const struct conn_handlers handlers = {tcp_connected, tcp_data, NULL, tcp_ended};
 	struct conn_times times = {f->times.connect_ms, f->times.idle_ms};
+	struct timeval late = ms_to_tv(FETCH_LATE_MS);
 
 	f->result.transport = f->tls ? FETCH_TLS : FETCH_TCP;
+	errno = 0;
 	if (f->tls)
 		f->conn = conn_open_tls(f->loop, &f->to, times, f->tls, &handlers, f, &f->result.why);
 	else
 		f->conn = conn_open(f->loop, &f->to, times, &handlers, f, &f->result.why);
-	if (!f->conn)
+	if (!f->conn) {
+		f->result.ours = is_ours(errno);
 		finish(f, FETCH_NETWORK);
+		return;
+	}
+	if (f->late)
+		event_add(f->later, &late);
 }
 
 /* Until the rate is looked at, or the time is over. */
@@ -564,7 +752,9 @@ static void begin(evutil_socket_t fd, short what, void *ctx)
 
 	(void)fd;
 	(void)what;
-	if (f->kind == FETCH_SOA && !f->tls)
+	if (f->conn)
+		be_late(f);
+	else if (f->kind == FETCH_SOA && !f->tls)
 		start_udp(f);
 	else
 		start_stream(f);
@@ -594,6 +784,10 @@ struct fetch *fetch_start(struct event_base *loop, const struct fetch_ask *ask, 
 	f->base = ask->base && ask->kind == FETCH_IXFR ? zone_hold(ask->base) : NULL;
 	f->limits = ask->limits;
 	f->times = ask->times;
+	f->peer = ask->peer;
+	f->edns = !ask->peer || peer_edns(ask->peer, ask->now()) < PEER_EDNS_DOUBTED;
+	f->late = ask->late;
+	f->heard = ask->heard;
 	f->now = ask->now;
 	f->unix_time = ask->unix_time;
 	f->done = done;

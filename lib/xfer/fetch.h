@@ -1,5 +1,8 @@
 /* xfer/fetch: one exchange with one address of one primary: its SOA over UDP (TCP after truncation, or when UDP stays silent), or
- * a transfer over TCP; over TLS (RFC 9103) both, and nothing of it in any other way. It sends, receives, verifies and counts; what the records mean is xfer/stream's.
+/* xfer/fetch: one exchange with one address of one primary: its SOA over UDP (TCP after truncation, or when UDP stays silent), or
+ * a transfer over TCP; over TLS (RFC 9103) both, and nothing of it in any other way. It sends, receives, verifies and counts; what the
+ * records mean is xfer/stream's. Queries ask for EXPIRE (RFC 7314); a server that does not bear EDNS is asked without, at once where it
+ * says so, after a while where it is silent.
  * On the event loop of the thread that starts it; `done` is called once, from the loop, never from fetch_start.
  */
 #ifndef XFER_FETCH_H
@@ -7,6 +10,7 @@
 
 #include "base/net.h"
 #include "dns/tsig.h"
+#include "xfer/peer.h"
 #include "xfer/stream.h"
 
 struct event_base;
@@ -36,6 +40,7 @@ struct fetch_times {
 	uint32_t rate;               /* octets a second that a transfer must bring, over any twice `idle_ms`; 0: any */
 	uint32_t messages;           /* most messages of a transfer; 0: any number */
 };
+enum { FETCH_LATE_MS = 2500 };
 struct fetch_ask {
 	enum fetch_kind kind;
 	const uint8_t *zone;
@@ -45,6 +50,10 @@ struct fetch_ask {
 	struct zone *base;           /* IXFR: our version */
 	struct build_limits limits;
 	struct fetch_times times;
+	struct peer *peer;           /* what is known of the address, and learned; NULL: nothing */
+	/* May be NULL, else called with `ctx`, once each at most, before `done`: nothing was heard for FETCH_LATE_MS; something is heard. */
+	void (*late)(void *ctx);
+	void (*heard)(void *ctx, enum fetch_transport);
 	int64_t (*now)(void);        /* ms that never go back, for what is counted as time */
 	uint64_t (*unix_time)(void); /* seconds since 1970, for TSIG */
 };
@@ -54,6 +63,10 @@ struct fetch_result {
 	const char *reason;          /* of a refused stream: its name; else NULL */
 	bool axfr_may_help;
 	enum fetch_transport transport;
+	bool heard;                  /* something came from there, over TCP any octet */
+	bool ours;                   /* NETWORK: it failed here, for want of a socket, and says nothing of the primary */
+	bool has_expire;
+	uint32_t expire;             /* seconds until the primary's copy expires (RFC 7314) */
 	bool has_serial;
 	struct serial serial;        /* the primary's */
 	struct zone *version;        /* held once, for the callee to take (set to NULL) or lose */

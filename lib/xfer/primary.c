@@ -3,49 +3,86 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+	BUCKETS = 256,
+	LATE_MORE = 256,
+};
+
+TAILQ_HEAD(tickets, primary_ticket);
+
+/* One lane of one primary. It is in the table's list while somebody waits and a place of its own is free. */
+struct lane {
+	struct tickets waiting, asleep;
+	size_t waiters, sleepers;
+	unsigned running;            /* late ones too */
+	bool heard, listed;
+	TAILQ_ENTRY(lane) link;
+};
+
 struct primary {
 	struct primary *next;
 	struct primaries *table;
-	struct {
-		struct primary_ticket *first, **last;   /* who waits */
-		unsigned running;
-	} lane[PRIMARY_LANES];
+	struct lane lane[PRIMARY_LANES];
 	char name[];
 };
 
 struct primaries {
-	struct primary *all;
+	struct primary *bucket[BUCKETS];
+	struct peers *peers;
 	struct {
 		struct primary_limits limits;
-		struct primary *turn;    /* whose queue is looked at first: fair among primaries */
-		unsigned running;
+		TAILQ_HEAD(, lane) ready;    /* whose turn is next first: fair among primaries */
+		unsigned running, late;      /* late ones are not in `running` */
 		bool granting;
 	} lane[PRIMARY_LANES];
 };
 
 struct primaries *primaries_new(void)
 {
-	return calloc(1, sizeof(struct primaries));
+	struct primaries *table = calloc(1, sizeof *table);
+
+	if (!table)
+		return NULL;
+	for (unsigned i = 0; i < PRIMARY_LANES; i++)
+		TAILQ_INIT(&table->lane[i].ready);
+	table->peers = peers_new();
+	if (!table->peers) {
+		free(table);
+		return NULL;
+	}
+	return table;
 }
 
 void primaries_free(struct primaries *table)
 {
 	if (!table)
 		return;
-	while (table->all) {
-		struct primary *next = table->all->next;
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		while (table->bucket[i]) {
+			struct primary *next = table->bucket[i]->next;
 
-		free(table->all);
-		table->all = next;
+			free(table->bucket[i]);
+			table->bucket[i] = next;
+		}
 	}
+	peers_free(table->peers);
 	free(table);
+}
+
+static struct primary **bucket_of(struct primaries *table, const char *name)
+{
+	unsigned hash = 5381;
+
+	while (*name)
+		hash = hash * 33 + (uint8_t)*name++;
+	return &table->bucket[hash % BUCKETS];
 }
 
 struct primary *primary_get(struct primaries *table, const char *name)
 {
-	struct primary *p;
+	struct primary **bucket = bucket_of(table, name), *p;
 
-	for (p = table->all; p; p = p->next)
+	for (p = *bucket; p; p = p->next)
 		if (strcmp(p->name, name) == 0)
 			return p;
 	p = calloc(1, sizeof *p + strlen(name) + 1);
@@ -53,23 +90,58 @@ struct primary *primary_get(struct primaries *table, const char *name)
 		return NULL;
 	strcpy(p->name, name);
 	p->table = table;
-	for (unsigned i = 0; i < PRIMARY_LANES; i++)
-		p->lane[i].last = &p->lane[i].first;
-	p->next = table->all;
-	table->all = p;
+	for (unsigned i = 0; i < PRIMARY_LANES; i++) {
+		TAILQ_INIT(&p->lane[i].waiting);
+		TAILQ_INIT(&p->lane[i].asleep);
+	}
+	p->next = *bucket;
+	*bucket = p;
 	return p;
 }
 
-const char *primary_name(const struct primary *p)
+struct peers *primaries_peers(struct primaries *table) { return table->peers; }
+const char *primary_name(const struct primary *p) { return p->name; }
+struct primaries *primary_table(const struct primary *p) { return p->table; }
+size_t primary_sleepers(const struct primary *p, enum primary_lane lane) { return p->lane[lane].sleepers; }
+size_t primary_waiting(const struct primary *p, enum primary_lane lane) { return p->lane[lane].waiters; }
+unsigned primary_running(const struct primary *p, enum primary_lane lane) { return p->lane[lane].running; }
+
+/* --- places --------------------------------------------------------------- */
+
+static bool has_own_place(const struct primary *p, enum primary_lane lane)
 {
-	return p->name;
+	const struct lane *l = &p->lane[lane];
+	unsigned each = p->table->lane[lane].limits.each;
+
+	return l->running < (l->heard || each < PRIMARY_FIRST ? each : PRIMARY_FIRST);
 }
 
-static bool has_place(const struct primary *p, enum primary_lane lane)
+static bool has_total_place(const struct primaries *table, enum primary_lane lane)
 {
-	const struct primary_limits *limits = &p->table->lane[lane].limits;
+	return table->lane[lane].running < table->lane[lane].limits.total;
+}
 
-	return p->table->lane[lane].running < limits->total && p->lane[lane].running < limits->each;
+/* Whether its lane is in the table's list follows from who waits and what is free. */
+static void relist(struct primary *p, enum primary_lane lane)
+{
+	struct lane *l = &p->lane[lane];
+	bool ready = l->waiters && has_own_place(p, lane);
+
+	if (ready && !l->listed)
+		TAILQ_INSERT_TAIL(&p->table->lane[lane].ready, l, link);
+	else if (!ready && l->listed)
+		TAILQ_REMOVE(&p->table->lane[lane].ready, l, link);
+	l->listed = ready;
+}
+
+static void unqueue(struct primary_ticket *ticket)
+{
+	struct lane *l = &ticket->primary->lane[ticket->lane];
+
+	TAILQ_REMOVE(&l->waiting, ticket, link);
+	l->waiters--;
+	ticket->state = TICKET_NONE;
+	relist(ticket->primary, ticket->lane);
 }
 
 static void take_place(struct primary_ticket *ticket)
@@ -77,89 +149,146 @@ static void take_place(struct primary_ticket *ticket)
 	ticket->state = TICKET_HELD;
 	ticket->primary->lane[ticket->lane].running++;
 	ticket->primary->table->lane[ticket->lane].running++;
-}
-
-bool primary_enter(struct primary *p, enum primary_lane lane, struct primary_ticket *ticket, void (*granted)(void *ctx), void *ctx)
-{
-	*ticket = (struct primary_ticket){.primary = p, .lane = lane, .granted = granted, .ctx = ctx};
-	if (has_place(p, lane) && !p->lane[lane].first) {
-		take_place(ticket);
-		return true;
-	}
-	ticket->state = TICKET_WAITS;
-	*p->lane[lane].last = ticket;
-	p->lane[lane].last = &ticket->next;
-	return false;
-}
-
-static void unqueue(struct primary_ticket *ticket)
-{
-	struct primary *p = ticket->primary;
-
-	for (struct primary_ticket **at = &p->lane[ticket->lane].first; *at; at = &(*at)->next) {
-		if (*at != ticket)
-			continue;
-		*at = ticket->next;
-		if (!*at)
-			p->lane[ticket->lane].last = at;
-		return;
-	}
-}
-
-/* Who goes next, one primary after the other; NULL: nobody may go now. */
-static struct primary_ticket *next_in_turn(struct primaries *table, enum primary_lane lane)
-{
-	struct primary *p = table->lane[lane].turn ? table->lane[lane].turn : table->all, *begin = p;
-
-	while (p) {
-		if (p->lane[lane].first && has_place(p, lane)) {
-			table->lane[lane].turn = p->next;
-			return p->lane[lane].first;
-		}
-		p = p->next ? p->next : table->all;
-		if (p == begin)
-			break;
-	}
-	return NULL;
+	relist(ticket->primary, ticket->lane);
 }
 
 static void grant(struct primaries *table, enum primary_lane lane)
 {
-	struct primary_ticket *ticket;
+	struct lane *l;
 
 	if (table->lane[lane].granting)
 		return;              /* who is granted leaves at once: the loop goes on */
 	table->lane[lane].granting = true;
-	while ((ticket = next_in_turn(table, lane))) {
+	while (has_total_place(table, lane) && (l = TAILQ_FIRST(&table->lane[lane].ready))) {
+		struct primary_ticket *ticket = TAILQ_FIRST(&l->waiting);
+
+		TAILQ_REMOVE(&table->lane[lane].ready, l, link);
+		l->listed = false;   /* to the end of the list, if at all */
 		unqueue(ticket);
 		take_place(ticket);
-		ticket->granted(ticket->ctx);
+		ticket->turn(ticket, TURN_PLACE);
 	}
 	table->lane[lane].granting = false;
+}
+
+bool primary_enter(struct primary *p, enum primary_lane lane, struct primary_ticket *ticket,
+	void (*turn)(struct primary_ticket *, enum primary_turn))
+{
+	struct lane *l = &p->lane[lane];
+
+	*ticket = (struct primary_ticket){.primary = p, .lane = lane, .turn = turn};
+	if (!l->waiters && has_own_place(p, lane) && has_total_place(p->table, lane)) {
+		take_place(ticket);
+		return true;
+	}
+	ticket->state = TICKET_WAITS;
+	TAILQ_INSERT_TAIL(&l->waiting, ticket, link);
+	l->waiters++;
+	relist(p, lane);
+	return false;
+}
+
+void primary_late(struct primary_ticket *ticket)
+{
+	struct primaries *table = ticket->primary->table;
+	enum primary_lane lane = ticket->lane;
+
+	if (ticket->state != TICKET_HELD || table->lane[lane].late >= table->lane[lane].limits.total + LATE_MORE)
+		return;
+	ticket->state = TICKET_LATE;
+	table->lane[lane].running--;
+	table->lane[lane].late++;
+	grant(table, lane);
+}
+
+void primary_answers(struct primary_ticket *ticket)
+{
+	struct primary *p = ticket->primary;
+	enum primary_lane lane = ticket->lane;
+
+	if (ticket->state == TICKET_LATE) {
+		ticket->state = TICKET_HELD;
+		p->table->lane[lane].running++;
+		p->table->lane[lane].late--;
+	}
+	if (p->lane[lane].heard)
+		return;
+	p->lane[lane].heard = true;
+	relist(p, lane);
+	grant(p->table, lane);
 }
 
 void primary_leave(struct primary_ticket *ticket)
 {
 	struct primary *p = ticket->primary;
+	enum primary_lane lane = ticket->lane;
 
 	switch (ticket->state) {
 	case TICKET_NONE:
 		return;
 	case TICKET_WAITS:
 		unqueue(ticket);
+		return;
+	case TICKET_SLEEPS:
+		TAILQ_REMOVE(&p->lane[lane].asleep, ticket, link);
+		p->lane[lane].sleepers--;
 		ticket->state = TICKET_NONE;
 		return;
 	case TICKET_HELD:
-		ticket->state = TICKET_NONE;
-		p->lane[ticket->lane].running--;
-		p->table->lane[ticket->lane].running--;
-		grant(p->table, ticket->lane);
-		return;
+		p->table->lane[lane].running--;
+		break;
+	case TICKET_LATE:
+		p->table->lane[lane].late--;
+		break;
+	}
+	ticket->state = TICKET_NONE;
+	p->lane[lane].running--;
+	relist(p, lane);
+	grant(p->table, lane);
+}
+
+/* --- lost and found ------------------------------------------------------- */
+
+void primary_sleep(struct primary *p, enum primary_lane lane, struct primary_ticket *ticket,
+	void (*turn)(struct primary_ticket *, enum primary_turn))
+{
+	*ticket = (struct primary_ticket){.primary = p, .lane = lane, .turn = turn, .state = TICKET_SLEEPS};
+	TAILQ_INSERT_TAIL(&p->lane[lane].asleep, ticket, link);
+	p->lane[lane].sleepers++;
+}
+
+/* Those who enter again meanwhile stand behind the ones that are called: each is called once. */
+void primary_lost(struct primary *p, enum primary_lane lane)
+{
+	struct lane *l = &p->lane[lane];
+
+	l->heard = false;
+	relist(p, lane);
+	for (size_t left = l->waiters; left && l->waiters; left--) {
+		struct primary_ticket *ticket = TAILQ_FIRST(&l->waiting);
+
+		unqueue(ticket);
+		ticket->turn(ticket, TURN_AGAIN);
+	}
+}
+
+void primary_back(struct primary *p, enum primary_lane lane)
+{
+	struct lane *l = &p->lane[lane];
+
+	for (size_t left = l->sleepers; left && l->sleepers; left--) {
+		struct primary_ticket *ticket = TAILQ_FIRST(&l->asleep);
+
+		primary_leave(ticket);
+		ticket->turn(ticket, TURN_BACK);
 	}
 }
 
 void primaries_set_limits(struct primaries *table, enum primary_lane lane, struct primary_limits limits)
 {
 	table->lane[lane].limits = limits;
+	for (unsigned i = 0; i < BUCKETS; i++)
+		for (struct primary *p = table->bucket[i]; p; p = p->next)
+			relist(p, lane);
 	grant(table, lane);
 }

@@ -98,8 +98,11 @@ static void not_later_than(int64_t *timer, int64_t then)
 
 bool refresh_retime(struct refresh *r, struct refresh_times times, int64_t now)
 {
+	int64_t before = r->refreshed + (int64_t)r->times.expire * 1000, then = r->refreshed + (int64_t)times.expire * 1000;
+
 	r->times = times;
-	r->expire_at = r->refreshed + (int64_t)times.expire * 1000;
+	if (r->expire_at >= before || r->expire_at > then)   /* else the primary gave it less */
+		r->expire_at = then;
 	switch (r->state) {
 	case REFRESH_IDLE:
 		not_later_than(&r->timer, r->refreshed + (int64_t)times.refresh * 1000);
@@ -118,6 +121,11 @@ bool refresh_retime(struct refresh *r, struct refresh_times times, int64_t now)
 	return true;
 }
 
+static bool is_busy(const struct refresh *r)
+{
+	return r->state == REFRESH_PROBE || r->state == REFRESH_TRANSFER;
+}
+
 void refresh_hold(struct refresh *r, bool held, bool publishing, int64_t now)
 {
 	r->held = held;
@@ -125,8 +133,32 @@ void refresh_hold(struct refresh *r, bool held, bool publishing, int64_t now)
 	if (publishing)
 		return;
 	r->timer = held ? now + HELD_PAUSE : now;
-	if (held && (r->state == REFRESH_PROBE || r->state == REFRESH_TRANSFER))
+	if (held && is_busy(r))
 		r->state = r->expired ? REFRESH_EXPIRED : REFRESH_BACKOFF;
+}
+
+void refresh_given(struct refresh *r, bool has, uint32_t seconds)
+{
+	r->has_given = has;
+	r->given = seconds;
+}
+
+void refresh_begun(struct refresh *r, int64_t now)
+{
+	if (is_busy(r))
+		r->timer = now + r->watchdog;
+}
+
+void refresh_not_later(struct refresh *r, int64_t then)
+{
+	if (!is_busy(r) && !r->held)
+		not_later_than(&r->timer, then);
+}
+
+void refresh_unhint(struct refresh *r, struct serial serial)
+{
+	if (r->hinted && serial_equal(r->hint, serial))
+		r->hinted = false;
 }
 
 int64_t refresh_due(const struct refresh *r)
@@ -183,13 +215,24 @@ static void count_barren(struct refresh *r, enum refresh_event event, int64_t no
 		r->hinted = false;
 }
 
+static void set_expiry(struct refresh *r, enum refresh_event event, int64_t now)
+{
+	uint32_t given = r->given > r->times.retry ? r->given : r->times.retry;
+	bool bounded = r->has_given && given < r->times.expire;
+	int64_t at = now + (int64_t)(bounded ? given : r->times.expire) * 1000;
+
+	if (event == REFRESH_DONE || at > r->expire_at || !bounded)
+		r->expire_at = at;
+	r->has_given = false;
+}
+
 /* Our version is confirmed, or new. */
 static enum refresh_act settled(struct refresh *r, enum refresh_event event, int64_t now, uint32_t random)
 {
 	bool more;
 
 	r->refreshed = now;
-	r->expire_at = now + (int64_t)r->times.expire * 1000;
+	set_expiry(r, event, now);
 	r->timer = now + jitter((int64_t)r->times.refresh * 1000, random);
 	r->expired = false;
 	r->failures = 0;
@@ -257,8 +300,11 @@ enum refresh_act refresh_event(struct refresh *r, enum refresh_event event, int6
 	return step(r, event, now, random);
 }
 
-enum refresh_act refresh_notify(struct refresh *r, bool has_serial, struct serial serial, int64_t now, uint32_t random)
+enum refresh_act refresh_notify(struct refresh *r, bool has_serial, struct serial serial, bool direct, int64_t now,
+	uint32_t random)
 {
+	enum refresh_act act;
+
 	if (has_serial && r->loaded && !r->expired && !serial_newer(serial, r->serial))
 		return REFRESH_NOTHING;
 	if (has_serial && (!r->hinted || serial_newer(serial, r->hint))) {
@@ -267,7 +313,7 @@ enum refresh_act refresh_notify(struct refresh *r, bool has_serial, struct seria
 	}
 	if (r->held)
 		return REFRESH_NOTHING;
-	if (r->state == REFRESH_PROBE || r->state == REFRESH_TRANSFER) {
+	if (is_busy(r)) {
 		r->again |= !has_serial;
 		return REFRESH_NOTHING;
 	}
@@ -277,5 +323,9 @@ enum refresh_act refresh_notify(struct refresh *r, bool has_serial, struct seria
 		return REFRESH_NOTHING;
 	}
 	r->notified = true;
-	return step(r, REFRESH_NOTIFY, now, random);
+	act = step(r, REFRESH_NOTIFY, now, random);
+	if (act != REFRESH_ASK || !direct || !has_serial || r->expired || r->barren)
+		return act;
+	r->state = REFRESH_TRANSFER;
+	return REFRESH_PULL;
 }

@@ -8,7 +8,8 @@
  *                                     ▼                 ▼
  *      PROBE ◄── TIMER, NOTIFY ──  BACKOFF, or EXPIRED if it was served too long
  *
- * FORCED leads from every state to TRANSFER, and so does what would lead to PROBE while there is no version to compare.
+ * FORCED leads from every state to TRANSFER, and so does what would lead to PROBE while there is no version to compare, and a NOTIFY
+ * that names a newer serial where its sender can be asked for the difference at once: its answer begins with the serial.
  * In every state the timer is armed: nothing can wedge.
  */
 #ifndef XFER_REFRESH_H
@@ -69,6 +70,8 @@ struct refresh {
 	uint32_t retry_min;          /* s: least pause while there is no version yet */
 	unsigned failures;           /* in a row */
 	unsigned barren;             /* probes because of a NOTIFY, in a row, that found nothing newer */
+	bool has_given;              /* the primary told when its own copy expires (RFC 7314) */
+	uint32_t given;              /* s */
 	int64_t timer;               /* ms: next TIMER, always armed */
 	int64_t refreshed;           /* ms: when a primary last confirmed our version */
 	int64_t expire_at;           /* ms; only if loaded */
@@ -86,12 +89,23 @@ bool refresh_retime(struct refresh *, struct refresh_times, int64_t now);
 void refresh_hold(struct refresh *, bool held, bool publishing, int64_t now);
 /* When TIMER must be given next. */
 int64_t refresh_due(const struct refresh *);
+/* What the next SAME or DONE comes with: the seconds until the primary's copy expires, if it told. Ours lasts no longer than the SOA
+ * says, and as long as to the next retry; what is confirmed does not expire sooner than before (RFC 7314 4). */
+void refresh_given(struct refresh *, bool has, uint32_t seconds);
+/* What is under way has only begun now; before, it waited for its turn. */
+void refresh_begun(struct refresh *, int64_t now);
+/* At rest: the timer is not later than `then`. */
+void refresh_not_later(struct refresh *, int64_t then);
+/* That serial was looked at, and is not for us. */
+void refresh_unhint(struct refresh *, struct serial);
 /* DONE: set `loaded`, `serial` and `times` of the new version before. `random`: 32 random bits, for the jitter: the refresh
  * and retry timers are shortened by up to a tenth. */
 enum refresh_act refresh_event(struct refresh *, enum refresh_event, int64_t now, uint32_t random);
-/* A NOTIFY, with the serial it names, if any. One that names a serial we have is ignored (but counted by the caller).
+/* A NOTIFY, with the serial it names, if any. One that names a serial we have is ignored (but counted by the caller). `direct`: its sender
+ * may be asked for the difference without being asked for its serial first.
  * NOTIFYs that lead to nothing are answered by fewer and fewer probes: a flood causes a handful. */
-enum refresh_act refresh_notify(struct refresh *, bool has_serial, struct serial, int64_t now, uint32_t random);
+enum refresh_act refresh_notify(struct refresh *, bool has_serial, struct serial, bool direct, int64_t now,
+	uint32_t random);
 const char *refresh_state_name(enum refresh_state);
 const char *refresh_event_name(enum refresh_event);
 

@@ -3,12 +3,17 @@
  *
  *     IXFR refused for what it holds, or not understood ──► AXFR there ──► next primary
  *     no connection, no answer, broken off ──► next address ──► next primary
+ *     an address that answers nobody (xfer/peer) ──► passed over, unless the operator asks
+ *     a version that was refused before (xfer/view) ──► not fetched again
  *
+ * Where a round fails for want of a primary that answers, the zone sleeps at those it passed over, besides its timer, and asks again soon after
+ * one of them is heard. With `first`, those that were not asked for a refresh time are asked for their serial after a round, for the record.
  * It does not publish: a new version goes to the daemon's hook, which says when it is served. On the event loop's thread.
  */
 #ifndef XFER_SECONDARY_H
 #define XFER_SECONDARY_H
 
+#include "base/timers.h"
 #include "xfer/fetch.h"
 #include "xfer/primary.h"
 #include "xfer/refresh.h"
@@ -42,7 +47,8 @@ struct secondary_conf {
 /* Never reset. X(name) */
 #define SECONDARY_COUNTERS(X) \
 	X(probes) X(probes_failed) X(transfers) X(transfers_axfr) X(transfers_ixfr) X(transfers_current) X(transfers_failed) \
-	X(transfers_refused) X(records_in) X(bytes_in) X(notifies_heeded) X(notifies_coalesced) X(expiries)
+	X(transfers_refused) X(records_in) X(bytes_in) X(notifies_heeded) X(notifies_coalesced) X(expiries) X(primaries_lost) \
+	X(primaries_back) X(refused_again)
 struct secondary_counters {
 #define SECONDARY_COUNTER(name) uint64_t name;
 	SECONDARY_COUNTERS(SECONDARY_COUNTER)
@@ -52,6 +58,7 @@ struct secondary_counters {
 /* The same for all zones. The hooks are called from the loop. */
 struct secondary_env {
 	struct event_base *loop;
+	struct timers *timers;       /* by the same clock */
 	int64_t (*now)(void);        /* ms, monotonic */
 	uint64_t (*unix_time)(void); /* s */
 	/* A new version: the hook owns the hold, and secondary_published must follow, then or later. */
@@ -95,6 +102,8 @@ void secondary_set_conf(struct secondary *, struct secondary_conf *, bool restar
 void secondary_same_conf(struct secondary *, struct secondary_conf *);
 /* On hold nothing is asked and nothing taken; what is under way is given up (its waiters are told), unless it is being published. */
 void secondary_hold(struct secondary *, bool held);
+/* How `publish` ended. ERR_IO, ERR_NOSPACE, ERR_NOMEM: it could not be kept, and is tried again; any other error: the version is refused, for
+ * that reason, and the next primary's is tried. */
 void secondary_published(struct secondary *, enum err, const struct why *);
 
 /* A NOTIFY that was allowed. Before secondary_start it is passed over: the primaries are asked then. */
@@ -119,6 +128,11 @@ struct secondary_view {
 	struct serial serial;
 	int64_t at;                  /* when it was asked last */
 	const char *error;           /* of the last time; NULL: none */
+	bool has_refused;
+	struct serial refused;       /* the version that is not fetched again for now */
+	enum peer_health health;     /* of its first address, for transfers if that is worse than for questions; shared by all zones */
+	unsigned failures;           /* in a row, there */
+	int64_t until;               /* PEER_HELD: when it may be tried again */
 };
 /* The last transfer that brought a version. */
 struct secondary_last {
