@@ -1,5 +1,4 @@
 /* xfer/fetch: one exchange with one address of one primary: its SOA over UDP (TCP after truncation, or when UDP stays silent), or
-/* xfer/fetch: one exchange with one address of one primary: its SOA over UDP (TCP after truncation, or when UDP stays silent), or
  * a transfer over TCP; over TLS (RFC 9103) both, and nothing of it in any other way. It sends, receives, verifies and counts; what the
  * records mean is xfer/stream's. Queries ask for EXPIRE (RFC 7314); a server that does not bear EDNS is asked without, at once where it
  * says so, after a while where it is silent.
