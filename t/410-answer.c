@@ -519,6 +519,23 @@ static void more_name_servers_than_are_remembered(void **state)
 	}
 }
 
+static void no_host_s_addresses_are_given_twice_however_many_there_are(void **state)
+{
+	char line[100];
+
+	(void)state;
+	load_repeated(40, "many IN MX %u h%u\nmany IN MX 1%u h%u\nh%u IN A 192.0.2.%u\n");
+	const char *text = ask("many.example. MX tcp");
+
+	assert_non_null(strstr(text, "additional h1.example."));
+	for (unsigned i = 1; i <= 40; i++) {
+		snprintf(line, sizeof line, "additional h%u.example.", i);
+		const char *once = strstr(text, line);
+
+		assert_null(once ? strstr(once + 1, line) : NULL);
+	}
+}
+
 static void who_asks_for_the_server_s_identity_is_told(void **state)
 {
 	struct test_request request = request_of("www.example. TXT");
@@ -893,6 +910,7 @@ int main(void)
 		cmocka_unit_test(names_in_the_answer_are_compressed),
 		cmocka_unit_test(name_servers_of_all_shapes_are_written_right),
 		cmocka_unit_test(more_name_servers_than_are_remembered),
+		cmocka_unit_test(no_host_s_addresses_are_given_twice_however_many_there_are),
 		cmocka_unit_test(who_asks_for_the_server_s_identity_is_told),
 		cmocka_unit_test(notify_is_heeded_from_whom_it_may_come),
 		cmocka_unit_test(notify_for_which_there_is_no_room),

@@ -134,7 +134,8 @@ static bool put_addresses(struct query *q, const uint8_t *host, unsigned at, con
 	return true;
 }
 
-/* As far as they fit: a client that misses one can ask for it. */
+/* As far as they fit: a client that misses one can ask for it. The names of an NS RRset differ; other RRsets may name a host again, so
+ * that no more of theirs are given than are remembered. */
 static void put_hosts(struct query *q, const struct zone_rrset *set, const uint8_t *owner)
 {
 	uint32_t at = 0;
@@ -142,7 +143,7 @@ static void put_hosts(struct query *q, const struct zone_rrset *set, const uint8
 
 	if (host_offset(set->type) < 0 || (!q->wish.additional && set->type != RR_NS))
 		return;
-	while (zone_rrset_next(set, &at, owner, &rr))
+	while ((q->hosts < HOSTS_MAX || set->type == RR_NS) && zone_rrset_next(set, &at, owner, &rr))
 		if (!put_addresses(q, host_of(&rr), 0, NULL))
 			return;
 }
