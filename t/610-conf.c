@@ -514,7 +514,7 @@ static void a_remote_over_tls_is_never_used_without_it(void **state)
 	assert_ptr_equal(x->primaries[0], &conf->remotes[0]);
 	assert_true(x->primaries[0]->tls.on);
 	assert_null(x->primaries[0]->tls.client);
-	assert_int_equal(x->notify_count, 0);
+	assert_int_equal(x->notify_count, 1);
 	assert_int_equal(x->allow_transfer_count, 2);
 	assert_int_equal(x->allow_notify_count, 2);
 	assert_int_equal(y->primary_count, 1);

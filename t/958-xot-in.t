@@ -325,6 +325,25 @@ subtest 'BIND as the secondary, by its certificate' => sub {
     ends_well($primary);
 };
 
+subtest 'NOTIFY over TLS' => sub {
+    my ($good, $bad, $plain) = map { Fake->new(zone => 'own.') } 1 .. 3;
+    $good->serve(tls => tls_of('right'));
+    $bad->serve(tls => tls_of('another name'));
+    $plain->serve(tls => undef);
+    my $primary = primary();
+    my $tls = { 'auth-name' => 'ns.example', ca => $ca->{cert} };
+    $primary->{conf}{remotes} = [ map { { %{ Lockstep::remote(@$_) }, tls => $tls } } [ 'good', $good ], [ 'bad', $bad ], [ 'plain', $plain ] ];
+    $primary->{conf}{zones}[0]{notify} = [qw(good bad plain)];
+    $primary->start;
+    ok($good->wait_count('NOTIFY', 1), 'it is told');
+    is_deeply([ map { "$_->{transport} $_->{name} $_->{serial}" } $good->asked ], ['TLS own. 1'], 'over TLS');
+    ok(wait_for(sub { $primary->events('notify-out', to => 'good') }), 'the answer has come');
+    like((map { "$_->{transport} $_->{outcome}" } $primary->events('notify-out', to => 'good'))[0], qr/^tls NOERROR$/, 'and is logged');
+    ok(wait_for(sub { (grep { $_->{tls} } $bad->asked) >= 2 }), 'one with another name is tried again');
+    is(scalar(grep { $_->{type} } $bad->asked, $plain->asked), 0, 'but neither it nor one without TLS is told anything');
+    ends_well($primary);
+};
+
 subtest 'pull' => sub {
     my $primary = primary(server => { 'tls-ca' => $clients->{cert} })->start;
     my $file = work_dir('pull') . '/zone';

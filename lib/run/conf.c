@@ -409,23 +409,6 @@ static bool notify_by_primaries(struct reading *r, struct conf_settings *set)
 	return set->allow_notify;
 }
 
-/* Those of the remotes that are not told over TLS: nobody is yet, and never in plain text instead. */
-static bool drop_tls_remotes(struct reading *r, const struct conf_remote *const **remotes, size_t *count)
-{
-	const struct conf_remote **plain = calloc(*count + 1, sizeof *plain);
-	size_t n = 0;
-
-	if (!plain)
-		return key_no_memory(&r->reader);
-	for (size_t i = 0; i < *count; i++)
-		if (!(*remotes)[i]->tls.on)
-			plain[n++] = (*remotes)[i];
-	*remotes = key_keep(&r->reader, plain, n * sizeof *plain);
-	*count = n;
-	free(plain);
-	return *remotes;
-}
-
 /* What follows from what is given; the one copy of the result, or NULL. */
 static const struct conf_settings *fill_settings(struct reading *r, const struct conf_settings *given)
 {
@@ -437,8 +420,6 @@ static const struct conf_settings *fill_settings(struct reading *r, const struct
 	if (set.source == CONF_FILE)
 		set.primary_count = 0;
 	if (!set.allow_notify && !notify_by_primaries(r, &set))
-		return NULL;
-	if (!drop_tls_remotes(r, &set.notify, &set.notify_count))
 		return NULL;
 	return key_keep(&r->reader, &set, sizeof set);
 }

@@ -73,8 +73,7 @@ struct conf_check {
 	uint8_t severity[CONF_FINDINGS];       /* 0: the finding's own; else 1 + index in off, warning, critical, unknown */
 };
 
-/* A zone's settings, defaults and template filled in; shared by all zones that say the same. Times in seconds. Remotes over
- * TLS are left out of `notify`: in this version nobody is told over TLS, and never without it instead. */
+/* A zone's settings, defaults and template filled in; shared by all zones that say the same. Times in seconds. */
 struct conf_settings {
 	const struct conf_remote *const *primaries; size_t primary_count;
 	const struct conf_remote *const *notify; size_t notify_count;

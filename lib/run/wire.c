@@ -165,7 +165,7 @@ static bool wire_targets(struct generation *g, struct wired *w)
 	for (size_t i = 0; i < w->set->notify_count; i++) {
 		const struct conf_remote *to = w->set->notify[i];
 
-		target[i] = (struct notify_target){to->name, to->addresses, to->address_count, to->key};
+		target[i] = (struct notify_target){to->name, to->addresses, to->address_count, to->key, to->tls.client};
 	}
 	w->targets = target;
 	w->target_count = w->set->notify_count;
@@ -349,7 +349,7 @@ static bool same_targets(const struct wired *a, const struct wired *b)
 	for (size_t i = 0; i < a->target_count; i++) {
 		const struct notify_target *x = &a->targets[i], *y = &b->targets[i];
 
-		if (!tsig_key_equal(x->key, y->key) || !same_addresses(x->addresses, x->address_count, y->addresses, y->address_count))
+		if (!tsig_key_equal(x->key, y->key) || x->tls != y->tls || !same_addresses(x->addresses, x->address_count, y->addresses, y->address_count))
 			return false;
 	}
 	return true;

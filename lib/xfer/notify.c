@@ -1,6 +1,8 @@
 #include "xfer/notify.h"
 
+#include "base/conn.h"
 #include "base/log.h"
+#include "dns/frame.h"
 #include "dns/msg.h"
 
 #include <errno.h>
@@ -29,6 +31,7 @@ struct peer {
 	struct net_addr to;
 	struct tsig_key key;
 	bool has_key, silent;
+	struct tls_client *tls;      /* NULL: over UDP */
 	unsigned running;
 	size_t jobs;
 	TAILQ_HEAD(, job) waiting;
@@ -64,7 +67,9 @@ struct job {
 struct exchange {
 	struct tsig tsig;
 	struct event *readable, *timer;
-	int fd;
+	int fd;                      /* -1: over TLS */
+	struct conn *conn;           /* of this try; NULL: over UDP, or there is none any more */
+	struct why why;              /* how the last one ended */
 	unsigned tries;
 	uint16_t id;
 };
@@ -125,7 +130,7 @@ static struct peer *peer_get(struct notifier *n, const struct notify_target *tar
 	struct peer *peer;
 
 	TAILQ_FOREACH(peer, &n->peers, link)
-		if (net_addr_equal(&peer->to, to) && tsig_key_equal(peer->has_key ? &peer->key : NULL, target->key))
+		if (net_addr_equal(&peer->to, to) && peer->tls == target->tls && tsig_key_equal(peer->has_key ? &peer->key : NULL, target->key))
 			return peer;
 	peer = calloc(1, sizeof *peer);
 	if (!peer)
@@ -134,6 +139,7 @@ static struct peer *peer_get(struct notifier *n, const struct notify_target *tar
 	peer->has_key = target->key != NULL;
 	if (target->key)
 		peer->key = *target->key;
+	peer->tls = target->tls ? tls_client_hold(target->tls) : NULL;
 	snprintf(peer->name, sizeof peer->name, "%s", target->name);
 	TAILQ_INIT(&peer->waiting);
 	TAILQ_INSERT_TAIL(&n->peers, peer, link);
@@ -147,6 +153,7 @@ static void peer_drop(struct notifier *n, struct peer *peer)
 		return;
 	TAILQ_REMOVE(&n->peers, peer, link);
 	explicit_bzero(&peer->key, sizeof peer->key);
+	tls_client_drop(peer->tls);
 	free(peer);
 }
 
@@ -158,6 +165,7 @@ static void exchange_free(struct exchange *x)
 		event_free(x->timer);
 	if (x->fd >= 0)
 		close(x->fd);
+	conn_close(x->conn);
 	tsig_release(&x->tsig);
 	free(x);
 }
@@ -189,6 +197,7 @@ static void log_job(const struct job *job, enum log_level level, const char *out
 	log_str(&log, "zone", name_text(job->errand->zone, text));
 	log_str(&log, "to", job->peer->name);
 	log_str(&log, "address", net_addr_text(&job->peer->to, 0, text));
+	log_str(&log, "transport", job->peer->tls ? "tls" : NULL);
 	log_str(&log, "key", job->peer->has_key ? name_text(job->peer->key.name, text) : "none");
 	log_int(&log, "serial", job->errand->serial.v);
 	log_int(&log, "tries", job->exchange ? job->exchange->tries : 0);
@@ -218,6 +227,8 @@ static bool make_message(struct job *job, uint8_t message[MESSAGE_SIZE], size_t 
 	return true;
 }
 
+static void open_stream(struct job *job, uint32_t wait);
+
 static void job_send(struct job *job)
 {
 	struct exchange *x = job->exchange;
@@ -228,6 +239,10 @@ static void job_send(struct job *job)
 
 	x->tries++;
 	event_add(x->timer, &tv);
+	if (job->peer->tls) {
+		open_stream(job, wait);
+		return;
+	}
 	if (make_message(job, message, &length) && send(x->fd, message, length, MSG_NOSIGNAL) < 0)
 		return;              /* the next try is armed */
 }
@@ -278,8 +293,60 @@ static void job_due(evutil_socket_t fd, short what, void *ctx)
 	if (job->exchange->tries < tries_for(job->peer))
 		job_send(job);
 	else
-		job_over(job, "no answer", true);
+		job_over(job, job->exchange->why.text[0] ? job->exchange->why.text : "no answer", true);
 }
+
+/* --- over TLS: a connection for each try ------------------------------------- */
+
+static void stream_connected(struct conn *conn, void *ctx)
+{
+	uint8_t frame[2 + MESSAGE_SIZE];
+	size_t length;
+
+	if (!make_message(ctx, frame + 2, &length))
+		return;
+	put_u16(frame, (uint16_t)length);
+	conn_write(conn, frame, 2 + length);
+}
+
+static size_t stream_data(struct conn *conn, struct rbuf bytes, void *ctx)
+{
+	struct rbuf message;
+	char text[16];
+
+	(void)conn;
+	while (frame_next(&bytes, &message)) {
+		const char *outcome = read_answer(ctx, message.base, rbuf_left(&message), text);
+
+		if (outcome) {
+			job_over(ctx, outcome, false);
+			return 0;
+		}
+	}
+	return rbuf_pos(&bytes);
+}
+
+/* The timer goes on: the next try, or the end. */
+static void stream_ended(struct conn *conn, enum err err, const struct why *why, void *ctx)
+{
+	struct job *job = ctx;
+
+	err_why(&job->exchange->why, err, "%s", err_say(why, err));
+	job->exchange->conn = NULL;
+	conn_close(conn);
+}
+
+static void open_stream(struct job *job, uint32_t wait)
+{
+	static const struct conn_handlers handlers = {stream_connected, stream_data, NULL, stream_ended};
+	struct exchange *x = job->exchange;
+
+	conn_close(x->conn);
+	x->why.text[0] = 0;
+	x->conn = conn_open_tls(job->errand->notifier->loop, &job->peer->to, (struct conn_times){wait, wait}, job->peer->tls, &handlers, job, &x->why);
+}
+
+/* ---------------------------------------------------------------------------- */
 
 static void job_ready(evutil_socket_t fd, short what, void *ctx)
 {
@@ -309,12 +376,11 @@ static bool job_start(struct job *job)
 
 	if (!x)
 		return false;
-	x->fd = net_connect_udp(&job->peer->to, &why);
-	if (x->fd >= 0) {
+	x->fd = job->peer->tls ? -1 : net_connect_udp(&job->peer->to, &why);
+	if (x->fd >= 0)
 		x->readable = event_new(n->loop, x->fd, EV_READ | EV_PERSIST, job_ready, job);
-		x->timer = evtimer_new(n->loop, job_due, job);
-	}
-	if (!x->readable || !x->timer || event_add(x->readable, NULL) < 0) {
+	x->timer = evtimer_new(n->loop, job_due, job);
+	if (!x->timer || (!job->peer->tls && (!x->readable || event_add(x->readable, NULL) < 0))) {
 		log_job(job, LOG_LEVEL_WARNING, err_say(&why, ERR_NOMEM));
 		exchange_free(x);
 		return false;

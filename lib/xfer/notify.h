@@ -1,5 +1,5 @@
-/* xfer/notify: tells the servers downstream of a new serial (RFC 1996): UDP, signed where they have a key, repeated until
- * answered, a bounded number of times. A newer serial replaces an older one that is still being told. Every address has its own
+/* xfer/notify: tells the servers downstream of a new serial (RFC 1996): over UDP, or over TLS alone where that is configured, signed
+ * where they have a key, repeated until answered, a bounded number of times. A newer serial replaces an older one that is still being told. Every address has its own
  * queue: one that is silent does not hold up the others. On the event loop's thread.
  */
 #ifndef XFER_NOTIFY_H
@@ -11,12 +11,14 @@
 
 struct event_base;
 struct notifier;
+struct tls_client;
 
 struct notify_target {
 	const char *name;            /* the remote's, for the log */
 	const struct net_addr *addresses;
 	size_t address_count;        /* all of them are told */
 	const struct tsig_key *key;
+	struct tls_client *tls;      /* NULL: over UDP */
 };
 
 struct notifier *notifier_new(struct event_base *, uint64_t (*unix_time)(void));
