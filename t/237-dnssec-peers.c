@@ -42,7 +42,7 @@ static enum err check_change(const struct zone *zone, const struct zone *older, 
 		name_copy(rr.owner, name);
 		names[count++] = name;
 	}
-	err = dnssec_check_change(zone, older, names, count, now, why);
+	err = dnssec_check_change(zone, older, names, count, now, NULL, why);
 	for (size_t i = 0; i < count; i++)
 		free((void *)names[i]);
 	free(names);
@@ -69,7 +69,7 @@ int main(int count, char **arg)
 			fprintf(stderr, "%s\n", why.text);
 			return 2;
 		}
-		err = dnssec_check(zone, now, &why);
+		err = dnssec_check(zone, now, NULL, &why);
 		if (base) {
 			changed = as_change(base, zone, &diff);
 			change = check_change(changed, base, diff, now, &of_change);

@@ -30,6 +30,8 @@ struct keep {
 	struct secondary *secondary;
 	char *path;
 	struct zone *pending;                /* zonefile-sync = 0: written first, then served */
+	bool judging, judges_signatures;     /* what is pending is being judged; by its signatures too */
+	const struct zone *validated;        /* the last one that passed so; to be compared, not looked into */
 	struct zone *file_version;           /* source = "file": what is served */
 	struct history *history;             /* what led to the version; NULL: nothing is known */
 	bool unsure;                         /* the version's serial has stood for other content too */
@@ -253,6 +255,8 @@ static void write_done(void *ctx, struct disk_result *result)
 		k->file = file_mark_of(k->path);
 		touch_row(k);
 	}
+	if (k->judging)
+		pending = NULL;
 	if (pending && serial_equal(pending->serial, k->writing_serial)) {
 		k->pending = NULL;
 		if (result->err) {
@@ -407,18 +411,45 @@ static void published(struct keep *k, struct zone *version)
 		sync_later(k);
 }
 
+/* What is pending may be served. */
+static void approved(struct keep *k)
+{
+	struct zone *version = k->pending;
+
+	if (k->wired->set->zonefile_sync == 0 && k->path) {
+		if (!k->writing)
+			write_version(k, version);
+		return;
+	}
+	k->pending = NULL;
+	published(k, version);
+}
+
+static void judged(void *ctx, enum err err, const struct why *why)
+{
+	struct keep *k = ctx;
+
+	k->judging = false;
+	if (!err) {
+		k->validated = k->judges_signatures ? k->pending : NULL;
+		approved(k);
+		return;
+	}
+	zone_put(k->pending);
+	k->pending = NULL;
+	secondary_published(k->secondary, err, why);
+}
+
 static void publish(void *ctx, struct secondary *s, struct zone *version)
 {
 	struct keep *k = secondary_owner(s);
+	struct zone *older = secondary_version(s);
 
 	(void)ctx;
-	if (k->wired->set->zonefile_sync != 0 || !k->path) {
-		published(k, version);
-		return;
-	}
 	k->pending = version;
-	if (!k->writing)
-		write_version(k, version);
+	k->judging = true;
+	k->judges_signatures = k->wired->set->dnssec_check;
+	judge_submit(k->env->judge, &(struct judge_ask){version, older, older && older == k->validated, k->wired->set}, judged, k);
 }
 
 static void confirmed(void *ctx, struct secondary *s, bool revived)
@@ -760,6 +791,7 @@ void keep_free(struct keep *k)
 		return;
 	if (k->env->disk)
 		disk_disown(k->env->disk, k);
+	judge_disown(k->env->judge, k);
 	if (k->sync)
 		event_free(k->sync);
 	secondary_free(k->secondary);
@@ -845,6 +877,8 @@ static void lose_path(struct keep *k)
 	if (k->loading && k->secondary)
 		start_secondary(k, false);
 	k->loading = false;
+	if (k->judging)
+		return;
 	k->pending = NULL;
 	if (pending)
 		published(k, pending);
@@ -864,7 +898,7 @@ static void set_path(struct keep *k, char *path)
 		lose_path(k);
 	else if (k->loading || !k->secondary)
 		load(k);
-	else if (k->pending)
+	else if (k->pending && !k->judging)
 		write_version(k, k->pending);
 	else if (k->write_waiters)
 		write_version(k, version_of(k));

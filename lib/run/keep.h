@@ -1,7 +1,7 @@
 /* run/keep: one zone of this daemon: its place in the store, its secondary, its file and its row in the database, and what happens taken
  * from one to the other:
  *
- *     disk (load) ─► secondary ─► publish ─► store ─► NOTIFY downstream, zone file, row
+ *     disk (load) ─► secondary ─► publish ─► judge ─► store ─► NOTIFY downstream, zone file, row
  *
  * On the event loop's thread.
  */
@@ -9,6 +9,7 @@
 #define RUN_KEEP_H
 
 #include "run/disk.h"
+#include "run/judge.h"
 #include "run/wire.h"
 
 #include <sys/types.h>
@@ -28,6 +29,7 @@ struct keep_env {
 	struct event_base *loop;
 	struct store *store;
 	struct disk *disk;           /* NULL: it is gone, nothing is read or written any more */
+	struct judge *judge;
 	struct notifier *notifier;
 	struct secondary_env secondary;
 	struct keep_counters counters;

@@ -44,6 +44,7 @@ size_t keeper_count(const struct keeper *all) { return all->count; }
 struct keep *keeper_at(const struct keeper *all, size_t i) { return all->keeps[i]; }
 struct generation *keeper_generation(const struct keeper *all) { return all->generation; }
 const struct keep_counters *keeper_counters(const struct keeper *all) { return &all->env.counters; }
+const struct judge_counters *keeper_judge_counters(const struct keeper *all) { return judge_counters(all->env.judge); }
 
 struct disk *keeper_disk(const struct keeper *all) { return all->env.disk; }
 struct roster *keeper_roster(const struct keeper *all) { return all->roster; }
@@ -824,10 +825,11 @@ struct keeper *keeper_new(struct event_base *loop, struct store *store, int64_t 
 	all->env.row_changed = row_changed;
 	all->env.catalog_changed = catalog_changed;
 	all->env.notifier = notifier_new(loop, unix_time);
+	all->env.judge = judge_new(loop, unix_time);
 	all->rows_timer = evtimer_new(loop, rows_due, all);
 	all->save.timer = evtimer_new(loop, save_due, all);
 	all->roster = roster_new();
-	if (!all->env.notifier || !all->rows_timer || !all->save.timer || !all->roster) {
+	if (!all->env.notifier || !all->env.judge || !all->rows_timer || !all->save.timer || !all->roster) {
 		keeper_free(all);
 		return NULL;
 	}
@@ -894,6 +896,8 @@ void keeper_free(struct keeper *all)
 	if (!all)
 		return;
 	all->env.disk = NULL;
+	judge_free(all->env.judge);
+	all->env.judge = NULL;
 	notifier_free(all->env.notifier);        /* whose waiters know their keeps */
 	for (size_t i = 0; i < all->count; i++)
 		keep_free(all->keeps[i]);

@@ -22,6 +22,7 @@ struct keeper_change { size_t added, removed, changed, zones; };
 enum err keeper_apply(struct keeper *, struct generation *, struct keeper_change *, struct why *);
 struct generation *keeper_generation(const struct keeper *);
 const struct keep_counters *keeper_counters(const struct keeper *);
+const struct judge_counters *keeper_judge_counters(const struct keeper *);
 /* For an orderly end: writes what is not yet in zone files, all rows, and the roster to the disk's queue. */
 void keeper_flush(struct keeper *);
 void keeper_free(struct keeper *);           /* after the workers and the disk are gone */

@@ -94,10 +94,10 @@ struct conf_settings {
 	uint64_t catalog_max;                  /* most members of a catalog */
 	const uint8_t *catalog_zone;           /* the catalog that this zone is a member of; NULL: none */
 	const char *catalog_group;             /* as what; NULL: none */
-	/* Read, checked and printed, but without effect in this version: */
 	enum conf_zonemd zonemd;
 	bool dnssec_check;
 	struct conf_approve approve;
+	/* Read, checked and printed, but without effect in this version: */
 	struct conf_ns_set ns_set;
 	struct conf_check check;
 };

@@ -278,11 +278,19 @@ static json_t *catalog_part(const struct catalogs_counters *c)
 	return o;
 }
 
+static json_t *judge_part(const struct judge_counters *c)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "judged", (json_int_t)c->judged, "refused_zonemd", (json_int_t)c->refused_zonemd,
+		"refused_dnssec", (json_int_t)c->refused_dnssec, "refused_change", (json_int_t)c->refused_change,
+		"refused_command", (json_int_t)c->refused_command);
+}
+
 json_t *status_counters(const struct keeper *all, const struct catalogs *catalogs, const struct serve_counters *serve)
 {
 	const struct keep_counters *c = keeper_counters(all);
 
-	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "serve", serve_part(serve), "transfer", xfer_part(&c->xfer), "files", file_part(c),
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "serve", serve_part(serve), "transfer", xfer_part(&c->xfer), "files", file_part(c),
 		"catalogs", catalog_part(catalogs_counters(catalogs)),
+		"versions", judge_part(keeper_judge_counters(all)),
 		"notify", json_pack("{s:I, s:I}", "answered", (json_int_t)c->notifies_out, "failed", (json_int_t)c->notifies_failed));
 }

@@ -307,10 +307,20 @@ static bool same_remote(const struct secondary_remote *a, const struct secondary
 		same_addresses(a->addresses, a->address_count, b->addresses, b->address_count);
 }
 
+static bool same_judgement(const struct conf_settings *a, const struct conf_settings *b)
+{
+	const char *x = a->approve.command, *y = b->approve.command;
+
+	return a->zonemd == b->zonemd && a->dnssec_check == b->dnssec_check && a->approve.max_change == b->approve.max_change &&
+		a->approve.timeout == b->approve.timeout && (x && y ? strcmp(x, y) == 0 : x == y);
+}
+
 bool wired_same_source(const struct wired *a, const struct wired *b)
 {
 	const struct secondary_conf *x = &a->secondary, *y = &b->secondary;
 
+	if (!same_judgement(a->set, b->set))
+		return false;
 	if (x->remote_count != y->remote_count || x->ixfr != y->ixfr || x->newest != y->newest || x->rollback != y->rollback ||
 	    x->limits.bytes != y->limits.bytes || x->limits.records != y->limits.records ||
 	    x->limits.per_type != y->limits.per_type || x->limits.types != y->limits.types)

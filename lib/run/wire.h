@@ -41,7 +41,7 @@ struct store_policy *wired_policy(const struct wired *);
 struct serve_settings *generation_settings(struct generation *, struct tls_server *tls, notify_heard *, void *ctx,
 	const struct cookie_secrets *own);
 void generation_free_settings(struct generation *, struct serve_settings *);
-/* Whether a transfer begun under `a` may go on under `b`: the same primaries, keys and limits. */
+/* Whether a transfer begun under `a` may go on under `b`: the same primaries, keys and limits, judged in the same way. */
 bool wired_same_source(const struct wired *a, const struct wired *b);
 /* Whether they mean the same for a zone altogether. */
 bool wired_same(const struct wired *a, const struct wired *b);

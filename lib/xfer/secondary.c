@@ -1065,9 +1065,10 @@ static void pull_done(void *ctx, struct fetch_result *result)
 
 static bool is_ours(enum err err)
 {
-	return err == ERR_IO || err == ERR_NOSPACE || err == ERR_NOMEM;
+	return err == ERR_IO || err == ERR_NOSPACE || err == ERR_NOMEM || err == ERR_ORDER;
 }
 
+/* What differences led to may be wrong for a mistake in them, or in what they were applied to: the whole zone decides. */
 static void not_published(struct secondary *s, enum err err, const struct why *why)
 {
 	struct round *r = s->round;
@@ -1083,8 +1084,13 @@ static void not_published(struct secondary *s, enum err err, const struct why *w
 	}
 	set_rejected(s, text);
 	s->env->counters->transfers_refused++;
-	note_refused(s, true, serial);
-	next_remote(s);
+	if (err == ERR_ZONE && r->outcome.incremental) {
+		r->refused = true;
+		r->axfr_here = true;
+	} else {
+		note_refused(s, true, serial);
+		next_remote(s);
+	}
 	go_on(s);
 }
 

@@ -102,8 +102,8 @@ void secondary_set_conf(struct secondary *, struct secondary_conf *, bool restar
 void secondary_same_conf(struct secondary *, struct secondary_conf *);
 /* On hold nothing is asked and nothing taken; what is under way is given up (its waiters are told), unless it is being published. */
 void secondary_hold(struct secondary *, bool held);
-/* How `publish` ended. ERR_IO, ERR_NOSPACE, ERR_NOMEM: it could not be kept, and is tried again; any other error: the version is refused, for
- * that reason, and the next primary's is tried. */
+/* How `publish` ended. ERR_IO, ERR_NOSPACE, ERR_NOMEM, ERR_ORDER: it could not be kept, or judged, and is tried again; any other error: the version
+ * is refused, for that reason, and the next primary's is tried; where it came by differences (ERR_ZONE), first the whole zone there. */
 void secondary_published(struct secondary *, enum err, const struct why *);
 
 /* A NOTIFY that was allowed. Before secondary_start it is passed over: the primaries are asked then. */

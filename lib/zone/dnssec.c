@@ -25,6 +25,7 @@ struct check {
 	const struct zone *zone, *older;     /* older: NULL, or what had passed */
 	struct signature_keys *keys;
 	uint64_t now;
+	const atomic_bool *stop;
 	struct why *why;
 	bool doubt;                          /* only a look at the whole can tell */
 	/* The whole, by NSEC: the owner seen last, and the name that it says is next. */
@@ -78,6 +79,8 @@ static enum err check_sets(const struct check *c, const uint8_t *owner, const st
 	bool left = zone_rrsets_next(&iter, &next);
 	enum err err = ERR_OK;
 
+	if (c->stop && atomic_load_explicit(c->stop, memory_order_relaxed))
+		return err_why(c->why, ERR_ORDER, "interrupted");
 	while (!err && left) {
 		struct zone_rrset sigs = {.type = RR_RRSIG};
 
@@ -450,9 +453,9 @@ static void release(struct check *c)
 	free(c->changed);
 }
 
-enum err dnssec_check(const struct zone *zone, uint64_t now, struct why *why)
+enum err dnssec_check(const struct zone *zone, uint64_t now, const atomic_bool *stop, struct why *why)
 {
-	struct check c = {.zone = zone, .now = now, .why = why};
+	struct check c = {.zone = zone, .now = now, .stop = stop, .why = why};
 	enum err err;
 
 	if (!dnssec_is_signed(zone))
@@ -717,20 +720,20 @@ static bool is_explained(const struct check *c)
 }
 
 enum err dnssec_check_change(const struct zone *zone, const struct zone *older, const uint8_t *const *names, size_t count, uint64_t now,
-	struct why *why)
+	const atomic_bool *stop, struct why *why)
 {
-	struct check c = {.zone = zone, .older = older, .now = now, .why = why};
+	struct check c = {.zone = zone, .older = older, .now = now, .stop = stop, .why = why};
 	enum err err;
 
 	if (!dnssec_is_signed(zone))
 		return ERR_OK;
 	if (!dnssec_is_signed(older) || zone->denial != older->denial || !same_at_apex(zone, older, RR_DNSKEY) ||
 	    !same_at_apex(zone, older, RR_NSEC3PARAM))
-		return dnssec_check(zone, now, why);
+		return dnssec_check(zone, now, stop, why);
 	err = check_apex(&c);
 	for (size_t i = 0; i < count && !err && !c.doubt; i++)
 		err = check_name(&c, names[i]);
 	c.doubt = c.doubt || !is_explained(&c);
 	release(&c);
-	return !err && c.doubt ? dnssec_check(zone, now, why) : err;
+	return !err && c.doubt ? dnssec_check(zone, now, stop, why) : err;
 }

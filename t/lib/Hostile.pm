@@ -21,7 +21,7 @@ sub new {
     my ($class, %of) = @_;
     my $self = bless { zone => 'example', key => $of{key} }, $class;
     $self->{fake} = Fake->new(zone => 'example.', key => $of{key});
-    $self->{fake}->serve(serial => 1, records => [ $self->records ]);
+    $self->{fake}->serve(serial => 1, records => [ $self->records, $of{records} ? $of{records}->() : () ]);
     $self->{lockstep} = Lockstep->new($of{key} ? (keys => [ $of{key} ]) : (), remotes => [ Lockstep::remote('fake', $self->{fake}, $of{key}) ],
         server => { limits => { connect => '2s', 'transfer-idle' => '2s', 'transfer-time' => '1m', %{ $of{limits} // {} } } },
         zones => [ { name => 'example', primaries => ['fake'], 'zonefile-sync' => 0, 'refresh-min' => '1h', 'retry-min' => '1h', %{ $of{settings} // {} } } ])->start;
@@ -41,6 +41,7 @@ sub offer {
     my ($self, %script) = @_;
     my $lockstep = $self->{lockstep};
     $self->{mark} = () = $lockstep->events('transfer');
+    $self->{refusals} = () = $lockstep->events('version-refused');
     $self->{fake}->serve(serial => ++$self->{offered}, %script);
     return $lockstep->verb('transfer', $script{ixfr} ? () : '--full', 'example');
 }
@@ -52,6 +53,13 @@ sub attempts {
     return @all[ $self->{mark} .. $#all ];
 }
 
+# What came whole and was then refused for what it says of itself, or by the operator.
+sub refusals {
+    my ($self) = @_;
+    my @all = $self->{lockstep}->events('version-refused');
+    return @all[ $self->{refusals} .. $#all ];
+}
+
 sub dump_text { my ($self) = @_; return ($self->{lockstep}->verb('dump', 'example'))[1] }
 
 sub refused {
@@ -60,7 +68,8 @@ sub refused {
     my ($file, $dump) = (slurp($lockstep->zone_file('example')), $self->dump_text);
     my ($status, $out, $said) = $self->offer(%script);
     my ($first) = $self->attempts;
-    my $given = join ' ', map { $first->{$_} // () } qw(outcome reason why);
+    my ($refusal) = $self->refusals;
+    my $given = join ' ', (map { $first->{$_} // () } qw(outcome reason why)), map { $refusal->{$_} // () } qw(by why);
     my $right = $status == 1 && $lockstep->running && $lockstep->serial('example') == $self->{served} && $given =~ /$reason/
         && slurp($lockstep->zone_file('example')) eq $file && $self->dump_text eq $dump && $said =~ /\S/;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
