@@ -23,9 +23,12 @@ struct judge_ask {
 	const struct conf_settings *set;     /* copied */
 };
 
-/* Never reset. */
+/* Never reset. X(name) */
+#define JUDGE_COUNTERS(X) X(judged) X(refused_zonemd) X(refused_dnssec) X(refused_change) X(refused_command)
 struct judge_counters {
-	uint64_t judged, refused_zonemd, refused_dnssec, refused_change, refused_command;
+#define JUDGE_COUNTER(name) uint64_t name;
+	JUDGE_COUNTERS(JUDGE_COUNTER)
+#undef JUDGE_COUNTER
 };
 
 /* ERR_OK: it may be served. ERR_ZONE: its digest or its signatures are wrong; ERR_REFUSED: too much changes, or the command says no; both are logged

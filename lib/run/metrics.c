@@ -156,6 +156,7 @@ static void put_states(struct evbuffer *out, const struct keeper *all)
 static void put_totals(struct evbuffer *out, const struct metrics *m)
 {
 	const struct keep_counters *keeps = keeper_counters(m->env.keeper);
+	const struct judge_counters *judge = keeper_judge_counters(m->env.keeper);
 	struct serve_counters serve;
 
 	m->env.counters(m->env.ctx, &serve);
@@ -171,6 +172,9 @@ static void put_totals(struct evbuffer *out, const struct metrics *m)
 #undef PUT
 #define PUT(name) put_plain(out, "lockstep_" #name "_total", "counter", "See lockstep stats: " #name, (double)keeps->name);
 	PUT(files_written) PUT(files_failed) PUT(loads) PUT(loads_failed) PUT(notifies_out) PUT(notifies_failed)
+#undef PUT
+#define PUT(name) put_plain(out, "lockstep_versions_" #name "_total", "counter", "See lockstep stats: " #name, (double)judge->name);
+	JUDGE_COUNTERS(PUT)
 #undef PUT
 }
 
