@@ -144,6 +144,19 @@ subtest 'transfers' => sub {
     is($last->{id}, 7, 'are answered in order');
     my ($status, $out) = run_command('dig', '+tls', '@127.0.0.1', '-p', $lockstep->{tls_port}, 'own', 'AXFR', '+short', '+nocookie');
     is(scalar(split /\n/, $out), 2013, 'dig');
+    ($status, $out) = run_command('dig', '+tls', '@127.0.0.1', '-p', $lockstep->{tls_port}, 'own', 'AXFR');
+    unlike($out, qr/warning|expected/i, 'dig with a cookie has nothing to remark');
+    like($out, qr/XFR size: 2013 records \(messages [2-9],/, 'about several messages');
+    $client = $tls->();
+    $client->send(Wire::message(question => Wire::question('own', 'AXFR'), additional => [ Wire::raw_rr(owner => '.', type => 'OPT', class => 1232, ttl => 0, rdata => pack 'nn', 12, 0) ]));
+    my ($soas, @lengths) = (0);
+    while ($soas < 2) {
+        my $bytes = $client->receive // last;
+        push @lengths, length $bytes;
+        $soas += grep { $_->{type} == 6 } @{ Wire::parse($bytes)->{answer} };
+    }
+    is(scalar(grep { $_ % 468 } @lengths), 0, 'who pads gets a padded transfer') or diag("@lengths");
+    cmp_ok(scalar @lengths, '>', 2, 'of several messages');
     ends_well($lockstep);
 };
 

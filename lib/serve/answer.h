@@ -105,7 +105,8 @@ struct answer_transfer {
 	uint8_t qname[NAME_SIZE];
 	bool edns;
 	uint16_t options_length;
-	uint8_t options[EDNS_OPTIONS_MAX];   /* for the first message's OPT */
+	uint8_t options[EDNS_OPTIONS_MAX];   /* for each message's OPT */
+	bool pad;                    /* each message is padded */
 	struct tsig tsig;            /* taken over, with the request's MAC; its key is borrowed from the settings */
 };
 /* Call between store_enter and store_leave. `out` has room for 65,535 octets over TCP, ANSWER_UDP_MAX over UDP. After

@@ -242,38 +242,56 @@ static void fill(struct outgoing *out)
 		out->phase = PHASE_DONE;
 }
 
-/* The question and OPT go with the first message alone (RFC 5936 2.2.1, 2.2.5). `room`: what is kept free for the signature. */
-static void write_message(struct outgoing *out, uint8_t *bytes, size_t limit, size_t room)
+/* `size`: what was kept free for it. `end`: where the message and all that stands behind may end. */
+static void put_opt(struct outgoing *out, size_t size, size_t end, size_t room)
 {
 	const struct answer_transfer *transfer = &out->transfer;
-	bool first = out->sum.messages == 0, opt = first && transfer->edns;
-	size_t opt_size = opt ? (size_t)EDNS_OPT_SIZE + transfer->options_length : 0;
+	uint8_t bytes[EDNS_OPTIONS_MAX + EDNS_PADDING_MAX];
+	struct wbuf options = wbuf_of(bytes, sizeof bytes);
 
-	msg_start(&out->writer, bytes, MSG_MAX, limit);
+	wbuf_bytes(&options, transfer->options, transfer->options_length);
+	if (transfer->pad)
+		edns_pad(&options, wbuf_used(&out->writer.buf) + EDNS_OPT_SIZE + transfer->options_length + room, end);
+	msg_unreserve(&out->writer, size);
+	msg_put_opt(&out->writer, MSG_UDP_MAX, RCODE_NOERROR, false, bytes, wbuf_used(&options));
+}
+
+/* The question goes with the first message alone, an OPT with all but those that a record needs for itself (RFC 5936 2.2.1, 2.2.5): a
+ * client that looks for its cookie finds it, and what is padded is padded to its end (RFC 9103 6.4, RFC 8467). `room`: what is kept
+ * free for the signature. */
+static void write_message(struct outgoing *out, uint8_t *bytes, size_t limit, size_t room, bool opt)
+{
+	const struct answer_transfer *transfer = &out->transfer;
+	bool first = out->sum.messages == 0;
+	size_t opt_size = opt ? (size_t)EDNS_OPT_SIZE + transfer->options_length + (transfer->pad ? 4 : 0) : 0;
+	size_t end = opt && transfer->pad ? limit - limit % EDNS_BLOCK : limit;
+
+	msg_start(&out->writer, bytes, MSG_MAX, end);
 	msg_reserve(&out->writer, room + opt_size);
 	if (first)
 		msg_put_question(&out->writer, transfer->qname, transfer->type, CLASS_IN);
 	fill(out);
-	if (opt) {
-		msg_unreserve(&out->writer, opt_size);
-		msg_put_opt(&out->writer, MSG_UDP_MAX, RCODE_NOERROR, false, transfer->options, transfer->options_length);
-	}
+	if (opt)
+		put_opt(out, opt_size, end, room);
 }
 
-/* What a message may be, the next if it takes no record: a good size; the greatest; the greatest, with one record and no signature, which is
+/* What a message may be, the next if it takes no record: a good size; the greatest; that without an OPT; that with one record and no signature, which is
  * never the last, as the closing SOA follows. Where too many in a row would be without a signature, one goes between them that
  * has nothing else. False: it is not to be signed. */
 static bool write_some(struct outgoing *out, uint8_t *bytes)
 {
 	size_t room = tsig_room(&out->transfer.tsig);
+	bool edns = out->transfer.edns;
 
-	write_message(out, bytes, MESSAGE_SIZE, room);
+	write_message(out, bytes, MESSAGE_SIZE, room, edns);
 	if (out->writer.count[MSG_ANSWER] == 0 && !out->failed)
-		write_message(out, bytes, MSG_MAX, room);
+		write_message(out, bytes, MSG_MAX, room, edns);
+	if (out->writer.count[MSG_ANSWER] == 0 && !out->failed && edns)
+		write_message(out, bytes, MSG_MAX, room, false);
 	if (out->writer.count[MSG_ANSWER] > 0 || out->failed || out->transfer.tsig.unsigned_run == TSIG_UNSIGNED_MAX)
 		return true;
 	out->alone = true;
-	write_message(out, bytes, MSG_MAX, 0);
+	write_message(out, bytes, MSG_MAX, 0, false);
 	out->alone = false;
 	return false;
 }
