@@ -9,7 +9,8 @@ package Peer;
 #
 # A zone: name; text or file (a primary) or primaries (a secondary); key (Tsig::key: for transfers and NOTIFY); notify (addresses);
 # sign_notify => 0 for NOTIFY without the key; tls (Tls::certificate, a client's, with `auth_name`: the primaries are asked over TLS; NSD
-# and BIND). Of the server: tls (a certificate, BIND: its zones are given over TLS alone, at `tls_at`, with `clients`, a file, to who shows a
+# and BIND); hidden: it is not asked for when the server starts. Lines of their own configuration: of a zone, `lines` (Knot); of the server, `options`
+# (BIND), `sections` (Knot), `settings` (PowerDNS). Of the server: tls (a certificate, BIND: its zones are given over TLS alone, at `tls_at`, with `clients`, a file, to who shows a
 # certificate of these authorities); minimal => 1 for responses without what was not asked for. Transfers are given to 127.0.0.0/8 and ::1 (with
 # the key, if there is one).
 use strict;
@@ -74,7 +75,7 @@ sub start {
 sub launch {
     my ($self) = @_;
     $self->{pid} = start_process($self->{log}, $self->command);
-    my @own = grep { !$_->{primaries} } @{ $self->{zones} };
+    my @own = grep { !$_->{primaries} && !$_->{hidden} } @{ $self->{zones} };
     my $up = wait_for(sub { !running($self->{pid}) || $self->answers }, 15) && running($self->{pid});
     for my $zone (@own) {
         $up &&= wait_for(sub { defined $self->serial($zone->{name}) }, 15);
