@@ -146,6 +146,7 @@ static bool wire_secondary(struct generation *g, struct wired *w, struct primari
 		.remotes = remote,
 		.remote_count = set->primary_count,
 		.ixfr = set->ixfr,
+		.stream_only = set->catalog == CONF_CATALOG_CONSUME, /* Knot refuses to tell of a catalog by UDP */
 		.newest = set->primary_choice == CONF_NEWEST,
 		.rollback = rollback[set->rollback],
 		.clamps = {set->refresh_min, set->refresh_max, set->retry_min, set->retry_max, set->expire_min, set->expire_max},

@@ -49,6 +49,7 @@ struct fetch {
 	struct tsig tsig;
 	struct stream *stream;
 	struct conn *conn;
+	bool stream_only;
 	struct event *udp_event, *timer, *later;      /* later: to begin, then to be late */
 	int udp;
 	unsigned tries;
@@ -754,7 +755,7 @@ static void begin(evutil_socket_t fd, short what, void *ctx)
 	(void)what;
 	if (f->conn)
 		be_late(f);
-	else if (f->kind == FETCH_SOA && !f->tls)
+	else if (f->kind == FETCH_SOA && !f->tls && !f->stream_only)
 		start_udp(f);
 	else
 		start_stream(f);
@@ -787,6 +788,7 @@ struct fetch *fetch_start(struct event_base *loop, const struct fetch_ask *ask, 
 	f->peer = ask->peer;
 	f->edns = !ask->peer || peer_edns(ask->peer, ask->now()) < PEER_EDNS_DOUBTED;
 	f->late = ask->late;
+	f->stream_only = ask->stream_only;
 	f->heard = ask->heard;
 	f->now = ask->now;
 	f->unix_time = ask->unix_time;

@@ -42,6 +42,7 @@ struct fetch_times {
 enum { FETCH_LATE_MS = 2500 };
 struct fetch_ask {
 	enum fetch_kind kind;
+	bool stream_only;            /* a SOA query goes over a connection at once, not by UDP */
 	const uint8_t *zone;
 	struct net_addr to;
 	const struct tsig_key *key;  /* copied; NULL: unsigned */

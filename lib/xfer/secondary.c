@@ -612,6 +612,7 @@ static void fill_ask(struct secondary *s, enum fetch_kind kind, struct fetch_ask
 
 	*ask = (struct fetch_ask){
 		.kind = kind,
+		.stream_only = r->conf->stream_only,
 		.zone = s->name,
 		.to = remote->addresses[r->address],
 		.key = remote->key,

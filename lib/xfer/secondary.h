@@ -37,6 +37,7 @@ struct secondary_conf {
 	const struct secondary_remote *remotes;
 	size_t remote_count;
 	bool ixfr;
+	bool stream_only;            /* not even serials are asked for by UDP */
 	bool newest;                 /* ask all, take the highest serial */
 	enum secondary_rollback rollback;
 	struct refresh_clamps clamps;
