@@ -41,7 +41,7 @@ static char dir[64];
 static struct event_base *loop;
 static struct store *store;
 static struct primaries *primaries;
-static struct journal *journal;
+static struct copies *copies;
 static struct disk *disk;
 static struct keeper *keeper;
 
@@ -70,9 +70,9 @@ static int setup(void **state)
 	loop = event_base_new();
 	store = store_new();
 	primaries = primaries_new();
-	assert_int_equal(journal_open(&journal, dir, &why), ERR_OK);
+	assert_int_equal(copies_open(&copies, dir, &why), ERR_OK);
 	keeper = keeper_new(loop, store, clock_ms, clock_unix);
-	disk = disk_new(loop, journal);
+	disk = disk_new(loop, copies);
 	keeper_set_disk(keeper, disk);
 	for (unsigned i = 0; i < PRIMARY_LANES; i++)
 		primaries_set_limits(primaries, i, (struct primary_limits){8, 8});
@@ -86,7 +86,7 @@ static int teardown(void **state)
 	(void)state;
 	disk_free(disk);
 	keeper_free(keeper);
-	journal_close(journal);
+	copies_close(copies);
 	store_free(store);
 	store_settle();
 	primaries_free(primaries);

@@ -67,6 +67,7 @@ subtest 'a file that cannot be read for a while' => sub {
     $fake->vanish;
     rename $file, "$file.away" or die "rename: $!";
     mkdir $file;
+    unlink glob "$lockstep->{dir}/state/*";       # there is no other copy
     $lockstep->start;
     ok($lockstep->wait_log(qr/zone-load-failed .*zone=example\..*why=".*not a regular file/), 'the file is in the way of itself');
     is($lockstep->serial('example'), undef, 'there is nothing to serve');
@@ -114,6 +115,7 @@ subtest 'zonefile-sync = 1: a second later, once' => sub {
     }
     ok(wait_for(sub { (serial_in($file) // 0) == $fake->{serial} }, 5), 'the file holds the last one');
     cmp_ok(time - $began, '<', 4, 'after a second or two');
+    $lockstep->wait_log(qr/ zone-file-written .*serial=$fake->{serial} /);
     is(scalar $lockstep->events('zone-file-written'), $lockstep->json('stats')->{files}{files_written}, 'each time it was written is counted');
     cmp_ok($lockstep->json('stats')->{files}{files_written}, '<=', 2, 'several versions, one file');
     is($lockstep->stop, 0, 'lockstepd ends cleanly');

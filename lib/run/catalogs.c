@@ -486,7 +486,7 @@ static void begin_reading(struct catalogs *c, struct state *s, struct keep *k, c
 	r->zone = version;
 	r->most = zone->set->catalog_max;
 	s->under_way = true;
-	disk_call(keeper_disk(c->keeper), &r->work, read_done, s);
+	disk_call(keeper_disk(c->keeper), NULL, &r->work, read_done, s);
 }
 
 /* --- producing ------------------------------------------------------------ */
@@ -623,7 +623,7 @@ static void begin_making(struct catalogs *c, struct state *s, struct keep *k)
 		return;
 	}
 	s->under_way = true;
-	disk_call(keeper_disk(c->keeper), &m->work, made, s);
+	disk_call(keeper_disk(c->keeper), NULL, &m->work, made, s);
 }
 
 /* --- all ------------------------------------------------------------------ */

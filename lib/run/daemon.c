@@ -25,7 +25,7 @@
 #include <systemd/sd-daemon.h>
 #endif
 
-enum { SIGNALS = 3, PROBES_MAX = 512 };
+enum { SIGNALS = 3, PROBES_MAX = 512, SWEEP_DEPTH = 8 };
 
 struct daemon {
 	const char *conf_path;
@@ -39,7 +39,7 @@ struct daemon {
 	struct tls_tickets *tickets;
 	struct event *ticket_timer;
 	struct workers *workers;
-	struct journal *journal;
+	struct copies *copies;
 	struct primaries *primaries;
 	struct keeper *keeper;
 	struct catalogs *catalogs;
@@ -376,8 +376,11 @@ static enum err make_dirs(const struct conf *conf, const struct passwd *user, st
 	char *control = strdup(conf->server.control), *slash;
 	enum err err = control ? ERR_OK : ERR_NOMEM;
 
-	if (!err)
-		err = give_dir(conf->server.state_dir, user, why);
+	struct why state = {{0}};
+
+	/* Without it zones are served all the same, from their files: what cannot be opened there says so. */
+	if (!err && give_dir(conf->server.state_dir, user, &state))
+		log_say(LOG_LEVEL_ERROR, "state-write-failed", "%s", state.text);
 	if (!err)
 		err = give_dir(conf->server.zone_dir, user, why);
 	if (!err && (slash = strrchr(control, '/')) && slash != control && access((*slash = 0, control), F_OK) < 0)
@@ -438,32 +441,34 @@ static enum err read_roster(struct daemon *d, const struct conf *conf, struct wh
 	return err ? err_why(why, err, "out of memory") : ERR_OK;
 }
 
+/* What a process that was killed left half written. */
+static void sweep(const struct conf *conf)
+{
+	struct why why = {{0}};
+	unsigned removed = 0;
+
+	if (file_sweep(conf->server.zone_dir, SWEEP_DEPTH, &removed, &why))
+		log_say(LOG_LEVEL_WARNING, "sweep", "%s", why.text);
+	else if (removed)
+		log_say(LOG_LEVEL_NOTICE, "sweep", "%u files that were half written are removed", removed);
+}
+
 static enum err open_state(struct daemon *d, const struct conf *conf, struct why *why)
 {
-	struct why said = {{0}};
-	enum err err = journal_open(&d->journal, conf->server.state_dir, &said);
+	enum err err = copies_open(&d->copies, conf->server.state_dir, why);
 
-	if (err) {
-		*why = said;
+	if (err)
 		return err;
-	}
-	if (said.text[0])
-		log_say(LOG_LEVEL_ERROR, "state-damaged", "%s", said.text);
+	sweep(conf);
 	d->keeper = keeper_new(d->loop, d->store, clock_ms, clock_unix);
 	if (!d->keeper)
 		return ERR_NOMEM;
-	err = keeper_read_rows(d->keeper, d->journal, why);
-	if (err == ERR_DAMAGED) {
-		log_say(LOG_LEVEL_ERROR, "state-damaged", "%s", err_say(why, err));
-		err = journal_reopen(d->journal, why);
-		if (!err)
-			log_say(LOG_LEVEL_ERROR, "state-damaged", "%s", why->text);
-	}
+	err = keeper_read_rows(d->keeper, d->copies, why);
 	if (err)
 		return err;
-	d->disk = disk_new(d->loop, d->journal);
+	d->disk = disk_new(d->loop, d->copies);
 	if (!d->disk)
-		return err_why(why, ERR_NOMEM, "cannot start the disk thread");
+		return err_why(why, ERR_NOMEM, "cannot start the disk's threads");
 	keeper_set_disk(d->keeper, d->disk);
 	d->catalogs = catalogs_new(d->loop, d->keeper, clock_unix);
 	if (!d->catalogs)
@@ -564,7 +569,7 @@ static void finish(struct daemon *d)
 	disk_free(d->disk);
 	catalogs_free(d->catalogs);
 	keeper_free(d->keeper);
-	journal_close(d->journal);
+	copies_close(d->copies);
 	inbox_free(d->inbox);
 	if (d->box.current)
 		generation_free_settings(d->box_generation, d->box.current);

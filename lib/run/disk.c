@@ -14,38 +14,73 @@
 #include <time.h>
 #include <unistd.h>
 
-enum kind { LOAD, WRITE, ROWS, FORGET, CALL, MARK };
+enum {
+	FILE_THREADS = 2,
+	COMMITS = FILE_THREADS,      /* the queue of commits stands behind those of files */
+	QUEUES,
+	IDLE_S = 1,                  /* without a commit, and the database tidies up */
+	GROUP_MAX = 4096,            /* changes committed together */
+	WRITE_MAX = 32,              /* zone files written together: each has a buffer of 1 MB */
+};
+
+enum kind { LOAD, CHECK, READ, CALL, WRITE, COMMIT, ROWS, MARK, TOLD };
 
 struct job {
 	struct job *next;
+	struct disk *disk;
 	enum kind kind;
 	char *path;
 	uint8_t name[NAME_SIZE];
 	struct build_limits limits;
-	struct zone *version;
-	struct journal_zone *rows;
+	struct zone *version, *old;
+	struct copies_zone zone;
+	struct copies_change change;
+	struct journal_row *row, **rows;
 	size_t count;
+	struct mark *mark;
 	struct disk_work *work;
+	void (*tell)(struct disk *, const struct job *);
+	bool all;                    /* a mend: of all zones, */
+	unsigned mend;               /* of this kind */
 	disk_done *done;
 	void *ctx;
 	struct disk_result result;
+};
+
+/* A mark goes through all queues; the last of its jobs calls back. */
+struct mark {
+	unsigned left;
+	disk_done *done;
+	void *ctx;
 };
 
 struct queue {
 	struct job *first, **last;
 };
 
-struct disk {
+struct worker {
+	struct disk *disk;
 	pthread_t thread;
-	pthread_mutex_t lock;
 	pthread_cond_t more;
-	struct queue todo, done;
-	struct job *current;
+	struct queue todo;
+	struct job *current;         /* and those behind it: what is being done */
 	bool stopping;
-	struct journal *journal;
+};
+
+struct disk {
+	struct copies *copies;
+	pthread_mutex_t lock;
+	struct worker worker[QUEUES];
+	unsigned started;
+	struct queue done;
 	struct event *event;
 	int wake;
+	void (*mend)(void *ctx, const uint8_t *name, unsigned what);
+	void (*pinned)(void *ctx, const uint8_t *name);
+	void *hooks_ctx;
 };
+
+/* --- queues --------------------------------------------------------------- */
 
 static void put(struct queue *q, struct job *job)
 {
@@ -63,24 +98,81 @@ static struct job *take(struct queue *q)
 	return job;
 }
 
+static void rows_free(struct journal_row **rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(rows[i]);
+	free(rows);
+}
+
 static void job_free(struct job *job)
 {
 	zone_put(job->version);
+	zone_put(job->old);
 	zone_put(job->result.version);
+	diff_drop(job->result.diff);
+	copies_zone_release(&job->zone);
 	if (job->work)
 		job->work->free(job->work);
 	free(job->path);
-	free(job->rows);
+	free(job->row);
+	rows_free(job->rows, job->count);
 	free(job);
 }
 
-static void do_load(struct job *job)
+static void wake_loop(struct disk *d)
 {
+	uint64_t one = 1;
+
+	if (write(d->wake, &one, sizeof one) < 0)
+		return;              /* the counter is full: the loop is woken anyway */
+}
+
+/* What was done, in its order, goes to the loop. */
+static void finished(struct worker *w)
+{
+	struct disk *d = w->disk;
+
+	pthread_mutex_lock(&d->lock);
+	while (w->current) {
+		struct job *job = w->current;
+
+		w->current = job->next;
+		put(&d->done, job);
+	}
+	pthread_mutex_unlock(&d->lock);
+	wake_loop(d);
+}
+
+/* --- files ---------------------------------------------------------------- */
+
+static void begin_zone(struct job *job)
+{
+	job->zone.name = job->name;
+	job->zone.path = job->path;
+	job->zone.limits = job->limits;
+	job->result.zone = &job->zone;
+}
+
+static void do_check(struct job *job)
+{
+	begin_zone(job);
+	job->zone.version = job->version;
+	job->version = NULL;
+	copies_check_file(&job->zone);
+	job->result.why = job->zone.why;
+}
+
+static void do_read(struct job *job)
+{
+	struct disk_result *r = &job->result;
 	struct stat st;
 
 	if (stat(job->path, &st) == 0)
-		job->result.modified = st.st_mtime;
-	job->result.err = zonefile_load(job->path, job->name, job->limits, &job->result.version, &job->result.why);
+		r->modified = st.st_mtime;
+	r->err = zonefile_load_digest(job->path, job->name, job->limits, &r->version, &r->digest, &r->why);
+	if (!r->err && job->old && diff_make(job->old, r->version, r->version->wire_bytes / 2 + 4096, &r->diff) != ERR_OK)
+		r->diff = NULL;
 }
 
 static void log_failure(const struct job *job, const char *what)
@@ -92,65 +184,311 @@ static void log_failure(const struct job *job, const char *what)
 	log_end(&log);
 }
 
-static void do_job(struct disk *d, struct job *job)
+static void do_file(struct disk *d, struct job *job)
 {
 	struct disk_result *r = &job->result;
 	int64_t began = clock_ms();
 
 	switch (job->kind) {
 	case LOAD:
-		if (job->path)
-			do_load(job);
-		else
-			r->err = ERR_NOMEM;
+		begin_zone(job);
+		copies_load(d->copies, &job->zone);
+		r->err = job->zone.err;
+		r->why = job->zone.why;
 		break;
-	case WRITE:
-		r->err = job->path ? zonefile_write(job->path, job->version, &r->why) : ERR_NOMEM;
+	case CHECK:
+		do_check(job);
 		break;
-	case ROWS:
-		r->err = journal_write(d->journal, job->rows, job->count, &r->why);
-		if (r->err)
-			log_failure(job, "state-write-failed");
-		break;
-	case FORGET:
-		r->err = journal_forget(d->journal, job->name, &r->why);
-		if (r->err)
-			log_failure(job, "state-write-failed");
+	case READ:
+		do_read(job);
 		break;
 	case CALL:
 		r->err = job->work->run(job->work, &r->why);
 		break;
-	case MARK:
+	case WRITE: case COMMIT: case ROWS: case MARK: case TOLD:
 		break;
 	}
 	r->ms = (uint32_t)(clock_ms() - began);
 }
 
-static void *run(void *arg)
+static void enqueue(struct disk *d, unsigned queue, struct job *job);
+
+/* The row that goes with a file, which is there now. */
+static void follow_with_row(struct job *job)
 {
-	struct disk *d = arg;
+	struct job *rows = calloc(1, sizeof *rows);
+
+	job->row->file_known = true;
+	job->row->written = job->version->serial;
+	job->row->file = job->result.digest;
+	if (!rows || !(rows->rows = malloc(sizeof *rows->rows))) {
+		free(rows);
+		return;
+	}
+	rows->kind = ROWS;
+	rows->rows[0] = job->row;
+	rows->count = 1;
+	job->row = NULL;
+	enqueue(job->disk, COMMITS, rows);
+}
+
+static void written(void *ctx, enum err err, const struct why *why, struct file_digest digest)
+{
+	struct job *job = ctx;
+
+	job->result.err = err;
+	job->result.digest = digest;
+	if (err && why)
+		job->result.why = *why;
+	if (err && !job->done)
+		log_failure(job, "zone-file-failed");
+	if (!err && job->row)
+		follow_with_row(job);
+}
+
+/* Files that are written together cost one fsync of their directory. */
+static void write_files(struct job *first)
+{
+	struct file_batch *batch = malloc(sizeof *batch);
+	int64_t began = clock_ms();
+
+	if (batch)
+		file_batch_begin(batch);
+	for (struct job *job = first; job; job = job->next) {
+		struct file_replace file;
+		enum err err = batch ? zonefile_begin(job->path, job->version, &file, &job->result.why) : ERR_NOMEM;
+
+		if (err)
+			written(job, err, NULL, (struct file_digest){0});
+		else
+			file_batch_add(batch, &file, job);
+	}
+	if (batch)
+		file_batch_commit(batch, written);
+	free(batch);
+	for (struct job *job = first; job; job = job->next)
+		job->result.ms = (uint32_t)(clock_ms() - began);
+}
+
+/* The next thing to do: one job, or the writes that follow on each other. */
+static struct job *take_files(struct queue *q)
+{
+	struct job *first = take(q), *last = first;
+
+	for (unsigned n = 1; last && last->kind == WRITE && q->first && q->first->kind == WRITE && n < WRITE_MAX; n++) {
+		last->next = take(q);
+		last = last->next;
+	}
+	if (last)
+		last->next = NULL;
+	return first;
+}
+
+static void *run_files(void *arg)
+{
+	struct worker *w = arg;
+	struct disk *d = w->disk;
 
 	thread_gives_way();
 	pthread_mutex_lock(&d->lock);
 	for (;;) {
-		uint64_t one = 1;
-
-		while (!(d->current = take(&d->todo)) && !d->stopping)
-			pthread_cond_wait(&d->more, &d->lock);
-		if (!d->current)
+		while (!(w->current = take_files(&w->todo)) && !w->stopping)
+			pthread_cond_wait(&w->more, &d->lock);
+		if (!w->current)
 			break;
 		pthread_mutex_unlock(&d->lock);
-		do_job(d, d->current);
+		if (w->current->kind == WRITE)
+			write_files(w->current);
+		else
+			do_file(d, w->current);
+		finished(w);
 		pthread_mutex_lock(&d->lock);
-		if (d->current->kind == WRITE && d->current->result.err && !d->current->done)
-			log_failure(d->current, "zone-file-failed");
-		put(&d->done, d->current);
-		d->current = NULL;
-		if (write(d->wake, &one, sizeof one) < 0)
-			continue;    /* the counter is full: the loop is woken anyway */
 	}
 	pthread_mutex_unlock(&d->lock);
 	return NULL;
+}
+
+/* --- commits -------------------------------------------------------------- */
+
+static size_t changes_in(const struct job *job)
+{
+	return job->kind == ROWS ? job->count : job->kind == COMMIT;
+}
+
+/* All that waits, as many as go together. */
+static struct job *take_group(struct worker *w, size_t *changes)
+{
+	struct job *first = w->todo.first, *last = NULL;
+
+	*changes = 0;
+	for (struct job *job = first; job && (!last || *changes + changes_in(job) <= GROUP_MAX); job = job->next) {
+		*changes += changes_in(job);
+		last = job;
+	}
+	if (last && !(w->todo.first = last->next))
+		w->todo.last = &w->todo.first;
+	if (last)
+		last->next = NULL;
+	return last ? first : NULL;
+}
+
+static size_t gather(struct job *job, struct copies_change *changes)
+{
+	if (job->kind == COMMIT)
+		changes[0] = job->change;
+	for (size_t i = 0; job->kind == ROWS && i < job->count; i++)
+		changes[i] = (struct copies_change){.kind = COPIES_ROW, .name = job->rows[i]->name, .row = job->rows[i]};
+	return changes_in(job);
+}
+
+static size_t conclude(struct job *job, const struct copies_change *changes)
+{
+	for (size_t i = 0; i < changes_in(job) && !job->result.err; i++) {
+		job->result.err = changes[i].err;
+		job->result.why = changes[i].why;
+	}
+	if (job->kind == COMMIT)
+		job->result.diff = changes[0].diff;
+	return changes_in(job);
+}
+
+static void do_group(struct disk *d, struct job *first, size_t count)
+{
+	struct copies_change *changes = calloc(count + 1, sizeof *changes), *at = changes;
+	int64_t began = clock_ms();
+
+	for (struct job *job = first; job && changes; job = job->next)
+		at += gather(job, at);
+	if (changes && count)
+		copies_commit(d->copies, changes, count);
+	at = changes;
+	for (struct job *job = first; job; job = job->next) {
+		if (changes)
+			at += conclude(job, at);
+		else if (changes_in(job))
+			job->result.err = ERR_NOMEM;
+		job->result.ms = (uint32_t)(clock_ms() - began);
+	}
+	free(changes);
+}
+
+/* Something for the loop that nobody asked for. */
+static void tell_loop(struct disk *d, struct job told)
+{
+	struct job *job = malloc(sizeof *job);
+
+	if (!job)
+		return;
+	*job = told;
+	job->kind = TOLD;
+	pthread_mutex_lock(&d->lock);
+	put(&d->done, job);
+	pthread_mutex_unlock(&d->lock);
+	wake_loop(d);
+}
+
+static void tell_mend(struct disk *d, const struct job *job)
+{
+	if (d->mend)
+		d->mend(d->hooks_ctx, job->all ? NULL : job->name, job->mend);
+}
+
+static void tell_pinned(struct disk *d, const struct job *job)
+{
+	if (d->pinned)
+		d->pinned(d->hooks_ctx, job->name);
+}
+
+static bool each_pinned(void *ctx, const uint8_t *name)
+{
+	struct job told = {.tell = tell_pinned};
+
+	name_copy(name, told.name);
+	tell_loop(ctx, told);
+	return true;
+}
+
+static void tell_to_mend(struct disk *d)
+{
+	struct job told = {.tell = tell_mend};
+
+	while ((told.mend = copies_to_mend(d->copies, told.name, &told.all)))
+		tell_loop(d, told);
+}
+
+static void after_group(struct disk *d)
+{
+	copies_settle(d->copies);
+	tell_to_mend(d);
+	copies_pinning(d->copies, each_pinned, d);
+}
+
+/* False: nothing came for a while. */
+static bool wait_for_more(struct worker *w, bool idle)
+{
+	struct timespec until;
+
+	if (idle) {
+		pthread_cond_wait(&w->more, &w->disk->lock);
+		return true;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += IDLE_S;
+	return pthread_cond_timedwait(&w->more, &w->disk->lock, &until) == 0;
+}
+
+/* Nothing is there to be tidied up, or tried again. */
+static bool go_idle(struct disk *d)
+{
+	struct copies_health health;
+
+	pthread_mutex_unlock(&d->lock);
+	copies_idle(d->copies);
+	tell_to_mend(d);
+	copies_health(d->copies, &health);
+	pthread_mutex_lock(&d->lock);
+	return health.database_open && health.log_open && !health.database[0] && !health.log[0];
+}
+
+static void *run_commits(void *arg)
+{
+	struct worker *w = arg;
+	struct disk *d = w->disk;
+	bool idle = false;
+	size_t count;
+
+	thread_gives_way();
+	pthread_mutex_lock(&d->lock);
+	for (;;) {
+		while (!(w->current = take_group(w, &count)) && !w->stopping)
+			if (!wait_for_more(w, idle))
+				idle = go_idle(d);
+		if (!w->current)
+			break;
+		pthread_mutex_unlock(&d->lock);
+		do_group(d, w->current, count);
+		finished(w);
+		after_group(d);
+		idle = false;
+		pthread_mutex_lock(&d->lock);
+	}
+	pthread_mutex_unlock(&d->lock);
+	return NULL;
+}
+
+/* --- on the loop ---------------------------------------------------------- */
+
+static void call_back(struct disk *d, struct job *job)
+{
+	if (job->kind == TOLD)
+		job->tell(d, job);
+	if (job->kind == MARK && --job->mark->left == 0) {
+		if (job->mark->done)
+			job->mark->done(job->mark->ctx, &job->result);
+		free(job->mark);
+	}
+	if (job->done)
+		job->done(job->ctx, &job->result);
 }
 
 static struct job *next_done(struct disk *d)
@@ -173,158 +511,308 @@ static void woken(evutil_socket_t fd, short what, void *ctx)
 	if (read(fd, &count, sizeof count) < 0)
 		return;
 	while ((job = next_done(d))) {
-		if (job->done)
-			job->done(job->ctx, &job->result);
+		call_back(d, job);
 		job_free(job);
 	}
 }
 
-struct disk *disk_new(struct event_base *loop, struct journal *journal)
+static bool start_worker(struct disk *d, unsigned i)
+{
+	struct worker *w = &d->worker[i];
+
+	if (pthread_create(&w->thread, NULL, i == COMMITS ? run_commits : run_files, w) != 0)
+		return false;
+	d->started++;
+	return true;
+}
+
+struct disk *disk_new(struct event_base *loop, struct copies *copies)
 {
 	struct disk *d = calloc(1, sizeof *d);
+	pthread_condattr_t monotonic;
+	bool good;
 
 	if (!d)
 		return NULL;
-	pthread_mutex_init(&d->lock, NULL);
-	pthread_cond_init(&d->more, NULL);
-	d->todo.last = &d->todo.first;
+	d->copies = copies;
 	d->done.last = &d->done.first;
-	d->journal = journal;
+	pthread_mutex_init(&d->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	for (unsigned i = 0; i < QUEUES; i++) {
+		d->worker[i].disk = d;
+		d->worker[i].todo.last = &d->worker[i].todo.first;
+		pthread_cond_init(&d->worker[i].more, &monotonic);
+	}
+	pthread_condattr_destroy(&monotonic);
 	d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	d->event = d->wake >= 0 ? event_new(loop, d->wake, EV_READ | EV_PERSIST, woken, d) : NULL;
-	if (d->event && event_add(d->event, NULL) == 0 && pthread_create(&d->thread, NULL, run, d) == 0)
+	good = d->event && event_add(d->event, NULL) == 0;
+	for (unsigned i = 0; i < QUEUES && good; i++)
+		good = start_worker(d, i);
+	if (good)
 		return d;
-	if (d->event)
-		event_free(d->event);
-	if (d->wake >= 0)
-		close(d->wake);
-	free(d);
+	disk_free(d);
 	return NULL;
+}
+
+static void drop_done(struct disk *d)
+{
+	struct job *job;
+
+	while ((job = take(&d->done))) {
+		if (job->kind == MARK && --job->mark->left == 0)
+			free(job->mark);
+		job_free(job);
+	}
+}
+
+static void stop_worker(struct worker *w)
+{
+	pthread_mutex_lock(&w->disk->lock);
+	w->stopping = true;
+	pthread_cond_signal(&w->more);
+	pthread_mutex_unlock(&w->disk->lock);
+	pthread_join(w->thread, NULL);
 }
 
 void disk_free(struct disk *d)
 {
-	struct job *job;
-
 	if (!d)
 		return;
-	pthread_mutex_lock(&d->lock);
-	d->stopping = true;
-	pthread_cond_signal(&d->more);
-	pthread_mutex_unlock(&d->lock);
-	pthread_join(d->thread, NULL);
-	while ((job = take(&d->done)))
-		job_free(job);
-	event_free(d->event);
-	close(d->wake);
-	pthread_cond_destroy(&d->more);
+	for (unsigned i = 0; i < d->started; i++)    /* commits last: files have rows */
+		stop_worker(&d->worker[i]);
+	drop_done(d);
+	if (d->event)
+		event_free(d->event);
+	if (d->wake >= 0)
+		close(d->wake);
+	for (unsigned i = 0; i < QUEUES; i++)
+		pthread_cond_destroy(&d->worker[i].more);
 	pthread_mutex_destroy(&d->lock);
 	free(d);
 }
 
-static struct job *job_new(enum kind kind, disk_done *done, void *ctx)
+void disk_set_hooks(struct disk *d, void (*mend)(void *ctx, const uint8_t *name, unsigned what),
+	void (*pinned)(void *ctx, const uint8_t *name), void *ctx)
+{
+	d->mend = mend;
+	d->pinned = pinned;
+	d->hooks_ctx = ctx;
+}
+
+void disk_health(struct disk *d, struct copies_health *health)
+{
+	copies_health(d->copies, health);
+}
+
+/* --- jobs ----------------------------------------------------------------- */
+
+static void no_memory(disk_done *done, void *ctx)
+{
+	struct disk_result result = {.err = ERR_NOMEM};
+
+	if (done)
+		done(ctx, &result);
+}
+
+/* With a path and a name, where they are given. */
+static struct job *job_new(enum kind kind, const uint8_t *name, const char *path, disk_done *done, void *ctx)
 {
 	struct job *job = calloc(1, sizeof *job);
 
-	if (job) {
-		job->kind = kind;
-		job->done = done;
-		job->ctx = ctx;
-	} else if (done) {
-		struct disk_result result = {.err = ERR_NOMEM};
-
-		done(ctx, &result);
+	if (job && path && !(job->path = strdup(path))) {
+		free(job);
+		job = NULL;
 	}
+	if (!job) {
+		no_memory(done, ctx);
+		return NULL;
+	}
+	job->kind = kind;
+	if (name)
+		name_copy(name, job->name);
+	job->done = done;
+	job->ctx = ctx;
 	return job;
 }
 
-static void enqueue(struct disk *d, struct job *job)
+static void enqueue(struct disk *d, unsigned queue, struct job *job)
 {
+	job->disk = d;
 	pthread_mutex_lock(&d->lock);
-	put(&d->todo, job);
-	pthread_cond_signal(&d->more);
+	put(&d->worker[queue].todo, job);
+	pthread_cond_signal(&d->worker[queue].more);
 	pthread_mutex_unlock(&d->lock);
 }
 
-void disk_load(struct disk *d, const char *path, const uint8_t *apex, struct build_limits limits, disk_done *done, void *ctx)
+/* What concerns one zone stays in order. */
+static unsigned queue_of(const uint8_t *name)
 {
-	struct job *job = job_new(LOAD, done, ctx);
+	uint32_t sum = 0;
+	size_t length = name_length(name);
+
+	for (size_t i = 0; i < length; i++)
+		sum = sum * 31 + name[i];
+	return sum % FILE_THREADS;
+}
+
+void disk_load(struct disk *d, const uint8_t *name, const char *path, struct build_limits limits, disk_done *done, void *ctx)
+{
+	struct job *job = job_new(LOAD, name, path, done, ctx);
 
 	if (!job)
 		return;
-	job->path = strdup(path);
-	name_copy(apex, job->name);
 	job->limits = limits;
-	enqueue(d, job);
+	enqueue(d, queue_of(name), job);
+}
+
+void disk_check(struct disk *d, const uint8_t *name, const char *path, struct build_limits limits, const struct copies_zone *loaded,
+	struct zone *version, disk_done *done, void *ctx)
+{
+	struct job *job = job_new(CHECK, name, path, done, ctx);
+
+	if (!job)
+		return;
+	job->limits = limits;
+	job->version = zone_hold(version);
+	job->zone.file_known = loaded->file_known;
+	job->zone.written = loaded->written;
+	job->zone.digest = loaded->digest;
+	enqueue(d, queue_of(name), job);
+}
+
+void disk_read(struct disk *d, const uint8_t *name, const char *path, struct build_limits limits, struct zone *old, disk_done *done, void *ctx)
+{
+	struct job *job = job_new(READ, name, path, done, ctx);
+
+	if (!job)
+		return;
+	job->limits = limits;
+	job->old = old ? zone_hold(old) : NULL;
+	enqueue(d, queue_of(name), job);
 }
 
 void disk_write(struct disk *d, const char *path, struct zone *version, disk_done *done, void *ctx)
 {
-	struct job *job = job_new(WRITE, done, ctx);
+	struct job *job = job_new(WRITE, version->apex, path, done, ctx);
 
 	if (!job)
 		return;
-	job->path = strdup(path);
 	job->version = zone_hold(version);
-	enqueue(d, job);
+	enqueue(d, queue_of(version->apex), job);
 }
 
-void disk_rows(struct disk *d, struct journal_zone *rows, size_t count, disk_done *done, void *ctx)
+void disk_write_last(struct disk *d, const char *path, struct zone *version, const struct journal_row *row)
 {
-	struct job *job = job_new(ROWS, done, ctx);
+	struct job *job = job_new(WRITE, version->apex, path, NULL, NULL);
 
-	if (!job) {
-		free(rows);
+	if (!job)
 		return;
-	}
-	job->rows = rows;
-	job->count = count;
-	enqueue(d, job);
+	job->version = zone_hold(version);
+	job->row = journal_row_copy(row);
+	enqueue(d, queue_of(version->apex), job);
 }
 
-void disk_call(struct disk *d, struct disk_work *work, disk_done *done, void *ctx)
+void disk_call(struct disk *d, const uint8_t *name, struct disk_work *work, disk_done *done, void *ctx)
 {
-	struct job *job = job_new(CALL, done, ctx);
+	struct job *job = job_new(CALL, name, NULL, done, ctx);
 
 	if (!job) {
 		work->free(work);
 		return;
 	}
 	job->work = job->result.work = work;
-	enqueue(d, job);
+	enqueue(d, name ? queue_of(name) : 0, job);
 }
 
-void disk_mark(struct disk *d, disk_done *done, void *ctx)
+static void commit(struct disk *d, const struct journal_row *row, struct copies_change change, disk_done *done, void *ctx)
 {
-	struct job *job = job_new(MARK, done, ctx);
+	struct job *job = job_new(COMMIT, change.name, NULL, done, ctx);
 
-	if (job)
-		enqueue(d, job);
+	if (job && row && !(job->row = journal_row_copy(row))) {
+		free(job);
+		job = NULL;
+		no_memory(done, ctx);
+	}
+	if (!job)
+		return;
+	job->version = change.version ? zone_hold(change.version) : NULL;
+	job->old = change.old ? zone_hold(change.old) : NULL;
+	job->change = change;
+	job->change.name = job->name;
+	job->change.row = job->row;
+	enqueue(d, COMMITS, job);
+}
+
+void disk_commit(struct disk *d, const struct journal_row *row, struct zone *old, struct zone *version, disk_done *done, void *ctx)
+{
+	commit(d, row, (struct copies_change){.kind = COPIES_VERSION, .name = row->name, .version = version, .old = old}, done, ctx);
+}
+
+void disk_mend(struct disk *d, const struct journal_row *row, struct zone *version, unsigned mend, disk_done *done, void *ctx)
+{
+	commit(d, row, (struct copies_change){.kind = COPIES_MEND, .name = row->name, .version = version, .mend = mend}, done, ctx);
 }
 
 void disk_forget(struct disk *d, const uint8_t *name)
 {
-	struct job *job = job_new(FORGET, NULL, NULL);
+	commit(d, NULL, (struct copies_change){.kind = COPIES_FORGET, .name = name}, NULL, NULL);
+}
 
-	if (!job)
+void disk_rows(struct disk *d, struct journal_row **rows, size_t count, disk_done *done, void *ctx)
+{
+	struct job *job = job_new(ROWS, NULL, NULL, done, ctx);
+
+	if (!job) {
+		rows_free(rows, count);
 		return;
-	name_copy(name, job->name);
-	enqueue(d, job);
+	}
+	job->rows = rows;
+	job->count = count;
+	enqueue(d, COMMITS, job);
+}
+
+void disk_mark(struct disk *d, disk_done *done, void *ctx)
+{
+	struct job *job[QUEUES];
+	struct mark *mark = calloc(1, sizeof *mark);
+	unsigned n = 0;
+
+	while (mark && n < QUEUES && (job[n] = job_new(MARK, NULL, NULL, NULL, ctx)))
+		n++;
+	if (n < QUEUES) {
+		while (n)
+			free(job[--n]);
+		free(mark);
+		no_memory(done, ctx);
+		return;
+	}
+	*mark = (struct mark){QUEUES, done, ctx};
+	for (unsigned i = 0; i < QUEUES; i++) {
+		job[i]->mark = mark;
+		enqueue(d, i, job[i]);
+	}
 }
 
 static void disown(struct job *job, const void *ctx)
 {
-	for (; job; job = job->next)
-		if (job->ctx == ctx)
-			job->done = NULL;
+	for (; job; job = job->next) {
+		if (job->ctx != ctx)
+			continue;
+		job->done = NULL;
+		if (job->mark)
+			job->mark->done = NULL;
+	}
 }
 
 void disk_disown(struct disk *d, void *ctx)
 {
 	pthread_mutex_lock(&d->lock);
-	disown(d->todo.first, ctx);
+	for (unsigned i = 0; i < QUEUES; i++) {
+		disown(d->worker[i].todo.first, ctx);
+		disown(d->worker[i].current, ctx);
+	}
 	disown(d->done.first, ctx);
-	if (d->current && d->current->ctx == ctx)
-		d->current->done = NULL;
 	pthread_mutex_unlock(&d->lock);
 }

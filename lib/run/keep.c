@@ -13,7 +13,6 @@
 enum {
 	RETRY_S = 60,                /* to write */
 	RELOAD_S = 10,               /* to read */
-	COMPARED_MAX = 100000,       /* records of versions that have nothing in common */
 };
 
 struct waiter {
@@ -29,8 +28,10 @@ struct keep {
 	struct store_zone *place;            /* NULL: not in the store yet, or no more */
 	struct secondary *secondary;
 	char *path;
-	struct zone *pending;                /* zonefile-sync = 0: written first, then served */
-	bool judging, judges_signatures;     /* what is pending is being judged; by its signatures too */
+	struct zone *pending;                /* a new version: judged, then made durable, then served */
+	struct diff *pending_diff;           /* how it differs from the one before; NULL: not known */
+	enum { NOTHING_PENDING, JUDGING, COMMITTING, WRITING } pending_is;
+	bool judges_signatures;              /* what is pending is judged by its signatures too */
 	const struct zone *validated;        /* the last one that passed so; to be compared, not looked into */
 	struct zone *file_version;           /* source = "file": what is served */
 	struct history *history;             /* what led to the version; NULL: nothing is known */
@@ -38,7 +39,7 @@ struct keep {
 	struct event *sync;
 	struct waiter *write_waiters, *load_waiters;
 	struct notify_wait *notify_waits;
-	struct journal_zone row;
+	struct journal_row row;
 	bool row_dirty, writing, write_again, loading, load_again, started, stays, held;
 	bool told;                           /* NOTIFY was sent: */
 	struct serial told_serial;
@@ -138,6 +139,7 @@ void keep_forget(struct keep *k, void *ctx)
 
 /* --- the row -------------------------------------------------------------- */
 
+/* What points elsewhere is filled in. */
 static void fill_row(struct keep *k)
 {
 	struct secondary_status status;
@@ -149,11 +151,14 @@ static void fill_row(struct keep *k)
 	k->row.has_serial = status.refresh.loaded;
 	k->row.serial = status.refresh.serial;
 	k->row.expired = status.refresh.expired;
+	k->row.next = unix_now + (status.refresh.timer - now) / 1000;
+	k->row.failures = status.refresh.failures;
 	if (status.refresh.loaded) {
 		k->row.refreshed = unix_now - (now - status.refresh.refreshed) / 1000;
 		k->row.expires = unix_now + (status.refresh.expire_at - now) / 1000;
 	}
-	snprintf(k->row.primary, sizeof k->row.primary, "%s", status.primary ? status.primary : "");
+	k->row.name = k->name;
+	k->row.primary = status.primary;
 }
 
 static void touch_row(struct keep *k)
@@ -162,7 +167,7 @@ static void touch_row(struct keep *k)
 	k->env->row_changed(k->env);
 }
 
-const struct journal_zone *keep_take_row(struct keep *k)
+const struct journal_row *keep_take_row(struct keep *k)
 {
 	fill_row(k);
 	k->row_dirty = false;
@@ -203,6 +208,14 @@ static bool is_written(const struct keep *k)
 	return version && k->row.file_known && serial_equal(k->row.written, version->serial);
 }
 
+static void note_file(struct keep *k, struct serial written, struct file_digest digest, int64_t at)
+{
+	k->row.file_known = true;
+	k->row.written = written;
+	k->row.file = digest;
+	k->written_at = at;
+}
+
 static void write_version(struct keep *k, struct zone *version)
 {
 	k->writing = true;
@@ -210,7 +223,8 @@ static void write_version(struct keep *k, struct zone *version)
 	disk_write(k->env->disk, k->path, version, write_done, k);
 }
 
-static void published(struct keep *k, struct zone *version);
+static void published(struct keep *k);
+static void refused(struct keep *k, enum err, const struct why *);
 
 static void log_write(const struct keep *k, const struct disk_result *result)
 {
@@ -249,25 +263,19 @@ static void write_done(void *ctx, struct disk_result *result)
 		k->env->counters.files_failed++;
 	} else {
 		k->env->counters.files_written++;
-		k->row.file_known = true;
-		k->row.written = k->writing_serial;
-		k->written_at = (int64_t)k->env->secondary.unix_time();
+		note_file(k, k->writing_serial, result->digest, (int64_t)k->env->secondary.unix_time());
 		k->file = file_mark_of(k->path);
 		touch_row(k);
 	}
-	if (k->judging)
-		pending = NULL;
-	if (pending && serial_equal(pending->serial, k->writing_serial)) {
-		k->pending = NULL;
-		if (result->err) {
-			zone_put(pending);
-			secondary_published(k->secondary, result->err, &result->why);
-		} else {
-			published(k, pending);
+	if (pending && k->pending_is == WRITING) {
+		if (!serial_equal(pending->serial, k->writing_serial)) {
+			write_version(k, pending);
+			return;
 		}
-	} else if (pending) {
-		write_version(k, pending);
-		return;
+		if (result->err)
+			refused(k, result->err, &result->why);
+		else
+			published(k);
 	}
 	if (k->write_again && version_of(k)) {
 		k->write_again = false;
@@ -288,7 +296,7 @@ static void sync_due(evutil_socket_t fd, short what, void *ctx)
 
 	(void)fd;
 	(void)what;
-	if (!k->path || is_written(k))
+	if (is_written(k) || (!k->path && version_of(k)))
 		return;
 	if (version_of(k) && k->writing)
 		k->write_again = true;
@@ -359,16 +367,6 @@ static void set_expiry(struct keep *k)
 		store_set_expiry(k->place, status.refresh.expire_at);
 }
 
-/* What leads from the one to the other; NULL: that is not known, or too much to be kept, or to be found out while everything else waits. */
-static struct diff *step_between(const struct zone *old, const struct zone *version)
-{
-	struct diff *step;
-
-	if (!old || (old->lineage != version->lineage && old->records + version->records > COMPARED_MAX))
-		return NULL;
-	return diff_make(old, version, history_most(version), &step) == ERR_OK ? step : NULL;
-}
-
 /* The history of the version that comes after `old`, by the step between them (NULL: nothing is known of it). Who has had other content under
  * the serial that the step begins with must not be given it. */
 static void add_step(struct keep *k, struct diff *step, const struct zone *old, const struct zone *version)
@@ -395,14 +393,18 @@ static void serve(struct keep *k, struct zone *version)
 		k->env->catalog_changed(k->env);
 }
 
-static void published(struct keep *k, struct zone *version)
+/* What is pending is durable. */
+static void published(struct keep *k)
 {
-	struct diff *step = step_between(version_of(k), version);
+	struct zone *version = k->pending;
 
 	if (!version_of(k))
 		evtimer_del(k->sync);        /* a file that could not be read need not be any more */
-	add_step(k, step, version_of(k), version);
-	diff_drop(step);
+	add_step(k, k->pending_diff, version_of(k), version);
+	diff_drop(k->pending_diff);
+	k->pending = NULL;
+	k->pending_diff = NULL;
+	k->pending_is = NOTHING_PENDING;
 	serve(k, version);
 	secondary_published(k->secondary, ERR_OK, NULL);
 	set_expiry(k);
@@ -411,32 +413,89 @@ static void published(struct keep *k, struct zone *version)
 		sync_later(k);
 }
 
-/* What is pending may be served. */
-static void approved(struct keep *k)
+/* What was pending is no more. */
+static void drop_pending(struct keep *k)
 {
-	struct zone *version = k->pending;
-
-	if (k->wired->set->zonefile_sync == 0 && k->path) {
-		if (!k->writing)
-			write_version(k, version);
-		return;
-	}
+	zone_put(k->pending);
+	diff_drop(k->pending_diff);
 	k->pending = NULL;
-	published(k, version);
+	k->pending_diff = NULL;
+	k->pending_is = NOTHING_PENDING;
+}
+
+/* It could not be made durable: what is served stays. */
+static void refused(struct keep *k, enum err err, const struct why *why)
+{
+	struct log log;
+
+	log_keep(&log, LOG_LEVEL_ERROR, "version-not-kept", k);
+	log_int(&log, "serial", k->pending->serial.v);
+	log_str(&log, "why", err_say(why, err));
+	log_end(&log);
+	drop_pending(k);
+	/* Whatever is wrong with the disk, nothing is with the version. */
+	secondary_published(k->secondary, err == ERR_NOSPACE || err == ERR_NOMEM ? err : ERR_IO, why);
+}
+
+static void write_pending(struct keep *k)
+{
+	k->pending_is = WRITING;
+	if (!k->writing)
+		write_version(k, k->pending);
+}
+
+/* Without a state-dir that can be written the zone file alone has to do. */
+static bool file_must_do(const struct keep *k)
+{
+	struct copies_health health;
+
+	disk_health(k->env->disk, &health);
+	return k->path && !health.database_open && (!health.log_open || health.log[0]);
+}
+
+static void committed(void *ctx, struct disk_result *result)
+{
+	struct keep *k = ctx;
+
+	k->pending_diff = result->diff;
+	result->diff = NULL;
+	if (result->err ? file_must_do(k) : k->path && k->wired->set->zonefile_sync == 0)
+		write_pending(k);
+	else if (result->err)
+		refused(k, result->err, &result->why);
+	else
+		published(k);
+}
+
+/* The row as it will be when the version is served. */
+static void commit(struct keep *k)
+{
+	struct refresh_times times = refresh_times_of(&k->pending->soa, &k->wired->secondary.clamps);
+	struct journal_row row;
+
+	fill_row(k);
+	row = k->row;
+	row.has_serial = true;
+	row.serial = k->pending->serial;
+	row.changed = row.refreshed = (int64_t)k->env->secondary.unix_time();
+	row.expires = row.changed + times.expire;
+	row.next = row.changed + times.refresh;
+	row.expired = false;
+	row.failures = 0;
+	k->pending_is = COMMITTING;
+	disk_commit(k->env->disk, &row, secondary_version(k->secondary), k->pending, committed, k);
 }
 
 static void judged(void *ctx, enum err err, const struct why *why)
 {
 	struct keep *k = ctx;
 
-	k->judging = false;
 	if (!err) {
 		k->validated = k->judges_signatures ? k->pending : NULL;
-		approved(k);
+		commit(k);
 		return;
 	}
-	zone_put(k->pending);
-	k->pending = NULL;
+	drop_pending(k);
 	secondary_published(k->secondary, err, why);
 }
 
@@ -447,7 +506,7 @@ static void publish(void *ctx, struct secondary *s, struct zone *version)
 
 	(void)ctx;
 	k->pending = version;
-	k->judging = true;
+	k->pending_is = JUDGING;
 	k->judges_signatures = k->wired->set->dnssec_check;
 	judge_submit(k->env->judge, &(struct judge_ask){version, older, older && older == k->validated, k->wired->set}, judged, k);
 }
@@ -484,62 +543,146 @@ static void expired(void *ctx, struct secondary *s)
 	touch_row(k);
 }
 
+/* --- both copies ---------------------------------------------------------- */
+
+static void mend(struct keep *k, unsigned what)
+{
+	struct zone *version = version_of(k);
+
+	if (!k->secondary || !version)
+		return;
+	fill_row(k);
+	disk_mend(k->env->disk, &k->row, version, what, NULL, NULL);
+}
+
+void keep_mend(struct keep *k, unsigned what)
+{
+	mend(k, what);
+	if (k->secondary)
+		touch_row(k);
+}
+
+void keep_unpin(struct keep *k)
+{
+	if (!k->secondary || !version_of(k) || k->writing)
+		return;
+	if (k->path && k->wired->set->zonefile_sync >= 0 && !is_written(k))
+		write_version(k, version_of(k));
+	else
+		mend(k, COPIES_MEND_LOG_ANEW);
+}
+
 /* --- loading -------------------------------------------------------------- */
 
-static void log_load(const struct keep *k, const struct disk_result *result)
+static void log_load(const struct keep *k, enum err err, const struct why *why, const struct zone *version, const char *from, uint32_t ms)
 {
 	struct log log;
 
-	log_keep(&log, result->err ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, result->err ? "zone-load-failed" : "zone-loaded", k);
-	if (!result->err) {
-		log_int(&log, "serial", result->version->serial.v);
-		log_int(&log, "records", (int64_t)result->version->records);
+	log_keep(&log, err ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, err ? "zone-load-failed" : "zone-loaded", k);
+	if (!err) {
+		log_int(&log, "serial", version->serial.v);
+		log_int(&log, "records", (int64_t)version->records);
+		log_str(&log, "from", from);
 	}
-	log_str(&log, "file", k->path);
-	log_fmt(&log, "seconds", "%u.%03u", result->ms / 1000, result->ms % 1000);
-	if (result->err)
-		log_str(&log, "why", err_say(&result->why, result->err));
+	if (k->path)
+		log_str(&log, "file", k->path);
+	log_fmt(&log, "seconds", "%u.%03u", ms / 1000, ms % 1000);
+	if (err)
+		log_str(&log, "why", err_say(why, err));
 	log_end(&log);
 }
 
 /* When a primary last confirmed the version on disk, in seconds since 1970: as the database says, if it speaks of that version; an
- * older one was known to be outdated from when its successor came; without a word on it the file's time must do. */
-static int64_t confirmed_at(const struct keep *k, const struct disk_result *result)
+ * older one was known to be outdated from when its successor came; without a word on it the time of what it was found in must do. */
+static int64_t confirmed_at(const struct keep *k, const struct copies_zone *z)
 {
-	const struct journal_zone *row = &k->row;
-	bool same = row->has_serial && serial_equal(row->serial, result->version->serial);
-	bool older = row->has_serial && serial_newer(row->serial, result->version->serial);
+	const struct journal_row *row = &k->row;
+	bool same = row->has_serial && serial_equal(row->serial, z->version->serial);
+	bool older = row->has_serial && serial_newer(row->serial, z->version->serial);
 
 	if (same && row->refreshed)
 		return row->refreshed;
-	return older && row->changed ? row->changed : result->modified;
+	return older && row->changed ? row->changed : z->modified;
 }
 
-static void loaded_secondary(struct keep *k, struct disk_result *result)
+/* What was taken in once is served again, whatever the limits are now. */
+static struct build_limits load_limits(const struct keep *k)
+{
+	static const struct build_limits none = {0};
+
+	return k->secondary ? none : k->wired->secondary.limits;
+}
+
+static void take_history(struct keep *k, struct copies_zone *z)
+{
+	for (size_t i = 0; i < z->step_count; i++)
+		add_step(k, z->steps[i], NULL, z->version);
+}
+
+static void checked(void *ctx, struct disk_result *result);
+
+/* What is in service by now, of the file too. */
+static void check_file(struct keep *k, const struct copies_zone *z)
+{
+	if (k->path && !z->from_file)
+		disk_check(k->env->disk, k->name, k->path, load_limits(k), z, version_of(k), checked, k);
+}
+
+static void loaded_secondary(struct keep *k, struct copies_zone *z)
 {
 	struct secondary_env *env = &k->env->secondary;
-	struct zone *version = result->version;
+	struct zone *version = z->version;
 	struct refresh_times times = refresh_times_of(&version->soa, &k->wired->secondary.clamps);
-	int64_t age = (int64_t)env->unix_time() - confirmed_at(k, result);
+	int64_t age = (int64_t)env->unix_time() - confirmed_at(k, z);
 	struct secondary_status status;
 
+	if (!confirmed_at(k, z))     /* nobody knows: it is not to end for that */
+		age = 0;
 	if (age < 0)                 /* the clock went back: not older than now, unless it had expired even so */
 		age = k->row.expired ? times.expire : 0;
 	if (!k->row.has_serial || !serial_equal(k->row.serial, version->serial))
-		k->row.changed = result->modified;
+		k->row.changed = z->modified;
 	if (!k->row.has_serial)
 		touch_row(k);
-	result->version = NULL;
+	take_history(k, z);
+	z->version = NULL;
 	secondary_loaded(k->secondary, version, env->now() - age * 1000);
 	if (k->row.has_serial)
 		secondary_known(k->secondary, k->row.serial);
-	k->row.file_known = true;
-	k->row.written = version->serial;
-	k->written_at = result->modified;
+	if (z->file_known)
+		note_file(k, z->written, z->digest, z->from_file ? z->modified : 0);
 	set_expiry(k);
 	secondary_status(k->secondary, &status);
 	if (status.refresh.expire_at > env->now())
 		store_commit(k->place, zone_hold(version), STORE_SERVED);
+	if (!z->in_database || !z->in_log)
+		mend(k, (z->in_database ? 0 : COPIES_MEND_DATABASE) | (z->in_log ? 0 : COPIES_MEND_LOG_ANEW));
+	check_file(k, z);
+	if (k->path && !is_written(k) && k->wired->set->zonefile_sync == 0)
+		write_version(k, version);
+	else if (k->path && !is_written(k))
+		sync_later(k);
+}
+
+/* The zone file as it was found, after the version was. */
+static void checked(void *ctx, struct disk_result *result)
+{
+	struct keep *k = ctx;
+	struct copies_zone *z = result->zone;
+
+	if (k->writing || !version_of(k))
+		return;
+	if (!z->file_bad) {
+		if (z->file_known)
+			note_file(k, z->written, z->digest, z->modified);
+		return;
+	}
+	snprintf(k->error, sizeof k->error, "%s", z->why.text);
+	k->row.file_known = false;
+	touch_row(k);
+	mend(k, COPIES_MEND_LOG_ANEW);
+	if (k->wired->set->zonefile_sync >= 0)
+		write_version(k, version_of(k));
 }
 
 static void start_secondary(struct keep *k, bool loaded)
@@ -574,12 +717,10 @@ static void loaded_file(struct keep *k, struct disk_result *result)
 {
 	struct zone *version = result->version, *old = k->file_version;
 	bool changed = !old || !serial_equal(old->serial, version->serial);
-	struct diff *step = step_between(old, version);
+	struct diff *step = result->diff;
 
 	k->loaded = (int64_t)k->env->secondary.unix_time();
-	k->row.file_known = true;
-	k->row.written = version->serial;
-	k->written_at = result->modified;
+	note_file(k, version->serial, result->digest, result->modified);
 	if (!step || !diff_is_empty(step)) {
 		result->version = NULL;
 		set_notice(k, old, version);
@@ -592,26 +733,6 @@ static void loaded_file(struct keep *k, struct disk_result *result)
 		zone_put(version);
 		zone_put(old);
 	}
-	diff_drop(step);
-}
-
-/* A secondary's file may be missing: the zone is new, or was never written; so may that of a catalog that we make. */
-static bool is_absent(const struct keep *k, const struct disk_result *result)
-{
-	return result->err == ERR_NOTFOUND && (k->secondary || k->wired->set->catalog == CONF_CATALOG_PRODUCE);
-}
-
-static void log_absent(const struct keep *k)
-{
-	struct log log;
-
-	if (!k->row.has_serial)
-		return;
-	log_keep(&log, LOG_LEVEL_WARNING, "zone-file-missing", k);
-	log_int(&log, "serial", k->row.serial.v);
-	log_str(&log, "file", k->path);
-	log_str(&log, "msg", "the zone was here before: it is transferred again");
-	log_end(&log);
 }
 
 /* The next time it may be read, or by then a version was transferred. */
@@ -628,32 +749,50 @@ static void reload_later(struct keep *k)
 		evtimer_add(k->sync, &later);
 }
 
-static void load_done(void *ctx, struct disk_result *result)
+/* A zone of which there is nothing is new, or was never there. */
+static void found(void *ctx, struct disk_result *result)
 {
 	struct keep *k = ctx;
-	bool absent = is_absent(k, result);
+	struct copies_zone *z = result->zone;
+	bool absent = result->err == ERR_NOTFOUND && !k->row.has_serial;
 
 	k->loading = false;
 	if (k->load_again) {
 		load(k);
 		return;
 	}
-	if (absent)
-		log_absent(k);
-	else
-		log_load(k, result);
+	if (!absent)
+		log_load(k, result->err, &result->why, z ? z->version : NULL, z && z->from_file ? "file" : "database", result->ms);
 	k->env->counters.loads++;
 	k->env->counters.loads_failed += result->err && !absent;
 	snprintf(k->error, sizeof k->error, "%s", result->err && !absent ? err_say(&result->why, result->err) : "");
-	if (k->secondary) {
-		if (!result->err && !version_of(k))
-			loaded_secondary(k, result);
-		else if (may_pass(result->err) && !version_of(k))
-			reload_later(k);
-		start_secondary(k, !result->err);
-	} else if (!result->err) {
-		loaded_file(k, result);
+	if (!result->err && !version_of(k))
+		loaded_secondary(k, z);
+	else if (may_pass(result->err) && !version_of(k))
+		reload_later(k);
+	start_secondary(k, !result->err);
+	tell(&k->load_waiters, k, result->err, &result->why);
+	if (is_catalog(k))
+		k->env->catalog_changed(k->env);
+}
+
+static void file_read_done(void *ctx, struct disk_result *result)
+{
+	struct keep *k = ctx;
+	bool absent = result->err == ERR_NOTFOUND && k->wired->set->catalog == CONF_CATALOG_PRODUCE;
+
+	k->loading = false;
+	if (k->load_again) {
+		load(k);
+		return;
 	}
+	if (!absent)
+		log_load(k, result->err, &result->why, result->version, "file", result->ms);
+	k->env->counters.loads++;
+	k->env->counters.loads_failed += result->err && !absent;
+	snprintf(k->error, sizeof k->error, "%s", result->err && !absent ? err_say(&result->why, result->err) : "");
+	if (!result->err)
+		loaded_file(k, result);
 	tell(&k->load_waiters, k, result->err, &result->why);
 	if (is_catalog(k))
 		k->env->catalog_changed(k->env);
@@ -661,13 +800,14 @@ static void load_done(void *ctx, struct disk_result *result)
 
 static void load(struct keep *k)
 {
-	/* What was taken in once is served again, whatever the limits are now. */
-	static const struct build_limits none = {0};
-
 	k->loading = true;
 	k->load_again = false;
-	k->file = file_mark_of(k->path);
-	disk_load(k->env->disk, k->path, k->name, k->secondary ? none : k->wired->secondary.limits, load_done, k);
+	if (k->path)
+		k->file = file_mark_of(k->path);
+	if (k->secondary)
+		disk_load(k->env->disk, k->name, k->path, load_limits(k), found, k);
+	else
+		disk_read(k->env->disk, k->name, k->path, load_limits(k), k->file_version, file_read_done, k);
 }
 
 void keep_reread(struct keep *k, keep_done *done, void *ctx)
@@ -760,6 +900,8 @@ void keep_state(const struct keep *k, struct keep_state *out)
 {
 	*out = (struct keep_state){
 		.state = k->secondary ? secondary_word(k) : k->held ? "held" : k->error[0] ? "rejected" : k->file_version ? "ok" : "empty",
+		.durable_known = k->secondary ? version_of(k) != NULL : k->row.file_known,
+		.durable = k->secondary && version_of(k) ? version_of(k)->serial : k->row.written,
 		.written_known = k->row.file_known,
 		.written = k->row.written,
 		.written_at = k->written_at,
@@ -797,6 +939,7 @@ void keep_free(struct keep *k)
 	secondary_free(k->secondary);
 	fail_waiters(k, ERR_NOTFOUND, "the zone was removed");
 	zone_put(k->pending);
+	diff_drop(k->pending_diff);
 	zone_put(k->file_version);
 	history_drop(k->history);
 	free(k->notice);
@@ -814,7 +957,7 @@ static char *path_of(const struct generation *g, const struct conf_zone *zone)
 }
 
 struct keep *keep_new(struct keep_env *env, struct generation *g, const struct conf_zone *zone, struct keep *before,
-	const struct journal_zone *row)
+	const struct journal_row *row)
 {
 	struct keep *k = calloc(1, sizeof *k + name_length(zone->name));
 
@@ -832,7 +975,8 @@ struct keep *keep_new(struct keep_env *env, struct generation *g, const struct c
 	k->path = path_of(g, zone);
 	if (row)
 		k->row = *row;
-	name_copy(zone->name, k->row.name);
+	k->row.name = k->name;
+	k->row.primary = NULL;       /* the secondary has it */
 	k->row.file_known = false;
 	k->sync = evtimer_new(env->loop, sync_due, k);
 	if (zone->set->source == CONF_TRANSFER && env->secondary.timers)
@@ -841,7 +985,7 @@ struct keep *keep_new(struct keep_env *env, struct generation *g, const struct c
 		keep_free(k);
 		return NULL;
 	}
-	if (k->secondary && row)
+	if (k->secondary && row && row->primary)
 		secondary_set_primary(k->secondary, row->primary);
 	return k;
 }
@@ -871,22 +1015,16 @@ static const char too_long[] = "the zone file's path is too long";
 /* Nothing may wait for a file that cannot be. */
 static void lose_path(struct keep *k)
 {
-	struct zone *pending = k->pending;
-
 	fail_waiters(k, ERR_CONF, too_long);
-	if (k->loading && k->secondary)
-		start_secondary(k, false);
-	k->loading = false;
-	if (k->judging)
-		return;
-	k->pending = NULL;
-	if (pending)
-		published(k, pending);
+	if (k->pending_is == WRITING)
+		published(k);        /* it is in the database */
 }
 
 /* From now on the file is another one. What was under way with the old one is begun anew. */
 static void set_path(struct keep *k, char *path)
 {
+	bool committing = k->pending_is == COMMITTING;
+
 	free(k->path);
 	k->path = path;
 	disk_disown(k->env->disk, k);
@@ -896,9 +1034,11 @@ static void set_path(struct keep *k, char *path)
 	snprintf(k->error, sizeof k->error, "%s", path ? "" : too_long);
 	if (!path)
 		lose_path(k);
-	else if (k->loading || !k->secondary)
+	if (committing)
+		commit(k);
+	if (k->loading || (!k->secondary && path))
 		load(k);
-	else if (k->pending && !k->judging)
+	else if (k->pending_is == WRITING)
 		write_version(k, k->pending);
 	else if (k->write_waiters)
 		write_version(k, version_of(k));
@@ -987,7 +1127,7 @@ void keep_purge(struct keep *k)
 		return;
 	removal->work = (struct disk_work){remove_file, removal_free};
 	strcpy(removal->path, k->path);
-	disk_call(k->env->disk, &removal->work, NULL, NULL);
+	disk_call(k->env->disk, k->name, &removal->work, NULL, NULL);
 }
 
 bool keep_same_source(const struct keep *k, const struct conf_zone *zone)
@@ -997,13 +1137,10 @@ bool keep_same_source(const struct keep *k, const struct conf_zone *zone)
 
 void keep_start(struct keep *k)
 {
-	if (k->path) {
+	if (!k->path)
+		snprintf(k->error, sizeof k->error, "%s", too_long);
+	if (k->path || k->secondary)
 		load(k);
-		return;
-	}
-	snprintf(k->error, sizeof k->error, "%s", too_long);
-	if (k->secondary)
-		start_secondary(k, false);
 }
 
 void keep_write_last(struct keep *k)
@@ -1012,12 +1149,8 @@ void keep_write_last(struct keep *k)
 
 	if (!k->secondary || !k->path || !version || is_written(k) || k->wired->set->zonefile_sync < 0)
 		return;
-	if (k->writing && serial_equal(k->writing_serial, version->serial))
-		return;
-	k->row.file_known = true;
-	k->row.written = version->serial;
-	k->row_dirty = true;
-	disk_write(k->env->disk, k->path, version, NULL, k);
+	fill_row(k);
+	disk_write_last(k->env->disk, k->path, version, &k->row);
 }
 
 void keep_env_init(struct keep_env *env, struct event_base *loop, struct store *store, int64_t (*now)(void), uint64_t (*unix_time)(void))

@@ -1,7 +1,7 @@
 /* run/keep: one zone of this daemon: its place in the store, its secondary, its file and its row in the database, and what happens taken
  * from one to the other:
  *
- *     disk (load) ─► secondary ─► publish ─► judge ─► store ─► NOTIFY downstream, zone file, row
+ *     disk (load) ─► secondary ─► publish ─► judge ─► disk (commit) ─► store ─► NOTIFY downstream, zone file
  *
  * On the event loop's thread.
  */
@@ -41,13 +41,13 @@ struct keep_env {
 void keep_env_init(struct keep_env *, struct event_base *, struct store *, int64_t (*now)(void), uint64_t (*unix_time)(void));
 
 /* `before`: the one that had this name until now, or NULL; `row`: what the database had of it, or NULL. NULL: out of memory. */
-struct keep *keep_new(struct keep_env *, struct generation *, const struct conf_zone *, struct keep *before, const struct journal_zone *row);
+struct keep *keep_new(struct keep_env *, struct generation *, const struct conf_zone *, struct keep *before, const struct journal_row *row);
 void keep_free(struct keep *);               /* NULL is allowed; waiters are told */
 /* Prepares its place in the store; false: out of memory. After store_publish has removed it: keep_lose_place. */
 bool keep_place(struct keep *);
 void keep_remove_place(struct keep *);
 void keep_lose_place(struct keep *);
-/* Reads its file, then asks its primaries. Once. */
+/* Loads it, then asks its primaries. Once. */
 void keep_start(struct keep *);
 /* It stays, under new settings, of the same source. */
 void keep_change(struct keep *, struct generation *, const struct conf_zone *);
@@ -60,11 +60,14 @@ void keep_hold(struct keep *, bool held);
 bool keep_held(const struct keep *);
 /* Its zone file and what the database has of it go (of a zone that is transferred), behind everything that is being written. */
 void keep_purge(struct keep *);
+/* Its version goes to what lacks it (enum copies_mend), with its row; it keeps the log of steps large: it is to be in its file, or there as a whole. */
+void keep_mend(struct keep *, unsigned what);
+void keep_unpin(struct keep *);
 /* Brings the zone file up to date before the zone goes, or the daemon ends. */
 void keep_write_last(struct keep *);
 /* Whether its row has changed since it was taken; and the row as it is to be written. */
 bool keep_row_changed(const struct keep *);
-const struct journal_zone *keep_take_row(struct keep *);
+const struct journal_row *keep_take_row(struct keep *);
 /* A mark for run/keeper: the zone is also in the generation that is about to be put in force. */
 bool keep_stays(const struct keep *);
 void keep_set_stays(struct keep *, bool);
@@ -79,6 +82,8 @@ struct zone *keep_served(const struct keep *);
 /* For status. */
 struct keep_state {
 	const char *state;           /* "ok", "lagging", ...: see run/status */
+	bool durable_known;
+	struct serial durable;       /* what would be served after a kill */
 	bool written_known;
 	struct serial written;       /* in the zone file */
 	int64_t written_at;          /* seconds since 1970; 0: not known */

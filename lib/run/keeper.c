@@ -10,6 +10,7 @@
 
 enum {
 	ROWS_MS = 50,
+	ROWS_AGAIN_S = 10,
 	SPREAD_US = 200,
 	SAVE_AGAIN_S = 60,           /* after it failed */
 };
@@ -25,7 +26,7 @@ struct keeper {
 	struct generation *generation;
 	struct keep **keeps;                 /* in canonical order */
 	size_t count;
-	struct journal_zone *rows;           /* as read from the database, in canonical order */
+	struct journal_row **rows;           /* as read from the database, in canonical order */
 	size_t row_count;
 	struct event *rows_timer;
 	struct roster *roster;
@@ -38,6 +39,7 @@ struct keeper {
 	} save;
 	void (*changed)(void *ctx, enum keeper_event);
 	void *changed_ctx;
+	bool all_rows;                       /* all are to be written */
 };
 
 size_t keeper_count(const struct keeper *all) { return all->count; }
@@ -49,6 +51,11 @@ const struct judge_counters *keeper_judge_counters(const struct keeper *all) { r
 struct disk *keeper_disk(const struct keeper *all) { return all->env.disk; }
 struct roster *keeper_roster(const struct keeper *all) { return all->roster; }
 const struct roster_zone *keeper_origin(const struct keeper *all, const uint8_t *name) { return roster_find(all->roster, name); }
+
+void keeper_health(const struct keeper *all, struct copies_health *health)
+{
+	disk_health(all->env.disk, health);
+}
 
 /* The place of the first zone that is not before this name. */
 static size_t place_of(const struct keeper *all, const uint8_t *name)
@@ -105,21 +112,35 @@ static void row_changed(struct keep_env *env)
 		evtimer_add(all->rows_timer, &soon);
 }
 
+/* Those that could not be written are written later, with all others. */
+static void rows_written(void *ctx, struct disk_result *result)
+{
+	static const struct timeval later = {ROWS_AGAIN_S, 0};
+	struct keeper *all = ctx;
+
+	if (!result->err)
+		return;
+	all->all_rows = true;
+	evtimer_add(all->rows_timer, &later);
+}
+
 static void flush_rows(struct keeper *all)
 {
-	struct journal_zone *rows;
+	struct journal_row **rows;
 	size_t count = 0;
 
 	for (size_t i = 0; i < all->count; i++)
-		count += keep_row_changed(all->keeps[i]);
+		count += all->all_rows || keep_row_changed(all->keeps[i]);
 	rows = count ? malloc(count * sizeof *rows) : NULL;
 	if (!rows)
 		return;
 	count = 0;
 	for (size_t i = 0; i < all->count; i++)
-		if (keep_row_changed(all->keeps[i]))
-			rows[count++] = *keep_take_row(all->keeps[i]);
-	disk_rows(all->env.disk, rows, count, NULL, NULL);
+		if ((all->all_rows || keep_row_changed(all->keeps[i])) && keep_secondary(all->keeps[i]) &&
+		    (rows[count] = journal_row_copy(keep_take_row(all->keeps[i]))))
+			count++;
+	all->all_rows = false;
+	disk_rows(all->env.disk, rows, count, rows_written, all);
 }
 
 static void rows_due(evutil_socket_t fd, short what, void *ctx)
@@ -234,7 +255,7 @@ static void save_now(struct keeper *all)
 		result.err = ERR_OK;
 	save = all->save.path[0] ? save_new(all) : NULL;
 	if (save)
-		disk_call(all->env.disk, &save->work, save_done, all);
+		disk_call(all->env.disk, NULL, &save->work, save_done, all);
 	else
 		save_done(all, &result);
 }
@@ -315,16 +336,16 @@ static void catalog_changed(struct keep_env *env)
 
 /* --- zones come and go ---------------------------------------------------- */
 
-static const struct journal_zone *find_row(const struct keeper *all, const uint8_t *name)
+static const struct journal_row *find_row(const struct keeper *all, const uint8_t *name)
 {
 	size_t low = 0, high = all->row_count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		int order = name_compare(name, all->rows[middle].name);
+		int order = name_compare(name, all->rows[middle]->name);
 
 		if (order == 0)
-			return &all->rows[middle];
+			return all->rows[middle];
 		if (order < 0)
 			high = middle;
 		else
@@ -341,7 +362,7 @@ static bool is_held(const struct keeper *all, const uint8_t *name)
 }
 
 static struct keep *make_keep(struct keeper *all, struct generation *g, const struct conf_zone *zone, struct keep *before,
-	const struct journal_zone *row)
+	const struct journal_row *row)
 {
 	struct keep *k = keep_new(&all->env, g, zone, before, row);
 
@@ -453,15 +474,22 @@ static void remove_keep(struct keeper *all, struct keep *k, const struct roster_
 	keep_free(k);
 }
 
+static void free_rows(struct keeper *all)
+{
+	for (size_t i = 0; i < all->row_count; i++)
+		free(all->rows[i]);
+	free(all->rows);
+	all->rows = NULL;
+	all->row_count = 0;
+}
+
 /* What the database told is in the keeps now; of other zones nothing need be remembered, unless they are only left out. */
 static void drop_rows(struct keeper *all, const struct roster_list *zones)
 {
 	for (size_t i = 0; i < all->row_count; i++)
-		if (!find_zone(zones, all->rows[i].name) && !roster_find(all->roster, all->rows[i].name))
-			disk_forget(all->env.disk, all->rows[i].name);
-	free(all->rows);
-	all->rows = NULL;
-	all->row_count = 0;
+		if (!find_zone(zones, all->rows[i]->name) && !roster_find(all->roster, all->rows[i]->name))
+			disk_forget(all->env.disk, all->rows[i]->name);
+	free_rows(all);
 }
 
 /* Policies that were replaced, to be released when their readers have left. */
@@ -836,9 +864,32 @@ struct keeper *keeper_new(struct event_base *loop, struct store *store, int64_t 
 	return all;
 }
 
+static void mend(void *ctx, const uint8_t *name, unsigned what)
+{
+	struct keeper *all = ctx;
+	struct keep *one = name ? keeper_find(all, name) : NULL;
+
+	if (one)
+		keep_mend(one, what);
+	for (size_t i = 0; !name && i < all->count; i++)
+		keep_mend(all->keeps[i], what);
+}
+
+static void pinned(void *ctx, const uint8_t *name)
+{
+	struct keeper *all = ctx;
+	struct keep *k = keeper_find(all, name);
+
+	if (k)
+		keep_unpin(k);
+	else
+		disk_forget(all->env.disk, name);
+}
+
 void keeper_set_disk(struct keeper *all, struct disk *disk)
 {
 	all->env.disk = disk;
+	disk_set_hooks(disk, mend, pinned, all);
 }
 
 struct rows_reader {
@@ -846,33 +897,37 @@ struct rows_reader {
 	bool no_memory;
 };
 
-static bool each_row(void *ctx, const struct journal_zone *row)
+static void each_row(void *ctx, const struct journal_row *row)
 {
 	struct rows_reader *reader = ctx;
 	struct keeper *all = reader->all;
+	struct journal_row *copy;
 
 	if (!(all->row_count & (all->row_count - 1))) {
 		size_t room = all->row_count ? all->row_count * 2 : 1;
-		struct journal_zone *rows = realloc(all->rows, room * sizeof *rows);
+		struct journal_row **rows = realloc(all->rows, room * sizeof *rows);
 
-		reader->no_memory = !rows;
-		if (!rows)
-			return false;
+		if (!rows) {
+			reader->no_memory = true;
+			return;
+		}
 		all->rows = rows;
 	}
-	all->rows[all->row_count++] = *row;
-	return true;
+	copy = journal_row_copy(row);
+	reader->no_memory |= !copy;
+	if (copy)
+		all->rows[all->row_count++] = copy;
 }
 
 static int row_order(const void *a, const void *b)
 {
-	return name_compare(((const struct journal_zone *)a)->name, ((const struct journal_zone *)b)->name);
+	return name_compare((*(struct journal_row *const *)a)->name, (*(struct journal_row *const *)b)->name);
 }
 
-enum err keeper_read_rows(struct keeper *all, struct journal *journal, struct why *why)
+enum err keeper_read_rows(struct keeper *all, struct copies *copies, struct why *why)
 {
 	struct rows_reader reader = {.all = all};
-	enum err err = journal_read(journal, each_row, &reader, why);
+	enum err err = copies_rows(copies, each_row, &reader, why);
 
 	if (reader.no_memory)
 		err = err_why(why, ERR_NOMEM, "out of memory");
@@ -902,7 +957,7 @@ void keeper_free(struct keeper *all)
 	for (size_t i = 0; i < all->count; i++)
 		keep_free(all->keeps[i]);
 	free(all->keeps);
-	free(all->rows);
+	free_rows(all);
 	tell_saved(all->save.waiting, ERR_CLOSED, NULL);
 	tell_saved(all->save.writing, ERR_CLOSED, NULL);
 	roster_free(all->roster);

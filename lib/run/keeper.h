@@ -10,8 +10,8 @@ struct keeper;
 
 struct keeper *keeper_new(struct event_base *, struct store *, int64_t (*now)(void), uint64_t (*unix_time)(void));
 /* The database's rows, before the first keeper_apply. */
-enum err keeper_read_rows(struct keeper *, struct journal *, struct why *);
-/* The disk thread, before the first keeper_apply. */
+enum err keeper_read_rows(struct keeper *, struct copies *, struct why *);
+/* The disk's threads, before the first keeper_apply. */
 void keeper_set_disk(struct keeper *, struct disk *);
 /* What is remembered of zones, from its two files (see run/roster), before the first keeper_apply. ERR_OK with `why`: something is wrong with
  * one of them, or both (then nothing is remembered, and `lost` is set). */
@@ -23,6 +23,7 @@ enum err keeper_apply(struct keeper *, struct generation *, struct keeper_change
 struct generation *keeper_generation(const struct keeper *);
 const struct keep_counters *keeper_counters(const struct keeper *);
 const struct judge_counters *keeper_judge_counters(const struct keeper *);
+void keeper_health(const struct keeper *, struct copies_health *);
 /* For an orderly end: writes what is not yet in zone files, all rows, and the roster to the disk's queue. */
 void keeper_flush(struct keeper *);
 void keeper_free(struct keeper *);           /* after the workers and the disk are gone */

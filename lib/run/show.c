@@ -197,6 +197,20 @@ static void put_summary(const struct show *show, const json_t *done)
 	}
 }
 
+/* One line for each copy that something is wrong with. */
+static void put_storage(const struct show *show, const json_t *storage)
+{
+	static const char *const member[] = {"database_error", "log_error"};
+
+	for (size_t i = 0; i < 2; i++) {
+		if (!has(storage, member[i]))
+			continue;
+		fputs(show->terminal ? "state-dir degraded: " : "# state-dir degraded: ", show->out);
+		show_text(show->out, text_of(storage, member[i]));
+		putc('\n', show->out);
+	}
+}
+
 static void put_line(const struct show *show, const char *name, const char *value)
 {
 	fprintf(show->out, "%-14s", name);
@@ -307,7 +321,8 @@ static void put_zone(const struct show *show, const json_t *zone)
 	if (has(zone, "reason"))
 		put_line(show, "reason", text_of(zone, "reason"));
 	put_serial(show, zone, "served", "serial", "changed");
-	put_serial(show, zone, "durable", "written", "written_age");
+	put_line(show, "durable", number_text(zone, "durable", cell));
+	put_serial(show, zone, "in its file", "written", "written_age");
 	put_serial(show, zone, "best known", "best", "best_age");
 	if (has(zone, "notified"))
 		put_serial(show, zone, "notified", "notified", "notified_age");
@@ -344,6 +359,8 @@ void show_status(const struct show *show, const json_t *done, bool full, bool su
 		put_table(show, zones);
 	if (summary)
 		put_summary(show, done);
+	if (has(done, "storage"))
+		put_storage(show, json_object_get(done, "storage"));
 }
 
 /* --- the other verbs ------------------------------------------------------------- */

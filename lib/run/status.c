@@ -199,6 +199,7 @@ json_t *status_zone(const struct status_env *env, const struct keep *k, bool ful
 	if (state.held)
 		set_reason(o, "on hold");
 	add_origin(o, env, k, &state);
+	json_object_set_new(o, "durable", serial_or_null(state.durable_known, state.durable));
 	json_object_set_new(o, "written", serial_or_null(state.written_known, state.written));
 	json_object_set_new(o, "written_age", since(state.written_known ? state.written_at : 0, env->unix_now));
 	json_object_set_new(o, "notified", serial_or_null(state.told, state.told_serial));
@@ -212,6 +213,16 @@ json_t *status_zone(const struct status_env *env, const struct keep *k, bool ful
 	json_object_set_new(o, "memory", served ? json_integer((json_int_t)zone_memory(served)) : json_null());
 	zone_put(served);
 	return o;
+}
+
+json_t *status_storage(const struct keeper *all)
+{
+	struct copies_health health;
+
+	keeper_health(all, &health);
+	return json_pack("{s:s, s:o, s:o}", "state", health.database[0] || health.log[0] ? "degraded" : "ok",
+		"database_error", text_or_null(health.database[0] ? health.database : NULL),
+		"log_error", text_or_null(health.log[0] ? health.log : NULL));
 }
 
 static const char *const words[STATUS_WORDS] = {"ok", "refreshing", "lagging", "stale", "rejected", "expired", "empty", "held"};
@@ -236,6 +247,18 @@ json_t *status_summary(const struct status_sum *sum)
 }
 
 #define ADD(name) json_object_set_new(o, #name, json_integer((json_int_t)c->name));
+
+static json_t *storage_part(const struct keeper *all)
+{
+	struct copies_health health, *c = &health;
+	json_t *o = json_object();
+
+	keeper_health(all, &health);
+	ADD(commits)
+	ADD(failed)
+	ADD(begun_anew)
+	return o;
+}
 
 static json_t *serve_part(const struct serve_counters *c)
 {
@@ -289,8 +312,8 @@ json_t *status_counters(const struct keeper *all, const struct catalogs *catalog
 {
 	const struct keep_counters *c = keeper_counters(all);
 
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "serve", serve_part(serve), "transfer", xfer_part(&c->xfer), "files", file_part(c),
-		"catalogs", catalog_part(catalogs_counters(catalogs)),
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "serve", serve_part(serve), "transfer", xfer_part(&c->xfer), "files", file_part(c),
+		"storage", storage_part(all), "catalogs", catalog_part(catalogs_counters(catalogs)),
 		"versions", judge_part(keeper_judge_counters(all)),
 		"notify", json_pack("{s:I, s:I}", "answered", (json_int_t)c->notifies_out, "failed", (json_int_t)c->notifies_failed));
 }

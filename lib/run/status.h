@@ -8,6 +8,7 @@
  *     age           s since a primary, or the file, last confirmed it
  *     refresh, expiry   s until the next refresh, and until it is served no more
  *     best, best_age   the newest serial that anybody has shown or announced, and s since that was
+ *     durable       the serial that would be served again after a kill
  *     written, written_age   the serial in the zone file, and s since it is there; file, file_error: its path, and why it could not
  *                   be written or read
  *     held          true: it takes no new versions; origin ("config", "added", "catalog"), template (of one that was added; its group), catalog
@@ -36,6 +37,8 @@ enum { STATUS_WORDS = 8 };
 struct status_sum { size_t zones, count[STATUS_WORDS]; };
 void status_count(struct status_sum *, const struct keep *);
 json_t *status_summary(const struct status_sum *);
+/* {"state":"ok"|"degraded","database_error":...,"log_error":...}: what is wrong with the two copies in state-dir; null: nothing. */
+json_t *status_storage(const struct keeper *);
 json_t *status_counters(const struct keeper *, const struct catalogs *, const struct serve_counters *);
 
 #endif

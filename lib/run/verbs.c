@@ -468,7 +468,7 @@ static void status_named(struct verbs *v, struct control_session *session, json_
 		json_array_append_new(zones, status_zone(&env, r->parts[i].keep, true));
 	if (r)
 		request_free(r);
-	send_done(session, json_pack("{s:o, s:s, s:I}", "zones", zones, "version", PACKAGE_VERSION,
+	send_done(session, json_pack("{s:o, s:o, s:s, s:I}", "zones", zones, "storage", status_storage(v->env.keeper), "version", PACKAGE_VERSION,
 		"uptime", (json_int_t)((env.now - v->env.began) / 1000)));
 }
 
@@ -477,7 +477,8 @@ static void status_end(struct call *r)
 	struct status_env env = status_env(r->verbs);
 
 	control_set_data(r->session, NULL);
-	send_done(r->session, json_pack("{s:[], s:o, s:o, s:s, s:I}", "zones", "summary", status_summary(&r->sum),
+	send_done(r->session, json_pack("{s:[], s:o, s:o, s:o, s:s, s:I}", "zones", "summary", status_summary(&r->sum),
+		"storage", status_storage(env.keeper),
 		"state_error", keeper_save_error(env.keeper) ? json_string(keeper_save_error(env.keeper)) : json_null(),
 		"version", PACKAGE_VERSION, "uptime", (json_int_t)((env.now - r->verbs->env.began) / 1000)));
 	request_free(r);

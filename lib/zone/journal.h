@@ -90,24 +90,6 @@ enum err journal_scan(struct journal *, enum journal_extent, journal_each *, voi
 /* One zone, with all of it. ERR_NOTFOUND: there is nothing. */
 enum err journal_load(struct journal *, const uint8_t *name, journal_each *, void *ctx, struct why *);
 
-/* --- schema 1, as run/ uses it so far --- */
-
-struct journal_zone {
-	uint8_t name[NAME_SIZE];
-	bool has_serial;
-	struct serial serial;        /* of the newest version taken */
-	int64_t changed;             /* when that was */
-	int64_t refreshed;           /* when a primary last confirmed that we are current */
-	int64_t expires;             /* when the zone stops being served */
-	bool expired;
-	struct serial written;       /* serial in the zone file, valid if file_known */
-	bool file_known;
-	char primary[64];            /* the remote it came from */
-};
-enum err journal_read(struct journal *, bool (*each)(void *ctx, const struct journal_zone *), void *ctx, struct why *);
-enum err journal_write(struct journal *, const struct journal_zone *, size_t count, struct why *);
-enum err journal_forget(struct journal *, const uint8_t *name, struct why *);
-
 /* For status. */
 struct journal_sizes {
 	uint64_t database, log;      /* octets of the files */

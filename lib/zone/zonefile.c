@@ -344,16 +344,23 @@ enum err zonefile_parse(const char *name, const char *text, size_t length, const
 	return err;
 }
 
-enum err zonefile_read(const char *path, const uint8_t *apex, zonefile_sink *sink, void *ctx, struct why *why)
+static enum err read_file(const char *path, const uint8_t *apex, struct file_digest *digest, zonefile_sink *sink, void *ctx, struct why *why)
 {
 	struct file_bytes file;
 	enum err err = file_read(path, 0, &file, why);
 
 	if (err)
 		return err;
+	if (digest)
+		*digest = file_digest_of(file.bytes, file.length);
 	err = zonefile_parse(path, file.bytes, file.length, path, apex, sink, ctx, why);
 	file_bytes_release(&file);
 	return err;
+}
+
+enum err zonefile_read(const char *path, const uint8_t *apex, zonefile_sink *sink, void *ctx, struct why *why)
+{
+	return read_file(path, apex, NULL, sink, ctx, why);
 }
 
 static enum err add_to_build(void *build, const struct rr *rr, struct why *why)
@@ -361,7 +368,8 @@ static enum err add_to_build(void *build, const struct rr *rr, struct why *why)
 	return build_add(build, rr, why);
 }
 
-enum err zonefile_load(const char *path, const uint8_t *apex, struct build_limits limits, struct zone **out, struct why *why)
+enum err zonefile_load_digest(const char *path, const uint8_t *apex, struct build_limits limits, struct zone **out, struct file_digest *digest,
+	struct why *why)
 {
 	struct build *build = build_new(apex, NULL, limits);
 	struct why said = {""};
@@ -369,13 +377,18 @@ enum err zonefile_load(const char *path, const uint8_t *apex, struct build_limit
 
 	if (!build)
 		return err_why(why, ERR_NOMEM, "%.200s: out of memory", path);
-	err = zonefile_read(path, apex, add_to_build, build, why);
+	err = read_file(path, apex, digest, add_to_build, build, why);
 	if (err) {
 		build_free(build);
 		return err;
 	}
 	err = build_finish(build, out, &said);
 	return err ? err_why(why, err, "%.200s: %s", path, err_say(&said, err)) : ERR_OK;
+}
+
+enum err zonefile_load(const char *path, const uint8_t *apex, struct build_limits limits, struct zone **out, struct why *why)
+{
+	return zonefile_load_digest(path, apex, limits, out, NULL, why);
 }
 
 /* --- writing -------------------------------------------------------------------------- */
@@ -525,16 +538,22 @@ bool zonefile_print_node(const struct zone *zone, const struct zone_node *node, 
 	return sheet_end(&sheet);
 }
 
-enum err zonefile_write(const char *path, const struct zone *zone, struct why *why)
+enum err zonefile_begin(const char *path, const struct zone *zone, struct file_replace *file, struct why *why)
 {
-	struct file_replace file;
-	struct sheet sheet = {.room = file_room, .advance = file_advance, .file = &file};
+	struct sheet sheet = {.room = file_room, .advance = file_advance, .file = file};
 	enum err err = file_mkparent(path, why);
 
 	if (!err)
-		err = file_replace_begin(&file, path, why);
-	if (err)
-		return err;
-	print_zone(&sheet, zone);
-	return file_replace_commit(&file, why);
+		err = file_replace_begin(file, path, why);
+	if (!err)
+		print_zone(&sheet, zone);
+	return err;
+}
+
+enum err zonefile_write(const char *path, const struct zone *zone, struct why *why)
+{
+	struct file_replace file;
+	enum err err = zonefile_begin(path, zone, &file, why);
+
+	return err ? err : file_replace_commit(&file, why);
 }

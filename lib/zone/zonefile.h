@@ -7,6 +7,7 @@
 #define ZONE_ZONEFILE_H
 
 #include "base/err.h"
+#include "base/file.h"
 #include "dns/rr.h"
 #include "zone/build.h"
 #include "zone/zone.h"
@@ -25,6 +26,8 @@ enum err zonefile_parse(const char *name, const char *text, size_t length, const
 	const uint8_t *apex, zonefile_sink *, void *ctx, struct why *);
 /* File to version (zonefile_read into zone/build). */
 enum err zonefile_load(const char *path, const uint8_t *apex, struct build_limits, struct zone **out, struct why *);
+/* The same, and the digest of the very octets that were read (of the file itself, not of what it includes); set where it could be read. */
+enum err zonefile_load_digest(const char *path, const uint8_t *apex, struct build_limits, struct zone **out, struct file_digest *, struct why *);
 
 /* The whole zone as text, in pieces of up to some hundred KB: owner, TTL, class, type, RDATA; SOA first, then
  * canonical order of owners, types by number, RDATA in canonical order. False from `put` ends it. */
@@ -34,5 +37,7 @@ bool zonefile_print(const struct zone *, zonefile_put *, void *ctx);
 bool zonefile_print_node(const struct zone *, const struct zone_node *, uint16_t type, zonefile_put *, void *ctx);
 /* Replaces the file; with the same text. Creates missing directories. */
 enum err zonefile_write(const char *path, const struct zone *, struct why *);
+/* The same up to where it is complete: file_replace_commit, or a batch, follows. */
+enum err zonefile_begin(const char *path, const struct zone *, struct file_replace *, struct why *);
 
 #endif

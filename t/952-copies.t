@@ -1,0 +1,182 @@
+#!/usr/bin/perl
+# Two copies of each zone: the database, and the zone file with the log of steps. Either may be damaged or gone: with the primary away each zone
+# is served at its last durable version, what was wrong is said, and the copy is mended, so that the other one may be lost next.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Dump qw(same_zone);
+use History;
+use Lockstep;
+use Process qw(run_command slurp spew find_program wait_for work_dir);
+use Test::More;
+use Wire;
+
+plan skip_all => 'lockstepd is not built' unless Lockstep::have();
+plan skip_all => 'sqlite3 is not installed' unless find_program('sqlite3');
+my $seed = $ENV{SEED} // time % 1_000_000;
+srand $seed;
+note "SEED=$seed";
+
+# In its file; behind it by some steps; by a great many; without a file.
+my %sync = ('level.example.' => 0, 'behind.example.' => 3600, 'far.example.' => 3600, 'never.example.' => -1);
+my @zones = sort keys %sync;
+my $history = History->new(seed => $seed, zones => \@zones, slots => 200)->serve;
+my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('hidden', $history) ], acls => [ { name => 'all', address => [ '127.0.0.0/8' ], action => 'allow' } ],
+    server => { limits => { connect => '1s', 'transfer-idle' => '1s' } },
+    zones => [ map { { name => $_, primaries => ['hidden'], 'zonefile-sync' => $sync{$_}, 'allow-transfer' => ['all'], 'refresh-min' => '1h' } } @zones ]);
+my ($state, $files) = map { "$lockstep->{dir}/$_" } qw(state zones);
+my $database = "$state/lockstep.db";
+my %wanted;
+
+sub file_of { my ($zone) = @_; return $lockstep->zone_file($zone =~ s/\.$//r) }
+
+sub next_serial {
+    my ($zone, $steps) = @_;
+    $history->advance($zone, $steps);
+    $history->notify($lockstep->at, $zone);
+    return $lockstep->wait_serial($zone, $history->serial($zone));
+}
+
+$lockstep->start;
+$lockstep->wait_serial($_, 1) or BAIL_OUT("$_ is not served") for @zones;
+next_serial($_, 3) for @zones;
+is(($lockstep->verb('write', 'behind.example', 'far.example'))[0], 0, 'two zone files are written');
+next_serial($_) for @zones, @zones;
+next_serial('far.example.', 5) for 1 .. 20;
+is(wait_for(sub { ($lockstep->status('level.example') // {})->{written} }), $history->serial('level.example.'), 'one zone file is level');
+$wanted{$_} = $history->serial($_) for @zones;
+$history->vanish;
+
+# As a kill left it.
+$lockstep->kill9;
+my $kept = work_dir('kept');
+run_command('cp', '-a', $state, $files, $kept);
+
+sub restore {
+    my ($from) = @_;
+    run_command('rm', '-r', $state, $files);
+    run_command('cp', '-a', map({ "$from/$_" } qw(state zones)), $lockstep->{dir});
+}
+
+sub all_served {
+    my ($what, %but) = @_;
+    my $good = 1;
+    for my $zone (@zones) {
+        my $serial = exists $but{$zone} ? $but{$zone} : $wanted{$zone};
+        if (!defined $serial) {
+            $good &= is($lockstep->outcome($zone), 'SERVFAIL 14', "$what: $zone is not there, and answers say so");
+            $good &= ok($lockstep->status($zone)->{reason}, "$what: so does status of $zone");
+            next;
+        }
+        wait_for(sub { defined $lockstep->serial($zone) }, 3);
+        my ($got, $records) = History::served($lockstep->at, $zone);
+        $good &= is($got, $serial, "$what: $zone is served at its last durable serial");
+        $good &= same_zone($records, $history->version($zone, $got), "$what: and it is what the primary had") if defined $got;
+    }
+    diag(join "\n", grep { / (?:warning|error|info) / } split /\n/, $lockstep->log_text) unless $good;
+    return $good;
+}
+
+sub forget_log { spew($lockstep->{log}, '') }
+
+# What changes a file: it gets its bytes and returns others, or undef to remove it.
+sub change {
+    my ($change, @paths) = @_;
+    for my $path (grep { -e } @paths) {
+        my $bytes = $change->(slurp($path));
+        defined $bytes ? spew($path, $bytes) : unlink $path;
+    }
+}
+
+sub flip {
+    my ($bytes, $times) = @_;
+    return $bytes unless length $bytes;
+    for (1 .. $times // 1) { my $at = int rand length $bytes; substr($bytes, $at, 1) = chr(ord(substr $bytes, $at, 1) ^ 1 << int rand 8) }
+    return $bytes;
+}
+
+my %change = (
+    'removed' => sub { undef },
+    'empty' => sub { '' },
+    'cut' => sub { substr $_[0], 0, int rand length $_[0] },
+    'flipped in one bit' => sub { flip($_[0]) },
+    'flipped in many bits' => sub { flip($_[0], 100) },
+    'noise' => sub { join '', map { chr rand 256 } 1 .. 20_000 },
+);
+
+sub database_files { return ($database, "$database-wal") }
+sub other_files { return ((grep { -e } map { file_of($_) } @zones), glob "$state/steps-*") }
+
+# After this damage all zones are served; then all of the other copy is lost, and they are served still.
+sub survives {
+    my ($what, $damage, $lose) = @_;
+    restore($kept);
+    $damage->();
+    forget_log();
+    $lockstep->start;
+    my $good = all_served($what);
+    is($lockstep->stop, 0, "$what: lockstepd ends cleanly");
+    return unless $good;
+    $lose->();
+    forget_log();
+    $lockstep->start;
+    all_served("$what, mended, then the other copy is lost");
+    $lockstep->kill9;
+}
+
+my $lose_database = sub { unlink $database, "$database-wal", "$database-shm" };
+my $lose_files = sub { unlink other_files() };
+
+for my $how (sort keys %change) {
+    survives("the database is $how", sub { change($change{$how}, database_files()); unlink "$database-shm" if $how eq 'removed' }, $lose_files);
+    survives("the zone files are $how", sub { change($change{$how}, map { file_of($_) } @zones) }, $lose_database);
+    survives("the log of steps is $how", sub { change($change{$how}, glob "$state/steps-*") }, $lose_database);
+    survives("zone files and log are $how", sub { change($change{$how}, other_files()) }, $lose_database);
+}
+survives('zone files are cut at a line\'s end', sub { change(sub { my @lines = $_[0] =~ /^.*\n/mg; join '', @lines[0 .. $#lines / 2] }, map { file_of($_) } @zones) }, $lose_database);
+survives('zone files are edited', sub { change(sub { $_[0] =~ s/ at /  at /gr }, map { file_of($_) } @zones) }, $lose_database);
+
+subtest 'a zone file that was edited is not served, and that is said' => sub {
+    restore($kept);
+    change(sub { $_[0] . "new.level.example.\t300\tIN\tA\t192.0.2.1\n" }, file_of('level.example.'));
+    forget_log();
+    $lockstep->start;
+    all_served('edited');
+    ok($lockstep->wait_log(qr/ zone-file-edited .*zone=level\.example\./), 'the log says so');
+    ok(wait_for(sub { slurp(file_of('level.example.')) !~ /^new\./m }), 'the file is brought back');
+    is($lockstep->stop, 0, 'lockstepd ends cleanly');
+};
+
+subtest 'rows that were changed behind our back are not believed' => sub {
+    restore($kept);
+    run_command('sqlite3', $database, 'UPDATE zone SET serial = serial + 100');
+    $lockstep->start;
+    all_served('a row with another serial');
+    is($lockstep->stop, 0, 'lockstepd ends cleanly');
+};
+
+subtest 'both copies are damaged' => sub {
+    restore($kept);
+    $lose_database->();
+    change($change{cut}, glob "$state/steps-*");
+    change(sub { substr $_[0], 0, 30 }, file_of('far.example.'));
+    unlink file_of('behind.example.');
+    forget_log();
+    $lockstep->start;
+    ok($lockstep->wait_serial('level.example', $wanted{'level.example.'}), 'what can be trusted is served');
+    for my $zone ('far.example.', 'behind.example.', 'never.example.') {
+        my ($serial, $records) = History::served($lockstep->at, $zone);
+        if (defined $serial) {
+            same_zone($records, $history->version($zone, $serial), "$zone: what is served is a version that there was");
+        } else {
+            is($lockstep->outcome($zone), 'SERVFAIL 14', "$zone: it is not there, and answers say so");
+        }
+    }
+    ok($lockstep->status('far.example')->{reason}, 'status says what is wrong');
+    $history->serve;
+    ok($lockstep->verb('refresh', '--all'), 'the primary returns');
+    all_served('fetched again');
+    is($lockstep->stop, 0, 'lockstepd ends cleanly');
+};
+done_testing;

@@ -1,0 +1,203 @@
+#!/usr/bin/perl
+# The disk fails under lockstepd (t/faults.c): full, read-only, broken, an fsync that fails, a database that is damaged while it is in use; or the process
+# ends at any of its calls to the disk. It goes on serving what it has, says what is wrong, and is well again when the disk is.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Dump qw(same_zone);
+use Faults;
+use History;
+use Lockstep;
+use Process qw(run_command slurp spew wait_for);
+use Test::More;
+use Time::HiRes qw(time);
+use Wire;
+
+plan skip_all => 'lockstepd is not built' unless Lockstep::have();
+plan skip_all => 't/faults.so is not built' unless Faults::have();
+my $seed = $ENV{SEED} // time % 1_000_000;
+srand $seed;
+note "SEED=$seed";
+my $history = History->new(seed => $seed, zones => [ 'example.', 'at-once.example.' ])->serve;
+my %sync = ('example.' => 3600, 'at-once.example.' => 0);
+my @zones = sort keys %sync;
+
+sub new_lockstep {
+    return Lockstep->new(remotes => [ Lockstep::remote('hidden', $history) ], acls => [ { name => 'all', address => [ '127.0.0.0/8' ], action => 'allow' } ],
+        server => { limits => { connect => '1s', 'transfer-idle' => '1s' } },
+        zones => [ map { { name => $_, primaries => ['hidden'], 'zonefile-sync' => $sync{$_}, 'allow-transfer' => ['all'] } } @zones ]);
+}
+
+sub next_serial {
+    my ($lockstep, $zone) = @_;
+    my $serial = $history->advance($zone);
+    $history->notify($lockstep->at, $zone);
+    return $serial;
+}
+
+sub serves {
+    my ($lockstep, $zone, $serial, $name) = @_;
+    my ($got, $records) = History::served($lockstep->at, $zone);
+    is($got, $serial, $name) and same_zone($records, $history->version($zone, $got), "$name: and all of it");
+}
+
+# After the daemon was killed and the primary went, the zones are there.
+sub is_durable {
+    my ($lockstep, $name) = @_;
+    my %wanted = map { $_ => $lockstep->serial($_) } @zones;
+    $lockstep->kill9;
+    $history->vanish;
+    $lockstep->start;
+    serves($lockstep, $_, $wanted{$_}, "$name: $_ after a kill") for @zones;
+    $lockstep->kill9;
+    $history->serve;
+}
+
+sub storage { my ($lockstep) = @_; return $lockstep->json('status')->{storage} }
+
+my @at = (log => '*/state/steps-*', database => '*/state/lockstep.db*');
+
+# One of the two copies fails: nothing is refused, and it is said.
+for my $case ([ 'log', 'the log cannot be synced', 'sync */state/steps-* 1+ EIO', qr/Input\/output/ ],
+    [ 'log', 'there is no room for the log', 'write */state/steps-* 1+ ENOSPC', qr/No space/ ],
+    [ 'log', 'the log cannot be opened', 'open */state/steps-* 1+ EACCES', qr/Permission/, 1 ],
+    [ 'database', 'the database cannot be synced', 'sync */state/lockstep.db* 1+ EIO', qr/I\/O/ ],
+    [ 'database', 'there is no room for the database', 'write */state/lockstep.db* 1+ ENOSPC', qr/full/ ]) {
+    my ($copy, $what, $rule, $said, $at_start) = @$case;
+    subtest $what => sub {
+        my ($lockstep, $faults) = (new_lockstep(), Faults->new);
+        $faults->set($rule) if $at_start;
+        $lockstep->start($faults->command);
+        $lockstep->wait_serial($_, $history->serial($_)) for @zones;
+        is(storage($lockstep)->{state}, 'ok', 'before, all is well') unless $at_start;
+        $faults->set($rule) unless $at_start;
+        my $serial = next_serial($lockstep, 'example.');
+        ok($lockstep->wait_serial('example.', $serial), 'the next version is served: the other copy has it');
+        ok(scalar $faults->fired, 'the fault came about');
+        ok($lockstep->wait_log(qr/error state-write-failed copy=$copy why=.*$said/), 'the log says so');
+        my $storage = storage($lockstep);
+        is($storage->{state}, 'degraded', 'status says so');
+        like($storage->{"${copy}_error"} // '', $said, 'and what it is');
+        is_durable($lockstep, $what);
+        $lockstep->start($faults->command);
+        next_serial($lockstep, 'example.');
+        ok($lockstep->wait_serial('example.', $history->serial('example.')), 'and again');
+        $faults->clear;
+        next_serial($lockstep, 'example.');
+        ok(wait_for(sub { storage($lockstep)->{state} eq 'ok' }, 15), 'the disk is well again: so is the state');
+        ok($lockstep->wait_log(qr/notice state-write-mended copy=$copy/), 'the log says so');
+        $lockstep->wait_serial('example.', $history->serial('example.'));
+        is_durable($lockstep, "$what, mended");
+    };
+}
+
+subtest 'both copies fail' => sub {
+    my ($lockstep, $faults) = (new_lockstep(), Faults->new);
+    $lockstep->start($faults->command);
+    $lockstep->wait_serial($_, $history->serial($_)) for @zones;
+    my $old = $history->serial('example.');
+    for my $error (qw(ENOSPC EIO EROFS)) {
+        $faults->set(map { "write */state/$_* 1+ $error" } 'steps-', 'lockstep.db');
+        my $next = next_serial($lockstep, 'example.');
+        ok($lockstep->wait_log(qr/error version-not-kept zone=example\. serial=$next why=/), "$error: the new version is refused, the log says so");
+        serves($lockstep, 'example.', $old, "$error: the old one is served");
+        my $status = $lockstep->status('example');
+        is("$status->{state} $status->{best} $status->{durable}", "lagging $next $old", "$error: status shows the newer serial and the durable one");
+        ok($status->{reason}, "$error: and why");
+        my $storage = storage($lockstep);
+        ok($storage->{database_error} && $storage->{log_error}, "$error: both copies are named");
+        ok($lockstep->json('stats')->{storage}{failed}, "$error: and counted");
+        is(($lockstep->verb('transfer', 'example'))[0], 1, "$error: transfer fails");
+        $faults->clear;
+        is(($lockstep->verb('transfer', 'example'))[0], 0, "$error: mended, it succeeds") or diag($lockstep->log_text);
+        is($lockstep->serial('example.'), $next, "$error: and the version is served");
+        $old = $next;
+        ok(wait_for(sub { storage($lockstep)->{state} eq 'ok' }, 15), "$error: all is well");
+    }
+    is_durable($lockstep, 'afterwards');
+};
+
+subtest 'a state-dir that cannot be written at the start' => sub {
+    my ($lockstep, $faults) = (new_lockstep(), Faults->new);
+    $lockstep->start($faults->command);
+    $lockstep->wait_serial($_, $history->serial($_)) for @zones;
+    is(($lockstep->verb('write', '--all'))[0], 0, 'the files are written');
+    is($lockstep->stop, 0, 'lockstepd ends cleanly');
+    $history->vanish;
+    $faults->set(map { "$_ */state/* 1+ EROFS" } qw(open write rename mkdir unlink));
+    my $began = $lockstep->log_lines(qr/./);
+    $lockstep->start($faults->command);
+    for (@zones) { ok($lockstep->wait_serial($_, $history->serial($_)), "$_ is served") }
+    is(storage($lockstep)->{state}, 'degraded', 'status says that it is degraded');
+    ok($lockstep->wait_log(qr/error state-write-failed /), 'so does the log');
+    like(($lockstep->verb('status'))[1], qr/^# state-dir degraded: /m, 'and the table');
+    $history->serve;
+    my $serial = next_serial($lockstep, 'example.');
+    ok($lockstep->wait_serial('example.', $serial), 'the next version is served');
+    like(slurp($lockstep->zone_file('example')), qr/\sSOA\s\S+\s\S+\s$serial\s/, 'and is in its file first, as there is nothing else');
+    $faults->clear;
+    ok(wait_for(sub { storage($lockstep)->{state} eq 'ok' }, 15), 'once it can be written all is well');
+    $serial = next_serial($lockstep, 'example.');
+    ok($lockstep->wait_serial('example.', $serial), 'and goes on');
+    is_durable($lockstep, 'afterwards');
+};
+
+subtest 'the database is damaged under the daemon' => sub {
+    my $lockstep = new_lockstep();
+    $lockstep->start;
+    $lockstep->wait_serial($_, $history->serial($_)) for @zones;
+    for my $name ('lockstep.db', 'lockstep.db-wal') {
+        my $file = "$lockstep->{dir}/state/$name";
+        next unless -s $file;
+        open my $handle, '+<', $file or die $!;
+        syswrite $handle, 'noise' x (1 + (-s $file) / 5);
+        close $handle;
+    }
+    for (1 .. 30) {
+        next_serial($lockstep, $_) for @zones;
+        $lockstep->wait_serial($_, $history->serial($_)) for @zones;
+    }
+    serves($lockstep, $_, $history->serial($_), 'versions come and are served') for @zones;
+    is_durable($lockstep, 'and they are durable');
+};
+
+# One change, and the end at each call to the disk in turn.
+subtest 'the process ends at any call to the disk' => sub {
+    my $lockstep = new_lockstep();
+    my $faults = Faults->new;
+    my @moments = $ENV{LONG} ? 1 .. 120 : sort { $a <=> $b } map { 1 + int rand 60 } 1 .. 12;
+    my $killed = 0;
+    for my $n (@moments) {
+        for my $what ('KILL', 'TORN') {
+            $lockstep->start($faults->command);
+            $lockstep->wait_serial($_, $history->serial($_)) for @zones;
+            my %seen = map { $_ => $history->serial($_) } @zones;
+            $faults->set("any */state/* $n $what", "any */zones/* $n $what");
+            for (1 .. 10) {
+                last unless $lockstep->running;
+                my $zone = $zones[ rand @zones ];
+                my $serial = next_serial($lockstep, $zone);
+                my $got;
+                wait_for(sub { !$lockstep->running || ($got = $lockstep->serial($zone) // 0) == $serial }, 3);
+                $seen{$zone} = $got if $got && $got > $seen{$zone};
+            }
+            $killed++ if $faults->fired;
+            $lockstep->kill9;
+            $history->vanish;
+            $faults->clear;
+            $lockstep->start;
+            for my $zone (@zones) {
+                my ($serial, $records) = History::served($lockstep->at, $zone);
+                cmp_ok($serial // 0, '>=', $seen{$zone}, "$what at call $n: $zone, the last serial that was seen, or a later one")
+                    or diag($lockstep->log_text), last;
+                same_zone($records, $history->version($zone, $serial), "$what at call $n: $zone, what the primary had at serial $serial");
+            }
+            $lockstep->kill9;
+            $history->serve;
+            return unless Test::More->builder->is_passing;
+        }
+    }
+    cmp_ok($killed, '>', @moments, 'most of the times it was killed so');
+};
+done_testing;
