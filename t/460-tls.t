@@ -203,6 +203,51 @@ subtest 'clients with certificates' => sub {
     ends_well($lockstep);
 };
 
+subtest 'addresses and limits change with a reload' => sub {
+    my $lockstep = daemon(workers => 2)->start;
+    my ($one, $two) = ($lockstep->{tls_port}, free_port);
+    my $at = sub { my ($port, @of) = @_; my $client = Tls::connect($port, @of); return $client ? rcode($client->ask($soa)) : 'none' };
+    my $to = sub { $lockstep->{conf}{server}{'listen-tls'} = [ map { "127.0.0.1\@$_" } @_ ]; return ($lockstep->reload)[0] };
+    my $open = Tls::connect($one);
+    is($to->($one, $two), 0, 'one more address');
+    ok(wait_for(sub { $at->($two) eq '0' }), 'is listened at');
+    is(join('', map { $at->($_) } ($one, $two) x 8), '0' x 16, 'by all workers, beside the first');
+    is($to->($two), 0, 'the first is left out');
+    ok(wait_for(sub { $at->($one) eq 'none' }), 'nobody listens there');
+    is(rcode($open->ask($soa)), 0, 'but the open connection goes on');
+    $to->($one, $two), $to->($two), $to->($one) for 1 .. 10;
+    ok(wait_for(sub { $at->($two) eq 'none' }), 'many changes: the last counts');
+    is(join('', map { $at->($one) } 1 .. 8), '0' x 8, 'for all workers');
+    my $other = IO::Socket::IP->new(LocalHost => '127.0.0.1', Listen => 1);
+    is($to->($one, $other->sockport), 0, 'an address that another program has');
+    like(($lockstep->log_lines(qr/a change of server\.listen-tls takes effect with the next start/))[0] // '', qr/ warning reload .*Address already in use/, 'is for the next start, with the reason');
+    is($at->($one), 0, 'the others stay');
+    delete $lockstep->{conf}{server}{'listen-tls'};
+    is(($lockstep->reload)[0], 0, 'none at all');
+    ok(wait_for(sub { $at->($one) eq 'none' }), 'nobody listens');
+    is($to->($two), 0, 'and again');
+    ok(wait_for(sub { $at->($two) eq '0' }), 'somebody does');
+
+    my $idle = sub {
+        my $client = IO::Socket::IP->new(PeerHost => '127.0.0.1', PeerPort => $lockstep->{port});
+        my $begun = Time::HiRes::time;
+        vec(my $ready = '', fileno $client, 1) = 1;
+        select $ready, undef, undef, $_[0];
+        return Time::HiRes::time() - $begun;
+    };
+    cmp_ok($idle->(2), '>', 1.9, 'an idle connection stays');
+    $lockstep->{conf}{server}{limits}{'tcp-idle'} = '1s';
+    is(($lockstep->reload)[0], 0, 'tcp-idle');
+    cmp_ok($idle->(10), '<', 5, 'and the next is ended soon');
+    $lockstep->{conf}{server}{limits} = { 'tcp-idle' => '20s', 'tcp-clients' => 4 };
+    is(($lockstep->reload)[0], 0, 'tcp-clients');
+    my $rejected = stat_of($lockstep, 'tcp_rejected');
+    my @many = map { IO::Socket::IP->new(PeerHost => '127.0.0.1', PeerPort => $lockstep->{port}) } 1 .. 12;
+    ok(wait_for(sub { stat_of($lockstep, 'tcp_rejected') >= $rejected + 8 }), 'holds for who comes') or diag(stat_of($lockstep, 'tcp_rejected'));
+    is(scalar($lockstep->log_lines(qr/tcp-(?:idle|clients) takes effect with the next start/)), 0, 'without a restart');
+    ends_well($lockstep);
+};
+
 # The fingerprint of the certificate that a new connection sees.
 sub shown {
     my ($lockstep) = @_;
@@ -261,10 +306,7 @@ subtest 'certificates change' => sub {
     like((run_command("$build/lockstepd", '-t', '-c', $lockstep->conf_file))[2], qr,/tls\.cert: the certificate has expired\n,, 'an expired one is warned of');
     is(($lockstep->verb('reload'))[0], 0, 'and taken');
     like(($lockstep->events('tls'))[0]{msg}, qr/has expired/, 'with a line in the log');
-    delete @{ $lockstep->{conf}{server} }{qw(listen-tls tls-cert tls-key)};
-    is(($lockstep->reload)[0], 0, 'without listen-tls');
-    like(($lockstep->log_lines(qr/a change of server\.listen-tls takes effect/))[0] // '', qr/warning reload/, 'the log says that a restart is needed');
-    is(shown($lockstep), Tls::fingerprint($late), 'until then it goes on');
+    is(shown($lockstep), Tls::fingerprint($late), 'new connections see it');
     ends_well($lockstep);
 };
 

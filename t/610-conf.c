@@ -496,6 +496,30 @@ static void later_keys_are_reported_once_unless_they_say_off(void **state)
 	conf_free(conf);
 }
 
+static void who_may_transfer_without_a_certificate_is_told_where_others_may_not(void **state)
+{
+	static const struct { const char *peer; bool told; } all[] = {{"open", true}, {"signed", false}, {"secure", false}, {"far", true},
+		{"certified", false}, {"none", false}};
+	char text[1000];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		for (int ca = 0; ca < 2; ca++) {
+			struct conf *conf;
+
+			snprintf(text, sizeof text, "server: { %s }; keys: ( { name = \"k.\"; secret = \"c2VjcmV0c2VjcmV0\"; } );"
+				"remotes: ( { name = \"far\"; address = [ \"192.0.2.1\" ]; }, { name = \"certified\"; address = [ \"192.0.2.1\" ]; "
+				"tls = { auth-name = \"a\"; }; } ); acls: ( { name = \"open\"; }, { name = \"signed\"; key = \"k.\"; }, "
+				"{ name = \"secure\"; tls = true; }, { name = \"none\"; action = \"deny\"; } );\n"
+				"zones: ( { name = \"x\"; source = \"file\"; allow-transfer = [ \"%s\" ]; } );", ca ? "tls-ca = \"a.pem\";" : "", all[i].peer);
+			conf = must_read(text);
+			assert_int_equal(conf->warning_count, all[i].told && ca);
+			if (conf->warning_count)
+				assert_non_null(strstr(conf->warnings[0], "lockstep.conf:2: allow-transfer: \""));
+			conf_free(conf);
+		}
+}
+
 static void a_remote_over_tls_is_never_used_without_it(void **state)
 {
 	struct conf *conf = must_read("remotes: ( { name = \"a\"; address = [ \"192.0.2.1\", \"192.0.2.1@8853\" ];\n"
@@ -906,6 +930,7 @@ int main(void)
 		cmocka_unit_test(secrets_of_cookies_are_read_from_their_file),
 		cmocka_unit_test(later_keys_are_reported_once_unless_they_say_off),
 		cmocka_unit_test(a_remote_over_tls_is_never_used_without_it),
+		cmocka_unit_test(who_may_transfer_without_a_certificate_is_told_where_others_may_not),
 		cmocka_unit_test(a_secret_in_a_file_is_trimmed_and_warned_about_if_all_may_read_it),
 		cmocka_unit_test(a_configuration_with_secrets_that_all_may_read_is_warned_about_once),
 		cmocka_unit_test(a_quote_is_missing_before_an_address_with_a_port),

@@ -97,19 +97,26 @@ static bool listen_everywhere(struct reading *r)
 	return r->conf->server.listen;
 }
 
-static bool warn(struct reading *r, const config_setting_t *setting, const char *what)
+static bool warn_at(struct reading *r, const char *file, unsigned line, const char *place, const char *what)
 {
-	const char **list = reallocarray(r->warnings, r->warning_count + 1, sizeof *list), *file;
-	char place[128];
-	unsigned line;
+	const char **list = reallocarray(r->warnings, r->warning_count + 1, sizeof *list);
 
 	if (!list)
 		return key_no_memory(&r->reader);
 	r->warnings = list;
-	key_place(setting, place);
-	source_where(&r->source, config_setting_source_line(setting), &file, &line);
 	list[r->warning_count] = arena_printf(&r->conf->arena, "%s:%u: %s: %s", file, line, place, what);
 	return list[r->warning_count++] || key_no_memory(&r->reader);
+}
+
+static bool warn(struct reading *r, const config_setting_t *setting, const char *what)
+{
+	char place[128];
+	const char *file;
+	unsigned line;
+
+	key_place(setting, place);
+	source_where(&r->source, config_setting_source_line(setting), &file, &line);
+	return warn_at(r, file, line, place, what);
 }
 
 static const config_setting_t *member_or(const config_setting_t *group, const char *name)
@@ -720,6 +727,37 @@ static bool check_catalogs(struct reading *r)
 	return true;
 }
 
+/* The name of one that may transfer by its address alone, or NULL. */
+static const char *open_peer(const struct conf_settings *set)
+{
+	for (size_t i = 0; i < set->allow_transfer_count; i++) {
+		const struct conf_remote *remote = set->allow_transfer[i].remote;
+		const struct conf_acl *acl = set->allow_transfer[i].acl;
+
+		if (remote ? !remote->key && !remote->tls.on : !acl->key && !acl->tls && !acl->deny)
+			return remote ? remote->name : acl->name;
+	}
+	return NULL;
+}
+
+/* Whoever asks for certificates may think that nobody transfers without one. Said once. */
+static bool check_open_transfers(struct reading *r)
+{
+	const char *name = NULL;
+	char what[200];
+	size_t i = 0;
+
+	if (!r->conf->server.tls_ca)
+		return true;
+	while (i < r->entry_count && !(name = open_peer(r->entries[i].zone.set)))
+		i++;
+	if (!name)
+		return true;
+	snprintf(what, sizeof what, "\"%.80s\" may transfer without a certificate: server.tls-ca is for what comes over TLS; "
+		"\"tls\" or \"key\" would ask for more", name);
+	return warn_at(r, r->entries[i].file, r->entries[i].line, "allow-transfer", what);
+}
+
 /* --- reading --------------------------------------------------------------------- */
 
 static bool check_sections(struct reading *r)
@@ -771,7 +809,7 @@ static bool read_sections(struct reading *r)
 	r->default_template = ref_find(&indices[TEMPLATES], "default");
 	conf->default_set = r->default_set = fill_settings(r, &r->defaults);
 	return r->default_set && each_in_section(r, "zones", read_zone) && each_in_section(r, "zone-lists", read_zone_list)
-		&& sort_zones(r) && check_paths(r) && check_catalogs(r);
+		&& sort_zones(r) && check_paths(r) && check_catalogs(r) && check_open_transfers(r);
 }
 
 /* The directory of the configuration file, absolute. */

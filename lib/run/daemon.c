@@ -241,15 +241,11 @@ static void warn_of_restart(const struct conf *a, const struct conf *b)
 {
 	struct { bool same; const char *key; } part[] = {
 		{same_addresses(a->server.listen, a->server.listen_count, b->server.listen, b->server.listen_count), "server.listen"},
-		{same_addresses(a->server.listen_tls, a->server.listen_tls_count, b->server.listen_tls, b->server.listen_tls_count),
-			"server.listen-tls"},
 		{a->server.workers == b->server.workers, "server.workers"},
 		{same_text(a->server.user, b->server.user), "server.user"},
 		{same_text(a->server.state_dir, b->server.state_dir), "server.state-dir"},
 		{same_text(a->server.control, b->server.control), "server.control"},
 		{same_addresses(a->server.metrics, a->server.metrics != NULL, b->server.metrics, b->server.metrics != NULL), "server.metrics"},
-		{a->server.limits.tcp_clients == b->server.limits.tcp_clients, "server.limits.tcp-clients"},
-		{a->server.limits.tcp_idle == b->server.limits.tcp_idle, "server.limits.tcp-idle"},
 	};
 
 	for (size_t i = 0; i < sizeof part / sizeof *part; i++)
@@ -291,6 +287,15 @@ static enum err apply(struct daemon *d, struct conf *conf, struct tls_server *tl
 	return err;
 }
 
+/* A port that only root may bind is for the next start. */
+static void listen_tls(struct daemon *d, const struct conf *conf)
+{
+	struct why why;
+
+	if (workers_listen_tls(d->workers, conf->server.listen_tls, conf->server.listen_tls_count, &why))
+		log_say(LOG_LEVEL_WARNING, "reload", "a change of server.listen-tls takes effect with the next start: %s", why.text);
+}
+
 static enum err reload(void *ctx, struct keeper_change *change, struct why *why)
 {
 	struct daemon *d = ctx;
@@ -315,6 +320,7 @@ static enum err reload(void *ctx, struct keeper_change *change, struct why *why)
 	setup_log(d, conf);
 	log_conf(conf);
 	log_tls(&warning);
+	listen_tls(d, conf);
 	set_places(d, conf);
 	for (size_t i = 0; i < keeper_count(d->keeper); i++)
 		if (!keep_secondary(keeper_at(d->keeper, i)))
@@ -401,8 +407,6 @@ static enum err become(const struct passwd *user, struct why *why)
 /* Sockets first (and the files of TLS before), while the privileges are there; then everything that belongs to the user. */
 static enum err bind_and_drop(struct daemon *d, const struct conf *conf, struct why *why)
 {
-	struct tcp_limits limits = {conf->server.limits.tcp_clients, conf->server.limits.tcp_idle, conf->server.limits.transfer_idle,
-		conf->server.limits.transfer_time};
 	const struct passwd *user = NULL;
 	enum err err;
 
@@ -412,7 +416,7 @@ static enum err bind_and_drop(struct daemon *d, const struct conf *conf, struct 
 	    (d->metrics_fd = net_listen_tcp(conf->server.metrics, why)) < 0))
 		return ERR_NETWORK;
 	d->workers = workers_new(conf->server.workers, (struct worker_listen){conf->server.listen, conf->server.listen_count,
-		conf->server.listen_all, conf->server.listen_tls, conf->server.listen_tls_count}, d->store, &d->box, limits, why);
+		conf->server.listen_all, conf->server.listen_tls, conf->server.listen_tls_count}, d->store, &d->box, wired_limits(conf), why);
 	if (!d->workers)
 		return ERR_NETWORK;
 	err = make_dirs(conf, user, why);

@@ -259,6 +259,12 @@ struct store_policy *wired_policy(const struct wired *w)
 	return (struct store_policy *)&w->policy.base;
 }
 
+struct tcp_limits wired_limits(const struct conf *conf)
+{
+	return (struct tcp_limits){conf->server.limits.tcp_clients, conf->server.limits.tcp_idle, conf->server.limits.transfer_idle,
+		conf->server.limits.transfer_time, 0};
+}
+
 struct serve_settings *generation_settings(struct generation *g, struct tls_server *tls, notify_heard *notify, void *ctx,
 	const struct cookie_secrets *own)
 {
@@ -280,6 +286,7 @@ struct serve_settings *generation_settings(struct generation *g, struct tls_serv
 		.notify = notify,
 		.notify_ctx = ctx,
 		.tls = tls ? tls_server_hold(tls) : NULL,
+		.tcp = wired_limits(conf),
 	};
 	generation_hold(g);
 	return s;

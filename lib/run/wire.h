@@ -36,6 +36,7 @@ void generation_drop(struct generation *);
 
 /* The policy for a store_zone, with a hold of its own. */
 struct store_policy *wired_policy(const struct wired *);
+struct tcp_limits wired_limits(const struct conf *);     /* `share` is for the workers to say */
 /* The settings for the workers. Holds the generation and `tls` (may be NULL); freed by generation_free_settings. `own`: the secrets
  * of cookies where the configuration names none, to live longer. NULL: out of memory. */
 struct serve_settings *generation_settings(struct generation *, struct tls_server *tls, notify_heard *, void *ctx,

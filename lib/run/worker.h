@@ -23,6 +23,8 @@ struct worker_listen {
 struct workers *workers_new(unsigned count, struct worker_listen, const struct store *, const struct serve_settings_box *,
 	struct tcp_limits, struct why *);
 enum err workers_start(struct workers *, struct why *);
+/* From soon on these are the addresses for TLS. The same errors as of workers_new; then nothing changes. */
+enum err workers_listen_tls(struct workers *, const struct net_addr *, size_t count, struct why *);
 /* Ends all threads, closes all sockets. */
 void workers_free(struct workers *);
 void workers_sum(const struct workers *, struct serve_counters *);

@@ -38,6 +38,15 @@ struct serve_counters {
 typedef bool notify_heard(void *ctx, const uint8_t *zone, const struct net_addr *from, const struct tsig_key *key, bool has_serial,
 	struct serial serial);
 
+/* Of the connections of one thread (serve/tcp). */
+struct tcp_limits {
+	unsigned clients;            /* connections at all listeners together; beyond it one gives way as serve/crowd has it */
+	uint32_t idle_ms;            /* silence; the time for a handshake, and for a request to come to its end */
+	uint32_t transfer_idle_ms;   /* while a transfer goes out: silence, and the time for 64 KB of it to be taken; 0: as idle_ms */
+	uint32_t transfer_ms;        /* for a transfer in all; 0: no limit */
+	unsigned share;              /* of how many threads `clients` is for; 0: of one */
+};
+
 /* The same for all zones; one object for each configuration, never changed, replaced as a whole under the store's
  * read sections (serve_settings_get is between store_enter and store_leave). */
 struct serve_settings {
@@ -52,6 +61,7 @@ struct serve_settings {
 	notify_heard *notify;        /* may be NULL */
 	void *notify_ctx;
 	struct tls_server *tls;      /* for connections over TLS; NULL: there are none. Borrowed */
+	struct tcp_limits tcp;       /* clients 0: not given */
 };
 
 /* The per-zone part, behind a store_zone's policy. */

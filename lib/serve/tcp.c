@@ -309,12 +309,24 @@ static void find_held(struct tcp *tcp)
 	answer_find(tcp->answer, serve_settings_get(tcp->settings), tcp->work, tcp->found);
 }
 
+/* Those that a reload has brought. */
+static void take_limits(struct tcp *tcp, const struct serve_settings *settings)
+{
+	unsigned share = tcp->limits.share;
+
+	if (settings->tcp.clients == 0)
+		return;
+	tcp->limits = settings->tcp;
+	tcp->limits.share = share;
+}
+
 static void on_turn_over(evutil_socket_t fd, short what, void *arg)
 {
 	struct tcp *tcp = arg;
 
 	(void)fd, (void)what;
 	store_enter();
+	take_limits(tcp, serve_settings_get(tcp->settings));
 	find_held(tcp);
 	tcp->answering = true;
 	for (unsigned i = 0; i < tcp->held_count; i++) {
@@ -481,6 +493,13 @@ static struct conn *take_conn(struct client *client, int fd, const struct net_ad
 	return conn;
 }
 
+static unsigned clients_max(const struct tcp_limits *limits)
+{
+	unsigned each = limits->share ? limits->clients / limits->share : limits->clients;
+
+	return each ? each : 1;
+}
+
 /* Takes `fd`. */
 static void add_client(struct listener *listener, int fd, const struct sockaddr *peer)
 {
@@ -488,7 +507,7 @@ static void add_client(struct listener *listener, int fd, const struct sockaddr 
 	struct net_addr addr = net_addr_of(peer);
 	struct client *client;
 
-	if (crowd_count(tcp->crowd) >= tcp->limits.clients && !evict(tcp, &addr)) {
+	if (crowd_count(tcp->crowd) >= clients_max(&tcp->limits) && !evict(tcp, &addr)) {
 		tcp->answer->counters->tcp_rejected++;
 		close(fd);
 		return;
@@ -535,6 +554,9 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 	struct tcp *tcp = listener->tcp;
 
 	(void)what;
+	store_enter();
+	take_limits(tcp, serve_settings_get(tcp->settings));
+	store_leave();
 	for (int i = 0; i < ACCEPTS_MAX; i++) {
 		struct sockaddr_storage peer = {0};
 		socklen_t length = sizeof peer;
@@ -566,6 +588,42 @@ enum err tcp_listen(struct tcp *tcp, int fd, enum tcp_kind kind)
 	event_assign(&listener->acceptable, tcp->base, fd, EV_READ | EV_PERSIST, on_acceptable, listener);
 	event_add(&listener->acceptable, NULL);
 	return ERR_OK;
+}
+
+static void listener_free(struct listener *listener)
+{
+	event_del(&listener->acceptable);
+	close(listener->fd);
+	free(listener);
+}
+
+static bool is_among(const struct listener *listener, const struct net_addr *addresses, size_t count)
+{
+	struct sockaddr_storage local = {0};
+	socklen_t length = sizeof local;
+	struct net_addr at;
+
+	if (getsockname(listener->fd, (struct sockaddr *)&local, &length) < 0)
+		return false;
+	at = net_addr_of((struct sockaddr *)&local);
+	for (size_t i = 0; i < count; i++)
+		if (net_addr_equal(&addresses[i], &at))
+			return true;
+	return false;
+}
+
+void tcp_keep_tls(struct tcp *tcp, const struct net_addr *addresses, size_t count)
+{
+	struct listener **at = &tcp->listeners, *listener;
+
+	while ((listener = *at)) {
+		if (listener->kind != TCP_TLS || is_among(listener, addresses, count)) {
+			at = &listener->next;
+			continue;
+		}
+		*at = listener->next;
+		listener_free(listener);
+	}
 }
 
 struct tcp *tcp_new(struct event_base *base, int fd, struct answer *answer, const struct serve_settings_box *settings,
@@ -606,9 +664,7 @@ void tcp_free(struct tcp *tcp)
 		struct listener *listener = tcp->listeners;
 
 		tcp->listeners = listener->next;
-		event_del(&listener->acceptable);
-		close(listener->fd);
-		free(listener);
+		listener_free(listener);
 	}
 	event_del(&tcp->resume);
 	event_del(&tcp->turn_over);

@@ -9,21 +9,18 @@
 
 struct tcp;
 
-struct tcp_limits {
-	unsigned clients;            /* connections at all listeners together; beyond it one gives way as serve/crowd has it */
-	uint32_t idle_ms;            /* silence; the time for a handshake, and for a request to come to its end */
-	uint32_t transfer_idle_ms;   /* while a transfer goes out: silence, and the time for 64 KB of it to be taken; 0: as idle_ms */
-	uint32_t transfer_ms;        /* for a transfer in all; 0: no limit */
-};
 /* A client has 3 * idle_ms to take what was queued for it once the kernel's own 64 KB are full. It is not heard while more than
  * 64 KB are queued. Of its requests we keep at most 68 KB, so that a connection never has more than some 200 KB. */
-/* Takes `fd` (from net_listen_tcp), a listener without TLS. */
+/* Takes `fd` (from net_listen_tcp), a listener without TLS. The limits are those of the settings, as far as they are given there: for
+ * connections that come, and transfers that begin, from then on; else these. */
 struct tcp *tcp_new(struct event_base *, int fd, struct answer *, const struct serve_settings_box *, struct tcp_limits);
 /* One more listener: takes `fd`, also when it fails (ERR_NOMEM). Over TLS a connection gets the certificate that is in force in the
  * settings when it comes. A transfer over TLS needs TLS 1.3 and ALPN "dot" (RFC 9103 7.1), and a certificate of the client
  * where the settings have authorities for these. */
 enum tcp_kind { TCP_PLAIN, TCP_TLS };
 enum err tcp_listen(struct tcp *, int fd, enum tcp_kind);
+/* Closes the listeners over TLS at other addresses than these; connections stay. */
+void tcp_keep_tls(struct tcp *, const struct net_addr *, size_t count);
 void tcp_free(struct tcp *);
 
 #endif
