@@ -306,6 +306,11 @@ static const struct { const char *text, *error; } wrong[] = {
 		"lockstep.conf:3: catalog-template: there is no template \"members\""},
 	{PLAIN "zones: ( { name = \"a\"; catalog-zone = \"cat\"; } );",
 		"lockstep.conf:3: catalog-zone: there is no zone \"cat.\" with catalog = \"produce\""},
+	{HIDDEN "templates: ( { name = \"t\"; } );\nzones: ( { name = \"a\"; primaries = [ \"hidden\" ]; catalog = \"consume\"; catalog-template = \"t\"; } );",
+		"lockstep.conf:3: catalog-template: the template \"t\" does not fit: it names no primaries"},
+	{PLAIN "zones: ( { name = \"a\"; catalog-members-max = 0; } );", "lockstep.conf:3: zones.catalog-members-max: 0 is not from 1 to 10000000"},
+	{PLAIN "zones: ( { name = \"a\"; catalog-members-under = [ \"a..b\" ]; } );",
+		"lockstep.conf:3: zones.catalog-members-under: name \"a..b\": an empty label"},
 	/* what is missing */
 	{"zones: (\n { template = \"t\"; } );", "lockstep.conf:2: zones.template: there is no template \"t\""},
 	{"zones: (\n { ixfr = true; } );", "lockstep.conf:2: zones: \"name\" is missing"},

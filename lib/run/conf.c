@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SECRET_FILE_MAX = 4096 };
+enum { SECRET_FILE_MAX = 4096, GROUP_MAX = 255 /* RFC 1035 3.3.14: one string */ };
 
 #ifdef __SANITIZE_ADDRESS__
 /* libconfig 1.5 does not free the string that a syntax error stands behind. */
@@ -394,6 +394,8 @@ static bool check_settings(struct reading *r, const config_setting_t *group, con
 		return key_fail(&r->reader, config_setting_get_member(group, "approve"), "\"command\" or \"max-change\" is missing");
 	if (ns->mode != CONF_NS_OFF && !ns->provider_count && !ns->name_count)
 		return key_fail(&r->reader, member_or(group, "ns-set"), "\"providers\" or \"names\" is missing");
+	if (set->catalog_group && strlen(set->catalog_group) > GROUP_MAX)
+		return key_fail(&r->reader, member_or(group, "catalog-group"), "longer than %d octets", GROUP_MAX);
 	return check_clamp(r, group, "refresh-min", set->refresh_min, "refresh-max", set->refresh_max)
 		&& check_clamp(r, group, "retry-min", set->retry_min, "retry-max", set->retry_max)
 		&& check_clamp(r, group, "expire-min", set->expire_min, "expire-max", set->expire_max)

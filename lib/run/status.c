@@ -60,6 +60,7 @@ static json_t *view(const struct secondary *s, size_t i, int64_t now)
 	json_object_set_new(o, "name", json_string(v.remote->name));
 	json_object_set_new(o, "address", json_string(v.remote->address_count ? net_addr_text(&v.remote->addresses[0], 0, address) : ""));
 	json_object_set_new(o, "addresses", addresses_of(v.remote));
+	json_object_set_new(o, "tls", json_boolean(v.remote->tls != NULL));
 	json_object_set_new(o, "key", text_or_null(v.remote->key ? name_text(v.remote->key->name, text) : NULL));
 	json_object_set_new(o, "serial", serial_or_null(v.has_serial, v.serial));
 	json_object_set_new(o, "age", v.asked ? seconds(now - v.at) : json_null());
