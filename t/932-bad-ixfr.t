@@ -15,7 +15,7 @@ my @no_axfr = (axfr => sub { $_[0]->send(rcode => 5) });
 # An IXFR answer from a list: numbers are SOAs, relative to our serial; 'new' is the new version's SOA; all else are records.
 sub ixfr {
     my @list = @_;
-    return (ixfr => sub {
+    return (list => \@list, ixfr => sub {
         my ($talk) = @_;
         $talk->send(answer => [ map { !ref && /^-?\d+$/ ? $talk->soa($talk->serial + $_) : $_ eq 'new' ? $talk->soa : $_ } @list ]);
         $talk->close;

@@ -14,8 +14,10 @@ use strict;
 use warnings;
 use Fake;
 use Lockstep;
+use Mirror;
 use Process qw(slurp);
 use Test::More;
+use Wire;
 
 sub new {
     my ($class, %of) = @_;
@@ -65,6 +67,7 @@ sub dump_text { my ($self) = @_; return ($self->{lockstep}->verb('dump', 'exampl
 sub refused {
     my ($self, $what, $reason, %script) = @_;
     my $lockstep = $self->{lockstep};
+    delete $script{list};
     my ($file, $dump) = (slurp($lockstep->zone_file('example')), $self->dump_text);
     my ($status, $out, $said) = $self->offer(%script);
     my ($first) = $self->attempts;
@@ -77,11 +80,38 @@ sub refused {
     return $first;
 }
 
+# A record, as text or by reference, as Dump writes it.
+sub record_line {
+    my ($record) = @_;
+    my ($got) = @{ Wire::parse(Wire::message(answer => [$record]))->{answer} };
+    return join ' ', @$got{qw(owner ttl class type)}, unpack 'H*', $got->{rdata};
+}
+
+# What the zone holds after an answer to IXFR, without its SOA. Numbers and 'new' in the list of what was sent stand for SOAs.
+sub after {
+    my ($before, @sent) = @_;
+    my %zone = map { $_ => 1 } @$before;
+    my ($soas, $whole) = (0, 0);
+    for my $item (@sent) {
+        if (!ref $item && $item =~ /^(?:-?\d+|new)$/) { $soas++; next }
+        my $line = record_line($item);
+        %zone = () if $soas == 1 && !$whole++;
+        if ($soas % 2) { $zone{$line} = 1; next }
+        delete $zone{$_} for grep { s/^\S+ \K\d+ //r eq $line =~ s/^\S+ \K\d+ //r } keys %zone;        # the TTL does not count
+    }
+    return join "\n", sort keys %zone;
+}
+
+# What is served, without its SOA.
+sub content { my ($self) = @_; return grep { !/^\S+ \d+ 1 6 / } @{ $self->{lockstep}->dump('example') // [] } }
+
 # How many records are wanted may be given as `records`.
+# An answer to IXFR may be given as `list`: then what is served must be what it leads to. In any case every answer must be as if it had come as a whole.
 sub taken {
     my ($self, $what, %script) = @_;
-    my $wanted = delete $script{records};
+    my ($wanted, $list) = delete @script{qw(records list)};
     my $lockstep = $self->{lockstep};
+    my $expected = $list && after([ $self->content ], @$list);
     my ($status, $out, $said) = $self->offer(%script);
     my $serial = $script{serial} // $self->{offered};
     my $records = () = $self->dump_text =~ /^[^;\n]/mg;
@@ -89,7 +119,16 @@ sub taken {
     my $right = $status == 0 && $lockstep->serial('example') == $serial && (!defined $wanted || $wanted == $records);
     ok($right, "$what: taken") or diag("exit $status: $out$said\nserved: " . ($lockstep->serial('example') // 'nothing') . ", $records records");
     $self->{served} = $self->{offered} = $serial if $right;
+    my @attempts = $self->attempts;
+    $self->as_if_whole($what, $attempts[0]{outcome} eq 'ok' ? $expected : undef) if $right && grep { $_->{got} eq 'IXFR' } @attempts;
     return $right;
+}
+
+sub as_if_whole {
+    my ($self, $what, $expected) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    is(join("\n", $self->content), $expected, "$what: the records") if defined $expected;
+    is(($self->{mirror} //= Mirror->new($self->{lockstep}))->differ('example'), '', "$what: the answers");
 }
 
 # A good version is still taken after all that, and the daemon ends cleanly.
@@ -97,6 +136,7 @@ sub finish {
     my ($self) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     $self->taken('after all that, a good version', axfr => undef, ixfr => undef);
+    $self->{mirror}->stop if $self->{mirror};
     is($self->{lockstep}->stop, 0, 'lockstepd ends cleanly');
 }
 
