@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char dir[] = "/tmp/lockstep-journal-XXXXXX", database[sizeof dir + 32];
+static char dir[40], away[sizeof dir + 8], database[sizeof dir + 32];
 static const uint8_t example[] = "\7example", other[] = "\5other";
 
 /* --- help --------------------------------------------------------------------------------- */
@@ -93,15 +93,36 @@ static struct zone *version_of(const uint8_t *apex, uint32_t serial, unsigned ad
 	return zone;
 }
 
+/* The last few are kept: many tests want the same ones. */
+static struct kept {
+	const uint8_t *apex;
+	uint32_t serial;
+	unsigned addresses;
+	struct image image;
+} kept[4];
+
+static const struct image *image_of(const uint8_t *apex, uint32_t serial, unsigned addresses)
+{
+	static unsigned next;
+	struct zone *zone;
+	struct kept *k;
+
+	for (k = kept; k < kept + 4; k++)
+		if (k->image.count && k->apex == apex && k->serial == serial && k->addresses == addresses)
+			return &k->image;
+	k = &kept[next++ % 4];
+	image_release(&k->image);
+	*k = (struct kept){apex, serial, addresses, {{0}}};
+	zone = version_of(apex, serial, addresses);
+	assert_int_equal(image_make(zone, &k->image, NULL), ERR_OK);
+	zone_put(zone);
+	return &k->image;
+}
+
 static void commit_image(struct journal *j, const uint8_t *name, uint32_t serial, unsigned addresses, uint64_t keep)
 {
-	struct zone *zone = version_of(name, serial, addresses);
-	struct image image;
-
-	assert_int_equal(image_make(zone, &image, NULL), ERR_OK);
-	commit_one(j, (struct journal_change){.kind = JOURNAL_IMAGE, .name = name, .to = {serial}, .image = &image, .keep = keep});
-	image_release(&image);
-	zone_put(zone);
+	commit_one(j, (struct journal_change){.kind = JOURNAL_IMAGE, .name = name, .to = {serial}, .image = image_of(name, serial, addresses),
+		.keep = keep});
 }
 
 static struct journal_change step_of(const uint8_t *name, uint32_t from, const char *text)
@@ -264,7 +285,8 @@ static size_t set_aside(void)
 	snprintf(pattern, sizeof pattern, "%s.damaged-*", database);
 	count = glob(pattern, 0, NULL, &found) == 0 ? found.gl_pathc : 0;
 	for (size_t i = 0; i < count; i++)
-		unlink(found.gl_pathv[i]);
+		if (unlink(found.gl_pathv[i]) < 0)
+			rmdir(found.gl_pathv[i]);
 	globfree(&found);
 	return count;
 }
@@ -890,7 +912,7 @@ static void the_log_is_emptied_when_there_is_time_and_when_it_is_long(void **sta
 
 	(void)state;
 	for (uint32_t i = 0; i < 60; i++) {
-		commit_image(j, example, i, 150000, 0);
+		commit_one(j, (struct journal_change){.kind = JOURNAL_IMAGE, .name = example, .to = {i}, .image = image_of(example, 1, 150000)});
 		if (journal_sizes(j).log > most)
 			most = journal_sizes(j).log;
 	}
@@ -981,14 +1003,10 @@ static void a_full_disk_is_said_and_nothing_is_lost(void **state)
 {
 	struct rlimit old, small;
 	struct journal *j = open_it();
-	struct zone *zone = version_of(example, 6, 100000);
-	struct journal_change change = {.kind = JOURNAL_IMAGE, .name = example, .to = {6}};
-	struct image image;
+	struct journal_change change = {.kind = JOURNAL_IMAGE, .name = example, .to = {6}, .image = image_of(example, 6, 100000)};
 
 	(void)state;
 	signal(SIGXFSZ, SIG_IGN);
-	assert_int_equal(image_make(zone, &image, NULL), ERR_OK);
-	change.image = &image;
 	commit_image(j, example, 5, 10, 0);
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
 	small = (struct rlimit){300000, old.rlim_max};
@@ -1002,8 +1020,6 @@ static void a_full_disk_is_said_and_nothing_is_lost(void **state)
 	load_good(j, example, &seen);
 	assert_true(seen.image_good && seen.last == 6 && seen.addresses == 100000);
 	close_it(j);
-	image_release(&image);
-	zone_put(zone);
 }
 
 /* The same on a file system that is really full; only root can make one. */
@@ -1025,14 +1041,8 @@ static void a_small_file_system(void **state)
 		change = step_of(example, i++, "a step");
 	} while (journal_commit(j, &change, 1, &why) == ERR_OK && i < 20 && journal_idle(j, &why) == ERR_OK);
 	assert_int_equal(mount("none", dir, "tmpfs", MS_REMOUNT, "size=1m"), 0);
-	for (struct zone *zone = version_of(other, 1, 100000); zone; zone_put(zone), zone = NULL) {
-		struct image image;
-
-		image_make(zone, &image, NULL);
-		change = (struct journal_change){.kind = JOURNAL_IMAGE, .name = other, .to = {1}, .image = &image};
-		commit_in_vain(j, &change, ERR_NOSPACE);
-		image_release(&image);
-	}
+	change = (struct journal_change){.kind = JOURNAL_IMAGE, .name = other, .to = {1}, .image = image_of(other, 1, 100000)};
+	commit_in_vain(j, &change, ERR_NOSPACE);
 	load_good(j, example, &seen);
 	assert_true(seen.image_good && seen.last == i);
 	close_it(j);
@@ -1088,14 +1098,14 @@ static void a_journal_that_cannot_be_reopened_is_closed(void **state)
 	j = open_it();
 	unlink(database);
 	unlink(log);
-	assert_int_equal(rename(dir, "/tmp/lockstep-journal-away"), 0);
+	assert_int_equal(rename(dir, away), 0);
 	assert_int_not_equal(journal_reopen(j, &why), ERR_OK);
 	assert_int_not_equal(journal_commit(j, &change, 1, &why), ERR_OK);
 	assert_true(why.text[0]);
 	assert_int_not_equal(journal_scan(j, JOURNAL_ALL, see, &seen, &why), ERR_OK);
 	assert_int_not_equal(journal_load(j, example, see, &seen, &why), ERR_OK);
 	assert_int_not_equal(journal_idle(j, &why), ERR_OK);
-	assert_int_equal(rename("/tmp/lockstep-journal-away", dir), 0);
+	assert_int_equal(rename(away, dir), 0);
 	assert_int_equal(journal_reopen(j, &why), ERR_OK);
 	commit(j, &change, 1);
 	close_it(j);
@@ -1137,10 +1147,15 @@ int main(void)
 
 	rr_init();
 	cmocka_set_test_filter(getenv("TEST_FILTER"));
+	/* Hundreds of databases are made, each with its fsyncs: in memory where that can be. */
+	snprintf(dir, sizeof dir, "%s/lockstep-journal-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
 	if (!mkdtemp(dir))
 		return 1;
+	snprintf(away, sizeof away, "%s-away", dir);
 	snprintf(database, sizeof database, "%s/lockstep.db", dir);
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	for (unsigned i = 0; i < 4; i++)
+		image_release(&kept[i].image);
 	start_anew(NULL);
 	snprintf(lock, sizeof lock, "%s/lockstep.lock", dir);
 	unlink(lock);

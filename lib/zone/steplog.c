@@ -833,9 +833,11 @@ enum err steplog_append(struct steplog *l, const struct steplog_entry *entries, 
 			return err_why(why, ERR_LIMIT, "step log: a step of %zu octets", entries[i].length);
 		octets += entry_octets(&entries[i]);
 	}
-	if (octets > UINT32_MAX - FILE_FULL || steplog_octets(l) + octets > 2 * l->most)
-		return err_why(why, ERR_LIMIT, "step log: it would have %llu octets, more than twice what it may",
-			(unsigned long long)(steplog_octets(l) + octets));
+	if (octets > UINT32_MAX - FILE_FULL)
+		return err_why(why, ERR_LIMIT, "step log: %llu octets at once", (unsigned long long)octets);
+	if (steplog_octets(l) > 2 * l->most)
+		return err_why(why, ERR_LIMIT, "step log: it has %llu octets, more than twice what it should",
+			(unsigned long long)steplog_octets(l));
 	if (!reserve(l, entries, count)) {
 		unreserve(l, entries, count);
 		return no_memory(why);
@@ -958,9 +960,10 @@ enum err steplog_load(struct steplog *l, const uint8_t *name, bool (*each)(void 
 /* The oldest files that nobody needs go: only from the oldest on, so that what one of them says of an older one is not lost before it. */
 static void drop_old_files(struct steplog *l)
 {
+	bool long_enough = l->at > IDLE_MAX || steplog_octets(l) > l->most;
 	size_t n = 0;
 
-	while (n < l->file_count && l->files[n].pins == 0 && (l->fd < 0 || n + 1 < l->file_count || l->at > IDLE_MAX))
+	while (n < l->file_count && l->files[n].pins == 0 && (l->fd < 0 || n + 1 < l->file_count || long_enough))
 		n++;
 	if (!n)
 		return;

@@ -49,7 +49,7 @@ struct steplog_entry {
 enum { STEPLOG_STEP_MAX = 1 << 30 };
 /* All of them, with one write and one fdatasync. Durable when it returns ERR_OK; otherwise none of them
  * counts, and they are cut off again. ERR_NOSPACE (disk full, quota), ERR_REFUSED (read-only), ERR_IO (also: fsync failed), ERR_LIMIT (the log has
- * reached twice steplog_set_most), ERR_NOMEM. The next call begins a new file and may succeed. */
+ * more than twice what steplog_set_most said; or some 4 GB at once), ERR_NOMEM. The next call begins a new file and may succeed. */
 enum err steplog_append(struct steplog *, const struct steplog_entry *, size_t count, struct why *);
 
 /* The zone's newest version in the log; false: none. */
