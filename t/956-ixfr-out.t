@@ -8,8 +8,9 @@ use lib "$FindBin::Bin/lib";
 use Dump qw(same_zone dig_key at_options dump_text);
 use Lockstep;
 use Peer;
-use Process qw(run_command slurp wait_for);
+use Process qw(free_port run_command wait_for);
 use Test::More;
+use Tls;
 use Transfers qw(zone_text);
 use Tsig;
 
@@ -167,6 +168,29 @@ subtest 'a zone file that is edited' => sub {
     $take->(zone_text($zone, 4, changed => [5]));
     ok($reader->wait_serial($zone, 4), 'another one');
     is(scalar($source->events('transfer-out', zone => "$zone.", type => 'IXFR', sent => 'steps')), 2, 'is a step again');
+    is($_->stop, 0, 'it ends cleanly') for $reader, $source;
+};
+
+subtest 'over TLS' => sub {
+    plan skip_all => 'needs openssl and IO::Socket::SSL' unless Tls::have();
+    my ($zone, $port, $ca) = ('own.example', free_port, Tls::authority('Authority'));
+    my $server = Tls::certificate('ns.example', $ca);
+    my $source = Lockstep->new(keys => [ $key{file} ], server => { 'listen-tls' => ["127.0.0.1\@$port"], 'tls-cert' => $server->{cert}, 'tls-key' => $server->{key} },
+        acls => [ { name => 'all', key => $key{file}{name}, tls => 'true' } ]);
+    my $reader = Lockstep->new(keys => [ $key{file} ], zones => [ { name => $zone, primaries => ['source'] } ],
+        remotes => [ { name => 'source', address => ["127.0.0.1\@$port"], key => $key{file}{name}, tls => { 'auth-name' => 'ns.example', ca => $ca->{cert} } } ]);
+    $source->{conf}{remotes} = [ Lockstep::remote('reader', $reader, $key{file}) ];
+    $source->{conf}{zones} = [ { name => $zone, source => 'file', notify => ['reader'], 'allow-transfer' => ['all'] } ];
+    $source->put_zone($zone, zone_text($zone, 1, count => 2000));
+    $_->start for $source, $reader;
+    ok($reader->wait_serial($zone, 1), 'the whole');
+    for (2 .. 6) {
+        $source->put_zone($zone, zone_text($zone, $_, count => 2000, changed => [ $_ * 7, $_ * 9 ]));
+        is(($source->verb('reload'))[0], 0, 'reload');
+        ok($reader->wait_serial($zone, $_), "serial $_");
+    }
+    same_zone($reader->dump($zone), $source->dump($zone), 'what came is what is there');
+    is(scalar($source->events('transfer-out', type => 'IXFR', sent => 'steps', over => 'TLS', key => 'file.key.')), 5, 'each as a step, signed, over TLS');
     is($_->stop, 0, 'it ends cleanly') for $reader, $source;
 };
 
