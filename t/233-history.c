@@ -58,8 +58,15 @@ static struct diff *step_of(uint32_t from, uint32_t to, unsigned name, size_t le
 static void add(struct history **h, struct diff *step, uint64_t most)
 {
 	struct history *old = *h;
+	uint64_t bytes = 0;
+	size_t length;
 
 	*h = history_add(old, step, most);
+	for (size_t i = 0; i < history_count(*h); i++) {
+		diff_bytes(history_steps(*h)[i], &length);
+		bytes += length;
+	}
+	assert_int_equal(history_bytes(*h), bytes);
 	history_drop(old);
 	diff_drop(step);
 }

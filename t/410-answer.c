@@ -799,6 +799,20 @@ static void an_allowed_transfer_of_what_is_not_served(void **state)
 	assert_string_equal(ask("old.example. AXFR tcp"), "SERVFAIL edns=1232 ede=24\n");
 }
 
+/* Whoever is not allowed takes nothing that others may have to wait for. */
+static void a_refused_transfer_holds_nothing(void **state)
+{
+	struct zone *zone = store_hold(example_place);
+	unsigned before = atomic_load(&zone->holders);
+
+	(void)state;
+	set_policy((struct acl){0}, (struct acl){0});
+	for (unsigned i = 0; i < 100; i++)
+		assert_non_null(strstr(ask("example. AXFR tcp noedns"), "REFUSED"));
+	assert_int_equal(atomic_load(&zone->holders), before);
+	zone_put(zone);
+}
+
 static size_t ixfr_request(uint8_t *bytes, uint32_t serial)
 {
 	struct test_request request = request_of("example. IXFR noedns");
@@ -922,6 +936,7 @@ int main(void)
 		cmocka_unit_test(a_signature_that_is_not_right_is_answered_as_such),
 		cmocka_unit_test(transfers_are_given_by_address_and_key),
 		cmocka_unit_test(an_allowed_transfer_of_what_is_not_served),
+		cmocka_unit_test(a_refused_transfer_holds_nothing),
 		cmocka_unit_test(ixfr_over_udp_gets_the_soa_alone),
 		cmocka_unit_test(ixfr_over_udp_gets_the_steps_if_they_fit),
 		cmocka_unit_test(everything_is_counted),

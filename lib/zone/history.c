@@ -54,12 +54,11 @@ static uint64_t bytes_of(const struct diff *d)
 	return length;
 }
 
-/* The steps of `h` from `first` on, held, behind `before` (taken over; NULL: none), and `step`. */
-static struct history *chain(const struct history *h, size_t first, struct diff *before, struct diff *step)
+/* The steps of `h` from `first` on, held, behind `before` (taken over; NULL: none), and `step`: `bytes` in all. */
+static struct history *chain(const struct history *h, size_t first, struct diff *before, struct diff *step, uint64_t bytes)
 {
-	size_t kept = history_count(h) - first, count = (before != NULL) + kept + 1;
+	size_t kept = history_count(h) - first, count = (before != NULL) + kept + 1, n = 0;
 	struct history *made = malloc(sizeof *made + count * sizeof made->step[0]);
-	size_t n = 0;
 
 	if (!made) {
 		diff_drop(before);
@@ -67,52 +66,44 @@ static struct history *chain(const struct history *h, size_t first, struct diff 
 	}
 	atomic_init(&made->holders, 1);
 	made->count = count;
-	made->bytes = 0;
+	made->bytes = bytes;
 	if (before)
 		made->step[n++] = before;
 	for (size_t i = 0; i < kept; i++)
 		made->step[n++] = diff_hold(h->step[first + i]);
 	made->step[n] = diff_hold(step);
-	for (size_t i = 0; i < count; i++)
-		made->bytes += bytes_of(made->step[i]);
 	return made;
 }
 
-static uint64_t bytes_between(const struct history *h, size_t first, size_t end)
+/* As many of the oldest go as it takes for the rest and `step` to stay within the bounds. */
+static struct history *without_oldest(const struct history *h, struct diff *step, uint64_t most, size_t steps)
 {
-	uint64_t bytes = 0;
-
-	for (size_t i = first; i < end; i++)
-		bytes += bytes_of(h->step[i]);
-	return bytes;
-}
-
-/* How many of the oldest have to go so that the rest and one step of `more` octets stay within the bounds. */
-static size_t surplus(const struct history *h, uint64_t more, uint64_t most, size_t steps)
-{
-	uint64_t bytes = history_bytes(h) + more;
+	uint64_t bytes = history_bytes(h) + bytes_of(step);
 	size_t first = 0;
 
-	while (first < h->count && (bytes > most || h->count - first >= steps))
+	while (first < history_count(h) && (bytes > most || history_count(h) - first >= steps))
 		bytes -= bytes_of(h->step[first++]);
-	return first;
+	return chain(h, first, NULL, step, bytes);
 }
 
 /* The chain is full. Joining costs more than a step does, so whatever it brings, there is room for many more steps afterwards. */
-static struct history *make_room(const struct history *h, struct diff *step, uint64_t more, uint64_t most)
+static struct history *make_room(const struct history *h, struct diff *step, uint64_t most)
 {
 	size_t half = h->count / 2;
-	uint64_t older = bytes_between(h, 0, half);
+	uint64_t older = 0, bytes;
 	struct diff *joined;
 
+	for (size_t i = 0; i < half; i++)
+		older += bytes_of(h->step[i]);
 	if (half < 2 || older > JOIN_MOST)
-		return chain(h, surplus(h, more, most, HISTORY_STEPS_MAX), NULL, step);
+		return without_oldest(h, step, most, HISTORY_STEPS_MAX);
 	if (diff_join(h->step, half, older / 2, &joined) == ERR_OK) {
-		if (bytes_of(joined) + bytes_between(h, half, h->count) + more <= most)
-			return chain(h, half, joined, step);
+		bytes = history_bytes(h) - older + bytes_of(joined) + bytes_of(step);
+		if (bytes <= most)
+			return chain(h, half, joined, step, bytes);
 		diff_drop(joined);
 	}
-	return chain(h, surplus(h, more, most - most / 4, HISTORY_STEPS_MAX * 3 / 4), NULL, step);
+	return without_oldest(h, step, most - most / 4, HISTORY_STEPS_MAX * 3 / 4);
 }
 
 struct history *history_add(const struct history *h, struct diff *step, uint64_t most)
@@ -121,9 +112,11 @@ struct history *history_add(const struct history *h, struct diff *step, uint64_t
 
 	if (!serial_newer(diff_to(step), diff_from(step)) || more > most)
 		return NULL;
-	if (!h || !serial_equal(diff_to(h->step[h->count - 1]), diff_from(step)))
-		return chain(NULL, 0, NULL, step);
-	return surplus(h, more, most, HISTORY_STEPS_MAX) ? make_room(h, step, more, most) : chain(h, 0, NULL, step);
+	if (h && !serial_equal(diff_to(h->step[h->count - 1]), diff_from(step)))
+		h = NULL;
+	if (h && (h->bytes + more > most || h->count >= HISTORY_STEPS_MAX))
+		return make_room(h, step, most);
+	return chain(h, 0, NULL, step, history_bytes(h) + more);
 }
 
 size_t history_find(const struct history *h, struct serial from, struct serial to, size_t *count)
