@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 
 enum {
+	LINKS_MOST = 64,             /* connections to primaries that are kept without use, in all */
+	LINKS_EACH = 4,              /* and to one address */
 	RETRY_S = 60,                /* to write */
 	RELOAD_S = 10,               /* to read */
 };
@@ -979,7 +981,7 @@ struct keep *keep_new(struct keep_env *env, struct generation *g, const struct c
 	k->row.primary = NULL;       /* the secondary has it */
 	k->row.file_known = false;
 	k->sync = evtimer_new(env->loop, sync_due, k);
-	if (zone->set->source == CONF_TRANSFER && env->secondary.timers)
+	if (zone->set->source == CONF_TRANSFER && env->secondary.timers && env->secondary.links)
 		k->secondary = secondary_new(&env->secondary, zone->name, (struct secondary_conf *)&k->wired->secondary, k);
 	if (!k->sync || (zone->set->source == CONF_TRANSFER && !k->secondary)) {
 		keep_free(k);
@@ -1158,7 +1160,8 @@ void keep_env_init(struct keep_env *env, struct event_base *loop, struct store *
 	env->loop = loop;
 	env->store = store;
 	env->secondary = (struct secondary_env){
-		.loop = loop, .timers = timers_new(loop, now), .now = now, .unix_time = unix_time, .publish = publish, .confirmed = confirmed, .expired = expired,
+		.loop = loop, .links = links_new(loop, now, LINKS_MOST, LINKS_EACH), .timers = timers_new(loop, now), .now = now,
+		.unix_time = unix_time, .publish = publish, .confirmed = confirmed, .expired = expired,
 		.counters = &env->counters.xfer,
 	};
 }

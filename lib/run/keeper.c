@@ -965,6 +965,7 @@ void keeper_free(struct keeper *all)
 	free(all->save.path[1]);
 	if (all->save.timer)
 		event_free(all->save.timer);
+	links_free(all->env.secondary.links);
 	timers_free(all->env.secondary.timers);
 	if (all->rows_timer)
 		event_free(all->rows_timer);

@@ -24,6 +24,7 @@ struct pull {
 	struct tls_client *tls;      /* NULL: without TLS */
 	struct event_base *loop;
 	struct event *progress;
+	struct links *links;
 	struct fetch *fetch;
 	struct fetch_result result;
 	int64_t began;               /* ms of clock_ms */
@@ -113,7 +114,8 @@ static enum err run(struct pull *p, bool show, struct why *why)
 	};
 
 	p->loop = event_base_new();
-	p->fetch = p->loop ? fetch_start(p->loop, &ask, on_done, p) : NULL;
+	p->links = ask.links = p->loop ? links_new(p->loop, clock_ms, 0, 0) : NULL;
+	p->fetch = p->links ? fetch_start(p->loop, &ask, on_done, p) : NULL;
 	if (show && p->fetch && (p->progress = event_new(p->loop, -1, EV_PERSIST, on_progress, p)))
 		event_add(p->progress, &tv);
 	if (!p->fetch || event_base_dispatch(p->loop) < 0 || !p->done)
@@ -205,6 +207,7 @@ int pull_run(const struct pull_options *options, struct why *why)
 		err = put(&p, why);
 	zone_put(p.result.version);
 	fetch_cancel(p.fetch);
+	links_free(p.links);
 	tls_client_drop(p.tls);
 	if (p.progress)
 		event_free(p.progress);

@@ -1,7 +1,5 @@
 #include "xfer/fetch.h"
 
-#include "base/conn.h"
-#include "dns/frame.h"
 #include "dns/msg.h"
 
 #include <errno.h>
@@ -41,22 +39,21 @@ struct fetch {
 	void *ctx;
 
 	uint16_t id;
+	uint16_t first_count;                /* records in the answer of the first message */
+	bool answered;                       /* in full: the connection may be kept */
 	bool edns;                           /* queries have an OPT */
 	bool edns_refused;                   /* one that had was not understood, or not answered */
-	struct msg_writer writer;
-	uint8_t query[2 + QUERY_SIZE];       /* with room for the length in front */
-	size_t query_length;
 	struct tsig tsig;
 	struct stream *stream;
-	struct conn *conn;
 	bool stream_only;
+	struct links *links;
+	struct link_call *call;
 	struct event *udp_event, *timer, *later;      /* later: to begin, then to be late */
 	int udp;
 	unsigned tries;
-	size_t partial;                      /* octets of a message that is not complete */
 	uint64_t octets, octets_before;      /* received over TCP; until the rate was last looked at */
 	uint32_t looked;                     /* ms after `began` */
-	int64_t began;
+	int64_t began, checked;              /* checked: whether it is late */
 	struct fetch_result result;
 };
 
@@ -94,7 +91,10 @@ void fetch_cancel(struct fetch *f)
 	if (!f)
 		return;
 	close_udp(f);
-	conn_close(f->conn);
+	if (f->answered)
+		link_done(f->call);
+	else
+		link_end(f->call);
 	if (f->timer)
 		event_free(f->timer);
 	if (f->later)
@@ -164,17 +164,23 @@ static void fail(struct fetch *f, enum fetch_outcome outcome, const char *text)
 
 /* --- the query ------------------------------------------------------------ */
 
-/* A query with a new random ID, signed if there is a key; for IXFR with the SOA of our version (RFC 1995 3). */
+/* One query at a time is made here, and gone at once. */
+static _Thread_local struct {
+	struct msg_writer writer;
+	uint8_t octets[2 + QUERY_SIZE];      /* with room for the length in front */
+	size_t length;
+} query;
+
+/* A query with the ID f->id, signed if there is a key; for IXFR with the SOA of our version (RFC 1995 3). */
 static bool make_query(struct fetch *f)
 {
 	static const uint16_t type[] = {RR_SOA, RR_IXFR, RR_AXFR};
 	static const uint8_t expire[] = {0, OPTION_EXPIRE, 0, 0};
-	struct msg_writer *w = &f->writer;
-	struct wbuf message = wbuf_of(f->query + 2, QUERY_SIZE);
+	struct msg_writer *w = &query.writer;
+	struct wbuf message = wbuf_of(query.octets + 2, QUERY_SIZE);
 	bool ok;
 
-	net_random(&f->id, sizeof f->id);
-	msg_start(w, f->query + 2, QUERY_SIZE, QUERY_SIZE - TSIG_ROOM);
+	msg_start(w, query.octets + 2, QUERY_SIZE, QUERY_SIZE - TSIG_ROOM);
 	ok = msg_put_question(w, f->zone, type[f->kind], CLASS_IN);
 	if (ok && f->kind == FETCH_IXFR) {
 		struct rr soa = zone_soa(f->base);
@@ -190,8 +196,8 @@ static bool make_query(struct fetch *f)
 	f->tsig = (struct tsig){0};
 	if (f->has_key && tsig_sign_request(&f->tsig, &f->key, &message, f->unix_time()))
 		return false;
-	f->query_length = wbuf_used(&message);
-	put_u16(f->query, (uint16_t)f->query_length);
+	query.length = wbuf_used(&message);
+	put_u16(query.octets, (uint16_t)query.length);
 	return true;
 }
 
@@ -436,12 +442,14 @@ static bool take_soa(struct fetch *f, const uint8_t *message, size_t length)
 		start_udp(f);
 		return false;
 	case SOA_BAD:
+		f->answered = f->call != NULL;
 		finish(f, FETCH_PROTOCOL);
 		return false;
 	case SOA_TSIG:
 		finish(f, FETCH_TSIG_FAILED);
 		return false;
 	case SOA_GOOD:
+		f->answered = f->call != NULL;
 		finish(f, FETCH_OK);
 		return false;
 	}
@@ -516,12 +524,13 @@ static void start_udp(struct fetch *f)
 		finish(f, FETCH_NETWORK);
 		return;
 	}
+	net_random(&f->id, sizeof f->id);
 	if (!make_query(f) || !(f->udp_event = event_new(f->loop, f->udp, EV_READ | EV_PERSIST, udp_ready, f))) {
 		fail(f, FETCH_NO_MEMORY, "out of memory");
 		return;
 	}
 	event_add(f->udp_event, &tv);
-	if (send(f->udp, f->query + 2, f->query_length, MSG_NOSIGNAL) < 0 && errno != EAGAIN)
+	if (send(f->udp, query.octets + 2, query.length, MSG_NOSIGNAL) < 0 && errno != EAGAIN)
 		udp_failed(f, errno);
 }
 
@@ -541,14 +550,17 @@ static bool ask_over_tcp(struct fetch *f)
 		fail(f, FETCH_NO_MEMORY, "out of memory");
 		return false;
 	}
-	conn_write(f->conn, f->query, 2 + f->query_length);
+	link_write(f->call, query.octets, 2 + query.length);
 	return true;
 }
 
-static void tcp_connected(struct conn *conn, void *ctx)
+static void on_begin(struct link_call *call, uint16_t id, void *owner)
 {
-	(void)conn;
-	ask_over_tcp(ctx);
+	struct fetch *f = owner;
+
+	(void)call;
+	f->id = id;
+	ask_over_tcp(f);
 }
 
 /* A whole zone may be within the limits where many steps to it are not. */
@@ -561,6 +573,7 @@ static void refused(struct fetch *f)
 {
 	const struct stream_sum *sum = stream_sum(f->stream);
 
+	f->answered = sum->reason == STREAM_RCODE;
 	f->result.why = sum->why;
 	f->result.reason = stream_reason_name(sum->reason);
 	f->result.axfr_may_help = f->kind == FETCH_IXFR && axfr_may_help(sum);
@@ -572,6 +585,7 @@ static void refused(struct fetch *f)
 static void complete(struct fetch *f)
 {
 	f->result.version = stream_take(f->stream);
+	f->answered = f->result.version || f->first_count == 1;      /* some send the whole zone even though we have it */
 	finish(f, f->result.version ? FETCH_OK : FETCH_CURRENT);
 }
 
@@ -592,6 +606,7 @@ static bool first_message(struct fetch *f, const uint8_t *message, size_t length
 
 	if (!msg_read_header(&msg, &h) || h.id != f->id || !(h.flags & MSG_QR))
 		return false;
+	f->first_count = h.ancount;
 	return may_ask_without(f, take_edns(f, message, length, h.flags));
 }
 
@@ -626,24 +641,23 @@ static bool take_transfer(struct fetch *f, const uint8_t *message, size_t length
 	return false;
 }
 
-static size_t tcp_data(struct conn *conn, struct rbuf bytes, void *ctx)
+static void on_heard(struct link_call *call, void *owner)
 {
-	struct fetch *f = ctx;
-	struct rbuf message;
+	struct fetch *f = owner;
 
-	(void)conn;
-	f->octets += rbuf_left(&bytes) - f->partial;
+	f->octets = link_octets(call);
 	hear(f);
-	while (frame_next(&bytes, &message)) {
-		if (f->kind == FETCH_SOA) {
-			if (!take_soa(f, message.base, rbuf_left(&message)))
-				return 0;
-		} else if (!take_transfer(f, message.base, rbuf_left(&message))) {
-			return 0;
-		}
-	}
-	f->partial = rbuf_left(&bytes);
-	return rbuf_pos(&bytes);
+}
+
+static void on_message(struct link_call *call, const uint8_t *message, size_t length, void *owner)
+{
+	struct fetch *f = owner;
+
+	on_heard(call, f);
+	if (f->kind == FETCH_SOA)
+		take_soa(f, message, length);
+	else
+		take_transfer(f, message, length);
 }
 
 /* It closed without a word: some do that where they do not know an OPT. */
@@ -656,17 +670,17 @@ static bool may_try_without(struct fetch *f)
 	return true;
 }
 
-static void tcp_ended(struct conn *conn, enum err err, const struct why *why, void *ctx)
+static void on_ended(struct link_call *call, enum err err, const struct why *why, bool partial, void *owner)
 {
-	struct fetch *f = ctx;
+	struct fetch *f = owner;
 	const struct stream_sum *sum = f->stream ? stream_sum(f->stream) : NULL;
 	const char *reason = err_say(why, err);
 
-	(void)conn;
 	if (err == ERR_TLS)
-		f->result.heard = true;      /* somebody is there, only not the one we want, or not wanting us */
+		hear(f);             /* somebody is there, only not the one we want, or not wanting us */
 	if (err == ERR_CLOSED && may_try_without(f)) {
-		conn_close(f->conn);
+		link_end(call);
+		f->call = NULL;
 		start_stream(f);
 		return;
 	}
@@ -678,7 +692,7 @@ static void tcp_ended(struct conn *conn, enum err err, const struct why *why, vo
 			(unsigned long long)sum->messages, (unsigned long long)sum->records, reason);
 	} else {
 		if (err == ERR_CLOSED)
-			reason = f->partial ? "the primary closed the connection within a message"
+			reason = partial ? "the primary closed the connection within a message"
 				: "the primary closed the connection without an answer";
 		err_why(&f->result.why, ERR_NETWORK, f->tls ? "%.390s" : "TCP: %.300s", reason);
 	}
@@ -687,22 +701,37 @@ static void tcp_ended(struct conn *conn, enum err err, const struct why *why, vo
 
 static void start_stream(struct fetch *f)
 {
-	static const struct conn_handlers handlers = {tcp_connected, tcp_data, NULL, tcp_ended};
+	static const struct link_handlers handlers = {on_begin, on_message, on_heard, on_ended};
 	struct conn_times times = {f->times.connect_ms, f->times.idle_ms};
 	struct timeval late = ms_to_tv(FETCH_LATE_MS);
+	bool ready;
 
 	f->result.transport = f->tls ? FETCH_TLS : FETCH_TCP;
 	errno = 0;
-	if (f->tls)
-		f->conn = conn_open_tls(f->loop, &f->to, times, f->tls, &handlers, f, &f->result.why);
-	else
-		f->conn = conn_open(f->loop, &f->to, times, &handlers, f, &f->result.why);
-	if (!f->conn) {
+	f->call = link_start(f->links, &f->to, f->tls, f->peer, times, &handlers, f, &ready, &f->result.why);
+	if (!f->call) {
 		f->result.ours = is_ours(errno);
 		finish(f, FETCH_NETWORK);
 		return;
 	}
-	if (f->late)
+	f->checked = f->now();
+	event_add(f->later, &late);
+	if (ready)
+		on_begin(f->call, link_id(f->call), f);
+}
+
+/* Nothing was heard for some time: the connection may be to blame, or it is not our turn on it. */
+static void look_late(struct fetch *f)
+{
+	struct timeval late = ms_to_tv(FETCH_LATE_MS);
+	int64_t since = f->checked;
+
+	if (f->result.heard)
+		return;
+	f->checked = f->now();
+	if (link_late(f->call, since) == LINK_SILENT)
+		be_late(f);
+	else
 		event_add(f->later, &late);
 }
 
@@ -732,6 +761,10 @@ static void look(evutil_socket_t fd, short what, void *ctx)
 
 	(void)fd;
 	(void)what;
+	if (f->call)
+		f->octets = link_octets(f->call);
+	if (f->octets < f->octets_before)
+		f->octets_before = 0;        /* it has begun anew */
 	if (elapsed_ms(f) >= f->total_ms) {
 		snprintf(text, sizeof text, "not done within %u s%s", f->total_ms / 1000, f->kind == FETCH_SOA ? "" : " (limits.transfer-time)");
 		fail(f, FETCH_NETWORK, text);
@@ -753,8 +786,8 @@ static void begin(evutil_socket_t fd, short what, void *ctx)
 
 	(void)fd;
 	(void)what;
-	if (f->conn)
-		be_late(f);
+	if (f->call)
+		look_late(f);
 	else if (f->kind == FETCH_SOA && !f->tls && !f->stream_only)
 		start_udp(f);
 	else
@@ -785,6 +818,7 @@ struct fetch *fetch_start(struct event_base *loop, const struct fetch_ask *ask, 
 	f->base = ask->base && ask->kind == FETCH_IXFR ? zone_hold(ask->base) : NULL;
 	f->limits = ask->limits;
 	f->times = ask->times;
+	f->links = ask->links;
 	f->peer = ask->peer;
 	f->edns = !ask->peer || peer_edns(ask->peer, ask->now()) < PEER_EDNS_DOUBTED;
 	f->late = ask->late;

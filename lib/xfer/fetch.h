@@ -1,7 +1,7 @@
 /* xfer/fetch: one exchange with one address of one primary: its SOA over UDP (TCP after truncation, or when UDP stays silent), or
  * a transfer over TCP; over TLS (RFC 9103) both, and nothing of it in any other way. It sends, receives, verifies and counts; what the
  * records mean is xfer/stream's. Queries ask for EXPIRE (RFC 7314); a server that does not bear EDNS is asked without, at once where it
- * says so, after a while where it is silent.
+ * says so, after a while where it is silent. Connections are xfer/link's: kept, and shared.
  * On the event loop of the thread that starts it; `done` is called once, from the loop, never from fetch_start.
  */
 #ifndef XFER_FETCH_H
@@ -9,7 +9,7 @@
 
 #include "base/net.h"
 #include "dns/tsig.h"
-#include "xfer/peer.h"
+#include "xfer/link.h"
 #include "xfer/stream.h"
 
 struct event_base;
@@ -50,6 +50,7 @@ struct fetch_ask {
 	struct zone *base;           /* IXFR: our version */
 	struct build_limits limits;
 	struct fetch_times times;
+	struct links *links;         /* the connections to choose from */
 	struct peer *peer;           /* what is known of the address, and learned; NULL: nothing */
 	/* May be NULL, else called with `ctx`, once each at most, before `done`: nothing was heard for FETCH_LATE_MS; something is heard. */
 	void (*late)(void *ctx);

@@ -32,7 +32,7 @@ struct round {
 	size_t count;                        /* of order */
 	bool asking;                         /* for serials; else pulling */
 	bool survey;                         /* for serials, which decide nothing: the table of refresh is at rest */
-	bool forced;                         /* the operator's: a primary is asked even though it is held */
+	bool forced;                         /* the operator's, or under new settings: a primary is asked even though it is held */
 	bool full;                           /* the operator wants a whole zone, whatever its serial */
 	bool ixfr;                           /* what the transfer under way asks for */
 	bool late;                           /* the exchange under way has waited long */
@@ -323,7 +323,7 @@ static bool may_ask(const struct secondary *s, const struct secondary_remote *re
 {
 	struct peer *peer = peer_at(remote, address);
 
-	return !peer || peer_may(peer, lane, s->env->now()) || (s->round->forced && peer_failed_at(peer, lane) < s->round->started);
+	return !peer || peer_may(peer, lane, s->env->now()) || (s->round->forced && peer_failed_at(peer, lane) <= s->round->started);
 }
 
 static bool any_may_ask(const struct secondary *s, const struct secondary_remote *remote, enum primary_lane lane)
@@ -506,8 +506,10 @@ static void note_held(struct secondary *s)
 static void round_failed(struct secondary *s)
 {
 	struct secondary_outcome outcome = s->round->outcome;
-	struct nap *nap = make_nap(s);
+	struct nap *nap;
 
+	s->round->forced = false;
+	nap = make_nap(s);
 	if (nap && !s->round->tried)
 		note_held(s);
 	round_end(s);
@@ -620,6 +622,7 @@ static void fill_ask(struct secondary *s, enum fetch_kind kind, struct fetch_ask
 		.base = s->version,
 		.limits = r->conf->limits,
 		.times = r->conf->times,
+		.links = s->env->links,
 		.peer = peer_at(remote, r->address),
 		.late = on_late,
 		.heard = on_heard,
@@ -1345,6 +1348,7 @@ static void ask_anew(struct secondary *s, uint32_t spread)
 
 	if (s->round && s->round->pending)
 		return;
+	s->next_forced = true;
 	if (is_busy(s)) {
 		s->next_full = s->round->full;
 		begin(s, s->round->asking);
@@ -1550,6 +1554,8 @@ void secondary_refresh(struct secondary *s, secondary_waiter *call, void *ctx)
 	lift(s);
 	if (s->start == NOT_STARTED)
 		s->start = MUST_ASK;
+	if (is_busy(s))
+		s->round->forced = true;
 	if (is_busy(s) || s->start != STARTED)
 		return;
 	s->next_forced = true;
@@ -1602,6 +1608,8 @@ void secondary_transfer(struct secondary *s, bool full, const char *from, second
 	lift(s);
 	follows = under_way && !will_do(s, full, remote) && !may_replace(s) && queue_after(s, full, remote);
 	wait_for(s, follows ? &s->after->waiters : &s->waiters, call, ctx);
+	if (under_way && s->round)
+		s->round->forced = true;
 	if (follows || (under_way && !may_replace(s)))
 		return;
 	s->next_full = full || (under_way && s->round->full);

@@ -59,6 +59,7 @@ struct secondary_counters {
 /* The same for all zones. The hooks are called from the loop. */
 struct secondary_env {
 	struct event_base *loop;
+	struct links *links;
 	struct timers *timers;       /* by the same clock */
 	int64_t (*now)(void);        /* ms, monotonic */
 	uint64_t (*unix_time)(void); /* s */
