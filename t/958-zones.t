@@ -175,6 +175,24 @@ subtest 'hold and release' => sub {
     fails('none', 'no such zone', 'hold', 'none.example');
 };
 
+subtest 'what cannot be written is said' => sub {
+    for my $path ($roster, $copy) { rename $path, "$path.aside"; mkdir $path }
+    my ($status, $out, $said) = $lockstep->verb('hold', 'b.example');
+    is("$status $out", '1 ', 'hold fails');
+    like($said, qr/b\.example\.: it is done, but would not survive a restart: .*roster/, 'and says how far');
+    is($lockstep->state('b.example'), 'held', 'it is on hold now');
+    like($lockstep->json('status')->{state_error}, qr/roster/, 'status says so');
+    like((works('status as text', 'status') =~ /^# (not durable: .*)/m)[0], qr/roster/, 'in words too');
+    rmdir $copy;
+    works('one of two places is enough', 'release', 'b.example');
+    is($lockstep->json('status')->{state_error}, undef, 'all is well');
+    ok($lockstep->wait_log(qr/error state-write-failed msg=".*state\/roster/), 'but the log has the other one');
+    rmdir $roster;
+    works('the next time both are written', 'hold', 'b.example');
+    ok(-f $roster && -f $copy, 'both');
+    works('release', 'release', 'b.example');
+};
+
 subtest 'a transfer under way ends with the hold' => sub {
     $fake->serve(serial => 3, soa => \&any_zone, axfr => sub { my ($talk) = @_; $talk->{fake}{zone} = 'configured.'; $talk->send(answer => [ $talk->soa, 'configured. 300 IN NS ns.' ]); $talk->wait_close });
     my $socket = $lockstep->control_socket;
