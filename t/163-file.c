@@ -8,6 +8,7 @@
 #include "base/file.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -208,6 +209,53 @@ static void a_full_disk_leaves_the_old_file(void **state)
 	assert_int_equal(entries(""), 1);
 }
 
+/* The nth fsync or rename fails. */
+static unsigned fail_in;
+
+int __real_fsync(int);
+int __real_rename(const char *, const char *);
+int __wrap_fsync(int);
+int __wrap_rename(const char *, const char *);
+
+int __wrap_fsync(int fd)
+{
+	if (!fail_in || --fail_in)
+		return __real_fsync(fd);
+	errno = EIO;
+	return -1;
+}
+
+int __wrap_rename(const char *from, const char *to)
+{
+	if (!fail_in || --fail_in)
+		return __real_rename(from, to);
+	errno = EROFS;
+	return -1;
+}
+
+static void a_disk_that_fails_leaves_the_old_file_or_says_so(void **state)
+{
+	static const struct { enum err err; const char *holds, *word; } cases[] = {
+		{ERR_IO, "old", "fsync"}, {ERR_REFUSED, "old", "rename"}, {ERR_IO, "new", "fsync of the directory"}, {ERR_OK, "new", ""}};
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		struct why why = {{0}};
+		struct file_replace file;
+		enum err err;
+
+		save("one", "old");
+		file = begin("one", "new");
+		fail_in = i + 1;
+		err = file_replace_commit(&file, &why);
+		fail_in = 0;
+		assert_int_equal(err, cases[i].err);
+		assert_non_null(strstr(why.text, cases[i].word));
+		assert_holds("one", cases[i].holds);
+		assert_int_equal(entries(""), 1);
+	}
+}
+
 static void a_link_is_replaced_not_followed(void **state)
 {
 	struct file_replace file;
@@ -305,6 +353,42 @@ static void one_that_fails_leaves_the_others(void **state)
 	free(batch);
 }
 
+/* Of three files in two directories: three fsyncs, three renames, two fsyncs of directories. */
+static void a_disk_that_fails_costs_the_files_it_concerns(void **state)
+{
+	static const unsigned failed[] = {1, 2, 4, 1, 2, 4, 5, 2, 0};        /* bit by bit */
+	struct file_batch *batch = malloc(sizeof *batch);
+
+	(void)state;
+	file_batch_begin(batch);
+	file_mkdirs(in_dir("a"), NULL);
+	file_mkdirs(in_dir("b"), NULL);
+	for (unsigned i = 0; i < 9; i++) {
+		static const char *const name[] = {"a/0", "b/1", "a/2"};
+		struct outcome outcome[3] = {{0}};
+		unsigned found = 0;
+
+		for (unsigned n = 0; n < 3; n++) {
+			struct file_replace file;
+
+			save(name[n], "old");
+			file = begin(name[n], "new");
+			file_batch_add(batch, &file, &outcome[n]);
+		}
+		fail_in = i + 1;
+		file_batch_commit(batch, note);
+		fail_in = 0;
+		for (unsigned n = 0; n < 3; n++) {
+			found |= (outcome[n].err != ERR_OK) << n;
+			assert_int_equal(outcome[n].calls, 1);
+			assert_holds(name[n], outcome[n].err && i < 6 ? "old" : "new");
+		}
+		assert_int_equal(found, failed[i]);
+		assert_int_equal(entries("a") + entries("b"), 3);
+	}
+	free(batch);
+}
+
 /* --- directories -------------------------------------------------------------------------- */
 
 static void directories_are_made_with_their_parents(void **state)
@@ -381,9 +465,11 @@ int main(void)
 		T(the_digest_of_a_long_file_is_that_of_its_octets),
 		T(a_file_is_old_until_it_is_new),
 		T(a_full_disk_leaves_the_old_file),
+		T(a_disk_that_fails_leaves_the_old_file_or_says_so),
 		T(a_link_is_replaced_not_followed),
 		T(many_files_are_replaced_together),
 		T(one_that_fails_leaves_the_others),
+		T(a_disk_that_fails_costs_the_files_it_concerns),
 		T(directories_are_made_with_their_parents),
 		T(what_a_kill_left_is_swept_and_nothing_else),
 	};

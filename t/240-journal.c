@@ -8,6 +8,7 @@
 #include "dns/rr.h"
 #include "zone/journal.h"
 
+#include <errno.h>
 #include <glob.h>
 #include <sched.h>
 #include <signal.h>
@@ -1022,6 +1023,158 @@ static void a_full_disk_is_said_and_nothing_is_lost(void **state)
 	close_it(j);
 }
 
+/* SQLite's writing calls, the nth of which from now on fails, or is where the process is killed. */
+static struct {
+	ssize_t (*pwrite)(int, const void *, size_t, off_t);
+	ssize_t (*pwrite64)(int, const void *, size_t, off_t);
+	ssize_t (*write)(int, const void *, size_t);
+	int (*ftruncate)(int, off_t);
+	unsigned left;               /* calls until it comes to that; 0: nothing will happen */
+	int number;                  /* errno; 0: SIGKILL */
+} fault;
+
+static bool strikes(void)
+{
+	if (!fault.left || --fault.left)
+		return false;
+	if (!fault.number)
+		raise(SIGKILL);
+	fault.left = 1;              /* and it stays so */
+	errno = fault.number;
+	return true;
+}
+
+static ssize_t faulty_pwrite(int fd, const void *bytes, size_t n, off_t at) { return strikes() ? -1 : fault.pwrite(fd, bytes, n, at); }
+static ssize_t faulty_pwrite64(int fd, const void *bytes, size_t n, off_t at) { return strikes() ? -1 : fault.pwrite64(fd, bytes, n, at); }
+static ssize_t faulty_write(int fd, const void *bytes, size_t n) { return strikes() ? -1 : fault.write(fd, bytes, n); }
+static int faulty_ftruncate(int fd, off_t n) { return strikes() ? -1 : fault.ftruncate(fd, n); }
+
+static void instead_of(const char *name, void *kept_call, sqlite3_syscall_ptr call)
+{
+	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+	sqlite3_syscall_ptr old = vfs->xGetSystemCall(vfs, name);
+
+	memcpy(kept_call, &old, sizeof old);
+	assert_int_equal(vfs->xSetSystemCall(vfs, name, call), SQLITE_OK);
+}
+
+static void make_faulty(void)
+{
+	instead_of("pwrite", &fault.pwrite, (sqlite3_syscall_ptr)faulty_pwrite);
+	instead_of("pwrite64", &fault.pwrite64, (sqlite3_syscall_ptr)faulty_pwrite64);
+	instead_of("write", &fault.write, (sqlite3_syscall_ptr)faulty_write);
+	instead_of("ftruncate", &fault.ftruncate, (sqlite3_syscall_ptr)faulty_ftruncate);
+}
+
+static void make_good(void)
+{
+	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+
+	fault.left = 0;
+	assert_int_equal(vfs->xSetSystemCall(vfs, NULL, NULL), SQLITE_OK);
+}
+
+/* What a daemon does in its life; tells each version that was committed. */
+static void live(int pipe)
+{
+	struct journal *j = NULL;
+	uint32_t serial = 5;
+
+	if (journal_open(&j, dir, NULL))
+		_exit(1);
+	for (unsigned i = 0; i < 4; i++, serial++) {
+		struct journal_row row = {.name = example, .has_serial = true, .serial = {serial + 1}};
+		struct journal_change changes[] = {step_of(example, serial, "step"),
+			{.kind = JOURNAL_IMAGE, .name = example, .to = {serial + 1}, .image = image_of(example, 1, 3000), .keep = 100}};
+
+		changes[0].row = &row;
+		if (journal_commit(j, changes, i == 2 ? 2 : 1, NULL) || changes[0].err)
+			_exit(1);
+		if (write(pipe, &row.serial.v, 4) != 4 || (i % 2 && journal_idle(j, NULL)))
+			_exit(1);
+	}
+	journal_close(j);
+	_exit(0);
+}
+
+/* At each of them, from the opening to the closing. */
+static void a_kill_at_any_write_loses_nothing_that_was_committed(void **state)
+{
+	unsigned kills = 0;
+	int status = 0;
+
+	(void)state;
+	image_of(example, 1, 3000);
+	do {
+		uint32_t last = 5, n;
+		struct journal *j;
+		int end[2];
+		pid_t pid;
+
+		start_anew(NULL);
+		j = open_it();
+		commit_image(j, example, 5, 3000, 0);
+		close_it(j);
+		assert_int_equal(pipe(end), 0);
+		pid = fork();
+		if (pid == 0) {
+			make_faulty();
+			fault.left = kills + 1;
+			live(end[1]);
+		}
+		close(end[1]);
+		while (read(end[0], &n, sizeof n) == sizeof n)
+			last = n;
+		close(end[0]);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		j = open_it();
+		assert_int_equal(scan_good(j, &seen), 1);
+		if (seen.whole != 1 || (seen.last != last && seen.last != last + 1))
+			fail_msg("killed at write %u: %u was committed, %u is there: %s", kills + 1, last, seen.last, seen.damage);
+		close_it(j);
+	} while (WIFSIGNALED(status) && ++kills < 1000);
+	assert_int_equal(status, 0);
+	assert_true(kills > 30);
+}
+
+/* From that one on all fail; then the disk is good again. */
+static void a_disk_that_fails_at_any_write_loses_nothing(void **state)
+{
+	static const struct { int number; enum err err; } disk[] = {{EIO, ERR_IO}, {ENOSPC, ERR_NOSPACE}, {EROFS, ERR_REFUSED}, {EDQUOT, ERR_NOSPACE}};
+
+	(void)state;
+	for (unsigned at = 1; at <= 25; at++) {
+		struct journal_change changes[] = {step_of(example, 5, "step"),
+			{.kind = JOURNAL_IMAGE, .name = other, .to = {9}, .image = image_of(other, 9, 3000)}};
+		struct why why = {{0}};
+		struct journal *j;
+		enum err err;
+
+		start_anew(NULL);
+		j = open_it();
+		commit_image(j, example, 5, 100, 0);
+		make_faulty();
+		fault.number = disk[at % 4].number;
+		fault.left = at;
+		err = journal_commit(j, changes, 2, &why);
+		if (!err)
+			err = journal_idle(j, &why);
+		if (err && err != disk[at % 4].err)
+			fail_msg("write %u: %s, not %s: %s", at, err_text(err), err_text(disk[at % 4].err), why.text);
+		assert_true(err || at > 20);
+		make_good();
+		load_good(j, example, &seen);
+		assert_true(seen.image_good && !seen.damaged && (seen.last == 5 || seen.last == 6));
+		commit_image(j, example, 7, 200, 0);
+		assert_int_equal(journal_idle(j, &why), ERR_OK);
+		close_it(j);
+		j = open_it();
+		load_good(j, example, &seen);
+		assert_true(seen.image_good && !seen.damaged && seen.last == 7);
+		close_it(j);
+	}
+}
+
 /* The same on a file system that is really full; only root can make one. */
 static void a_small_file_system(void **state)
 {
@@ -1138,6 +1291,8 @@ int main(void)
 		T(nobody_else_can_open_it_meanwhile),
 		T(what_was_committed_is_there_after_a_kill),
 		T(a_full_disk_is_said_and_nothing_is_lost),
+		T(a_kill_at_any_write_loses_nothing_that_was_committed),
+		T(a_disk_that_fails_at_any_write_loses_nothing),
 		T(where_nothing_can_be_written_it_says_so),
 		T(a_journal_that_cannot_be_reopened_is_closed),
 		T(a_small_file_system),

@@ -11,6 +11,7 @@
 #include "zone/steplog.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -600,6 +601,152 @@ static void a_full_disk_is_said_and_nothing_is_lost(void **state)
 	free(text);
 }
 
+/* The nth of these calls fails, or is where the process is killed. */
+static struct {
+	unsigned left;               /* calls until it comes to that; 0: nothing will happen */
+	int number;                  /* errno; 0: SIGKILL */
+} fault;
+
+ssize_t __real_write(int, const void *, size_t);
+int __real_fdatasync(int);
+int __real_fsync(int);
+int __real_ftruncate(int, off_t);
+int __real_unlink(const char *);
+ssize_t __wrap_write(int, const void *, size_t);
+int __wrap_fdatasync(int);
+int __wrap_fsync(int);
+int __wrap_ftruncate(int, off_t);
+int __wrap_unlink(const char *);
+
+static bool strikes(void)
+{
+	if (!fault.left || --fault.left)
+		return false;
+	if (!fault.number)
+		raise(SIGKILL);
+	errno = fault.number;
+	return true;
+}
+
+/* Half of it gets there. */
+ssize_t __wrap_write(int fd, const void *bytes, size_t n)
+{
+	if (fault.left == 1 && n > 1 && __real_write(fd, bytes, n / 2) < 0)
+		return -1;
+	return strikes() ? -1 : __real_write(fd, bytes, n);
+}
+
+int __wrap_fdatasync(int fd) { return strikes() ? -1 : __real_fdatasync(fd); }
+int __wrap_fsync(int fd) { return strikes() ? -1 : __real_fsync(fd); }
+int __wrap_ftruncate(int fd, off_t n) { return strikes() ? -1 : __real_ftruncate(fd, n); }
+int __wrap_unlink(const char *path) { return strikes() ? -1 : __real_unlink(path); }
+
+/* What a daemon does in its life; tells each version that was appended, and each that is in the zone file. */
+static void live(int pipe)
+{
+	struct steplog *l = NULL;
+
+	if (steplog_open(&l, dir, &report, NULL))
+		_exit(1);
+	for (uint32_t i = 6; i < 14; i++) {
+		struct steplog_entry group[] = {step(example, i, "a step"), step(other, i, "another")};
+		uint32_t told = i + 1;
+
+		if (steplog_append(l, group, 2, NULL) || __real_write(pipe, &told, 4) != 4)
+			_exit(1);
+		if (i == 8)
+			append_image(l, example, i + 1, 3, 1000);
+		if (i == 10)
+			steplog_forget(l, example, (struct serial){10});
+		if (i == 11)
+			steplog_forget_zone(l, other);
+	}
+	steplog_forget_zone(l, other);
+	steplog_close(l);
+	_exit(0);
+}
+
+static void a_kill_at_any_call_loses_nothing_that_was_appended(void **state)
+{
+	unsigned kills = 0;
+	int status = 0;
+
+	(void)state;
+	do {
+		struct serial newest = {0};
+		uint32_t last = 6, n;
+		struct steplog *l;
+		int end[2];
+		pid_t pid;
+
+		start_anew(NULL);
+		l = open_clean();
+		append_step(l, example, 5, "the first");
+		close_it(l);
+		assert_int_equal(pipe(end), 0);
+		pid = fork();
+		if (pid == 0) {
+			fault.left = kills + 1;
+			fault.number = 0;
+			live(end[1]);
+		}
+		close(end[1]);
+		while (read(end[0], &n, sizeof n) == sizeof n)
+			last = n;
+		close(end[0]);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		l = open_it();
+		assert_int_equal(report.damaged, 0);
+		assert_true(steplog_newest(l, example, &newest));
+		if (newest.v != last && newest.v != last + 1)
+			fail_msg("killed at call %u: %u was appended, %u is there", kills + 1, last, newest.v);
+		append_step(l, example, newest.v, "the next");
+		close_it(l);
+		l = open_clean();
+		assert_newest(l, example, newest.v + 1);
+		close_it(l);
+	} while (WIFSIGNALED(status) && ++kills < 1000);
+	assert_int_equal(status, 0);
+	assert_true(kills > 20);
+}
+
+/* Also one fsync that fails and says so only once. */
+static void a_call_that_fails_loses_nothing(void **state)
+{
+	static const struct { int number; enum err err; } disk[] = {{EIO, ERR_IO}, {ENOSPC, ERR_NOSPACE}, {EROFS, ERR_REFUSED}};
+	unsigned failed = 0;
+
+	(void)state;
+	for (unsigned at = 0; at < 30; at++) {
+		struct steplog_entry group[] = {step(example, 6, "in vain"), step(other, 1, "this too")};
+		struct why why = {{0}};
+		struct steplog *l;
+		enum err err;
+
+		start_anew(NULL);
+		l = open_clean();
+		if (at % 2)
+			append_step(l, example, 5, "one");   /* or the file is yet to be made */
+		fault.left = at / 2 + 1;
+		fault.number = disk[at % 3].number;
+		err = steplog_append(l, group, 2, &why);
+		fault.left = 0;
+		failed += err != ERR_OK;
+		if (err && err != disk[at % 3].err)
+			fail_msg("call %u: %s: %s", at / 2 + 1, err_text(err), why.text);
+		assert_newest(l, example, err ? at % 2 ? 6 : -1 : 7);
+		if (at % 3)
+			append_step(l, example, 6, "again");
+		abandon(l);
+		l = open_it();
+		assert_int_equal(report.damaged, 0);
+		assert_zone(l, example, !err ? at % 2 ? at % 3 ? "5-6:one 6-7:in vain 6-7:again " : "5-6:one 6-7:in vain " : at % 3 ? "6-7:in vain 6-7:again " :
+			"6-7:in vain " : at % 2 ? at % 3 ? "5-6:one 6-7:again " : "5-6:one " : at % 3 ? "6-7:again " : "");
+		close_it(l);
+	}
+	assert_int_equal(failed, 5);
+}
+
 static void where_nothing_can_be_written_it_says_so(void **state)
 {
 	struct steplog *l = NULL;
@@ -642,6 +789,8 @@ int main(void)
 		T(other_files_are_left_alone),
 		T(what_was_appended_is_there_after_a_kill),
 		T(a_full_disk_is_said_and_nothing_is_lost),
+		T(a_kill_at_any_call_loses_nothing_that_was_appended),
+		T(a_call_that_fails_loses_nothing),
 		T(where_nothing_can_be_written_it_says_so),
 	};
 	int failed;
