@@ -95,6 +95,29 @@ subtest 'many changes at once' => sub {
     is($got->{sequences} // 1, 1, 'condensed to one');
 };
 
+subtest 'what has changed is remembered over a restart' => sub {
+    is($last->stop, 0, 'one is away');
+    my $before = sent('last');
+    for (1 .. 4) {
+        edit();
+        ok($middle->wait_serial($name, $serial), "serial $serial is here");
+    }
+    is($middle->stop, 0, 'the one above it ends');
+    $middle->start;
+    $last->start;
+    all_have($serial);
+    my @sent = (sent('last'))[ $before .. scalar(sent('last')) - 1 ];
+    is("$sent[0]{type} $sent[0]{sent}", 'IXFR steps', 'it is sent the steps all the same');
+    $middle->kill9;
+    $last->stop;
+    $middle->start;
+    edit();
+    ok($middle->wait_serial($name, $serial), 'after a kill too');
+    $last->start;
+    all_have($serial);
+    is((sent('last'))[-1]{sent}, 'steps', 'the steps');
+};
+
 subtest 'owners and whole RRsets change their TTL, their case, and go' => sub {
     edit(more => [ "CamelCase.$name. 60 IN TXT \"a\"", "CamelCase.$name. 60 IN TXT \"b\"", "CamelCase.$name. 60 IN MX 10 Mail.$name." ]);
     all_have($serial);
@@ -169,6 +192,30 @@ subtest 'a zone file that is edited' => sub {
     ok($reader->wait_serial($zone, 4), 'another one');
     is(scalar($source->events('transfer-out', zone => "$zone.", type => 'IXFR', sent => 'steps')), 2, 'is a step again');
     is($_->stop, 0, 'it ends cleanly') for $reader, $source;
+};
+
+subtest 'a large zone file' => sub {
+    my ($zone, $count) = ('huge.example', 120_000);
+    my $source = Lockstep->new(keys => [ $key{file} ], acls => [ { name => 'all', key => $key{file}{name} } ],
+        zones => [ { name => $zone, source => 'file', 'allow-transfer' => ['all'] } ]);
+    my $ixfr = sub {
+        my ($from) = @_;
+        my ($status, $text) = run_command('dig', at_options($source->at), dig_key($key{file}), $zone, "IXFR=$from", '+nocmd', '+nostats');
+        return scalar grep { /\sIN\s/ } split /\n/, $text;
+    };
+    $source->put_zone($zone, zone_text($zone, 1, count => $count));
+    $source->start;
+    is($source->serial($zone), 1, 'is read');
+    for (2, 3) {
+        $source->put_zone($zone, zone_text($zone, $_, count => $count, changed => [ 5, 6 ]));
+        is(($source->verb('refresh', $zone))[0], 0, 'and again');
+    }
+    is($ixfr->(1), 2 + 2 + 6, 'two edits go out as one step');
+    utime time + 5, time + 5, $source->zone_file($zone);
+    is(($source->verb('refresh', $zone))[0], 0, 'touched');
+    is(scalar($source->events('serial-not-raised')), 0, 'it is the same for all that');
+    is($ixfr->(2), 2 + 2 + 6, 'and what led to it is still known');
+    is($source->stop, 0, 'it ends cleanly');
 };
 
 subtest 'over TLS' => sub {
