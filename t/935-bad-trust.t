@@ -10,10 +10,11 @@ use Dump qw(dump_text same_zone);
 use Fake;
 use Hostile;
 use Lockstep;
-use Process qw(work_dir spew slurp wait_for);
+use Process qw(work_dir spew slurp wait_for run_command find_program);
 use Signed;
 use Test::More;
-use Wire qw(name raw_rr soa_rdata rr_bytes);
+use Transfers ();
+use Wire qw(name raw_rr soa_rdata rr_bytes question);
 
 my %hash = (1 => \&sha384, 2 => \&sha512);
 
@@ -99,6 +100,33 @@ is($require->{lockstep}->stop, 0, 'lockstepd ends cleanly');
 my $off = Hostile->new(settings => { zonemd => 'off' });
 $off->taken('wrong, and nobody looks', records => 24, whole($off, $wrong));
 $off->finish;
+
+# The root zone with the digests that ldns makes of it, and a zone that is read from a file.
+SKIP: {
+    skip 'ldns-signzone is needed', 1 unless find_program('ldns-signzone');
+    my $dir = work_dir('zonemd');
+    spew("$dir/plain", Transfers::root_zone());
+    my ($status, $out, $said) = run_command('ldns-signzone', qw(-Z -z simple:sha384 -z simple:sha512 -o . -f), "$dir/digested", "$dir/plain");
+    is($status, 0, 'ldns adds two digests to the root zone') or diag("$out$said");
+    my $text = slurp("$dir/digested");
+    my $lockstep = Lockstep->new(zones => [ { name => '.', source => 'file', zonemd => 'require' } ]);
+    $lockstep->put_zone('.', $text);
+    $lockstep->start;
+    ok($lockstep->wait_serial('.', 2018012900), 'both are right: it is served');
+    is($lockstep->json('stats')->{versions}{judged}, 1, 'because somebody has looked');
+    $lockstep->put_zone('.', $text =~ s/^(aaa\.\s.*IN\s+NS\s.*\n)//mr);
+    ($status, $out, $said) = $lockstep->verb('transfer', '.');
+    is($status, 1, 'the file loses a record');
+    like($said, qr/the zone's digest is not the one that the record gives/, 'and is not taken');
+    is($lockstep->state('.'), 'rejected', 'the state');
+    is(scalar @{ Wire::parse(Wire::ask_udp($lockstep->at, Wire::message(question => question('aaa.', 'NS'))))->{authority} }, 6, 'what was served is served');
+    $lockstep->put_zone('.', $text =~ s/2018012900 1800/2018012900 1801/r =~ s/^\S+\s+\d+\s+IN\s+ZONEMD\s.*\n//mgr);
+    like(($lockstep->verb('transfer', '.'))[2], qr/no ZONEMD record/, 'nor is one without a digest');
+    $lockstep->put_zone('.', $text);
+    is(($lockstep->verb('transfer', '.'))[0], 0, 'the right one is');
+    is($lockstep->state('.'), 'ok', 'and all is well');
+    is($lockstep->stop, 0, 'lockstepd ends cleanly');
+}
 
 # --- DNSSEC ----------------------------------------------------------------------------------
 

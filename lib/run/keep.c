@@ -36,6 +36,7 @@ struct keep {
 	bool judges_signatures;              /* what is pending is judged by its signatures too */
 	const struct zone *validated;        /* the last one that passed so; to be compared, not looked into */
 	struct zone *file_version;           /* source = "file": what is served */
+	struct disk_result *read;            /* source = "file": what was read and is being judged; NULL: nothing */
 	struct history *history;             /* what led to the version; NULL: nothing is known */
 	bool unsure;                         /* the version's serial has stood for other content too */
 	struct event *sync;
@@ -778,26 +779,85 @@ static void found(void *ctx, struct disk_result *result)
 		k->env->catalog_changed(k->env);
 }
 
-static void file_read_done(void *ctx, struct disk_result *result)
+/* The end of reading a file, and of judging what is in it: an error leaves what is served. */
+static void end_reading(struct keep *k, struct disk_result *result, bool absent)
 {
-	struct keep *k = ctx;
-	bool absent = result->err == ERR_NOTFOUND && k->wired->set->catalog == CONF_CATALOG_PRODUCE;
-
 	k->loading = false;
 	if (k->load_again) {
 		load(k);
 		return;
 	}
-	if (!absent)
-		log_load(k, result->err, &result->why, result->version, "file", result->ms);
-	k->env->counters.loads++;
-	k->env->counters.loads_failed += result->err && !absent;
 	snprintf(k->error, sizeof k->error, "%s", result->err && !absent ? err_say(&result->why, result->err) : "");
 	if (!result->err)
 		loaded_file(k, result);
 	tell(&k->load_waiters, k, result->err, &result->why);
 	if (is_catalog(k))
 		k->env->catalog_changed(k->env);
+}
+
+static void read_free(struct disk_result *read)
+{
+	if (!read)
+		return;
+	zone_put(read->version);
+	diff_drop(read->diff);
+	free(read);
+}
+
+/* What was read is not wanted any more. */
+static void drop_read(struct keep *k)
+{
+	if (k->read)
+		judge_disown(k->env->judge, k);
+	read_free(k->read);
+	read_free(k->read);
+	k->read = NULL;
+}
+
+static void file_judged(void *ctx, enum err err, const struct why *why)
+{
+	struct keep *k = ctx;
+	struct disk_result *read = k->read;
+
+	k->read = NULL;
+	k->validated = err ? k->validated : k->judges_signatures ? read->version : NULL;
+	read->err = err;
+	read->why = *why;
+	end_reading(k, read, false);
+	read_free(read);
+}
+
+/* A file that says something new. */
+static void judge_file(struct keep *k, struct disk_result *result)
+{
+	struct zone *older = k->file_version;
+
+	k->read = malloc(sizeof *k->read);
+	if (!k->read) {
+		result->err = err_why(&result->why, ERR_NOMEM, "out of memory");
+		end_reading(k, result, false);
+		return;
+	}
+	*k->read = *result;
+	result->version = NULL;
+	result->diff = NULL;
+	k->judges_signatures = k->wired->set->dnssec_check;
+	judge_submit(k->env->judge, &(struct judge_ask){k->read->version, older, older && older == k->validated, k->wired->set}, file_judged, k);
+}
+
+static void file_read_done(void *ctx, struct disk_result *result)
+{
+	struct keep *k = ctx;
+	bool made_here = k->wired->set->catalog == CONF_CATALOG_PRODUCE, absent = result->err == ERR_NOTFOUND && made_here;
+
+	if (!absent)
+		log_load(k, result->err, &result->why, result->version, "file", result->ms);
+	k->env->counters.loads++;
+	k->env->counters.loads_failed += result->err && !absent;
+	if (result->err || made_here || k->load_again || (result->diff && diff_is_empty(result->diff)))
+		end_reading(k, result, absent);
+	else
+		judge_file(k, result);
 }
 
 static void load(struct keep *k)
@@ -1030,6 +1090,7 @@ static void set_path(struct keep *k, char *path)
 	free(k->path);
 	k->path = path;
 	disk_disown(k->env->disk, k);
+	drop_read(k);
 	k->writing = k->write_again = false;
 	k->row.file_known = false;
 	k->file = (struct file_mark){0};
