@@ -136,10 +136,19 @@ subtest 'a state-dir that cannot be written at the start' => sub {
     my $serial = next_serial($lockstep, 'example.');
     ok($lockstep->wait_serial('example.', $serial), 'the next version is served');
     like(slurp($lockstep->zone_file('example')), qr/\sSOA\s\S+\s\S+\s$serial\s/, 'and is in its file first, as there is nothing else');
+    $lockstep->kill9;
+    $history->vanish;
+    $faults->clear;
+    $lockstep->start($faults->command);
+    serves($lockstep, 'example.', $serial, 'after a kill it is not taken for a file that was edited');
+    $lockstep->kill9;
+    $history->serve;
+    $faults->set(map { "$_ */state/* 1+ EROFS" } qw(open write rename mkdir unlink));
+    $lockstep->start($faults->command);
+    $serial = next_serial($lockstep, 'example.');
+    ok($lockstep->wait_serial('example.', $serial), 'once more');
     $faults->clear;
     ok(wait_for(sub { storage($lockstep)->{state} eq 'ok' }, 15), 'once it can be written all is well');
-    $serial = next_serial($lockstep, 'example.');
-    ok($lockstep->wait_serial('example.', $serial), 'and goes on');
     is_durable($lockstep, 'afterwards');
 };
 

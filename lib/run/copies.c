@@ -6,11 +6,13 @@
 #include "zone/zonefile.h"
 
 #include <glob.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum {
 	TRY_MS = 5000,               /* between attempts to open what could not be opened */
@@ -562,6 +564,18 @@ static void conclude(struct copies *c, struct copies_change *change, struct work
 		image_release(&w->image);
 }
 
+/* That zones are gone is in the log as soon as it is in the database. */
+static void flush_forgotten(struct copies *c, const struct copies_change *changes, size_t count)
+{
+	struct why why = {{0}};
+	bool forgotten = false;
+
+	for (size_t i = 0; i < count; i++)
+		forgotten |= changes[i].kind == COPIES_FORGET;
+	if (forgotten && c->log)
+		log_is(c, steplog_append(c->log, NULL, 0, &why), &why);
+}
+
 static void count_commits(struct copies *c, const struct copies_change *changes, size_t count)
 {
 	pthread_mutex_lock(&c->health_lock);
@@ -595,6 +609,7 @@ void copies_commit(struct copies *c, struct copies_change *changes, size_t count
 			work[i].database_err = ERR_IO;
 	for (size_t i = 0; i < count; i++)
 		conclude(c, &changes[i], &work[i]);
+	flush_forgotten(c, changes, count);
 	pthread_mutex_unlock(&c->lock);
 	count_commits(c, changes, count);
 	free(work);
@@ -1023,19 +1038,71 @@ static bool log_has(struct copies *c, struct copies_zone *z)
 	return whole;
 }
 
+/* --- a file that the database does not know of --- */
+
+static bool note_path(const char *path, char out[4096])
+{
+	return (size_t)snprintf(out, 4096, "%s.lockstep-note", path) < 4096;
+}
+
+enum err copies_note_file(const char *path, struct file_digest digest, struct why *why)
+{
+	struct file_replace file;
+	char name[4096], *room;
+	enum err err;
+
+	if (!note_path(path, name))
+		return err_why(why, ERR_CONF, "%s: the path is too long", path);
+	err = file_replace_begin(&file, name, why);
+	if (err)
+		return err;
+	room = file_replace_room(&file, 64);
+	if (room)
+		file_replace_advance(&file, (size_t)snprintf(room, 64, "%016" PRIx64 " %" PRIu64 "\n", digest.sum, digest.size));
+	return file_replace_commit(&file, why);
+}
+
+void copies_drop_note(const char *path)
+{
+	char name[4096];
+
+	if (note_path(path, name))
+		unlink(name);
+}
+
+/* What the note beside the file says; false: there is none. */
+static bool read_note(const char *path, struct file_digest *digest)
+{
+	struct file_bytes file;
+	struct why why;
+	char name[4096];
+	bool good;
+
+	if (!note_path(path, name) || access(name, F_OK) < 0 || file_read(name, 64, &file, &why))
+		return false;
+	good = sscanf(file.bytes, "%16" SCNx64 " %20" SCNu64, &digest->sum, &digest->size) == 2;
+	file_bytes_release(&file);
+	return good;
+}
+
 /* The database may have fallen behind: then the zone file may be newer. */
 static void look_at_file(struct copies_zone *z, const struct found *database)
 {
 	const struct journal_row *row = database->row;
 	struct zone *file, *before = z->version;
+	struct file_digest note;
+	bool noted;
 
-	if (z->from_file || !z->path || !before ||
-	    (row && !database->damage[0] && (!row->has_serial || is_at(before, row->serial))))
+	if (z->from_file || !z->path || !before)
+		return;
+	noted = read_note(z->path, &note);
+	if (!noted && row && !database->damage[0] && (!row->has_serial || is_at(before, row->serial)))
 		return;
 	file = read_file(z);
 	if (!file)
 		return;
-	z->version = newer_of(before, file, row);
+	noted = noted && file_digest_equal(note, z->digest);
+	z->version = newer_of(before, file, noted ? NULL : row);
 	z->from_file = z->version == file;
 	z->file_known = z->from_file;
 	if (z->from_file)
@@ -1045,6 +1112,7 @@ static void look_at_file(struct copies_zone *z, const struct found *database)
 void copies_load(struct copies *c, struct copies_zone *z)
 {
 	struct found database = {0};
+	struct file_digest note;
 	struct serial newest;
 	bool in_database;
 
@@ -1064,7 +1132,7 @@ void copies_load(struct copies *c, struct copies_zone *z)
 		z->file_known = database.row->file_known;
 		z->written = database.row->written;
 		z->digest = database.row->file;
-	} else if (database.row && database.row->file_known && !file_digest_equal(z->digest, database.row->file)) {
+	} else if (database.row && database.row->file_known && !read_note(z->path, &note) && !file_digest_equal(z->digest, database.row->file)) {
 		say(z, LOG_LEVEL_WARNING, "zone-file-edited", NULL, "it is not what was written, and there is nothing else: it is taken as it is");
 	}
 	if (z->version && !(z->from_file && is_at(z->version, z->written)))

@@ -82,6 +82,11 @@ void copies_zone_release(struct copies_zone *);      /* what is still there */
  * bad. Any thread. */
 void copies_check_file(struct copies_zone *);
 
+/* The zone file with this digest holds a version that was served, though the database does not know of it: noted beside the file, durably, so that it
+ * is not taken for one that was edited. And where the database knows it: the note goes. Any thread. */
+enum err copies_note_file(const char *path, struct file_digest, struct why *);
+void copies_drop_note(const char *path);
+
 /* For status: what is wrong with each; empty: nothing. Any thread. */
 struct copies_health {
 	char database[WHY_MAX], log[WHY_MAX];

@@ -40,6 +40,7 @@ struct job {
 	struct mark *mark;
 	struct disk_work *work;
 	void (*tell)(struct disk *, const struct job *);
+	bool alone;                  /* a file that the database does not know of */
 	bool all;                    /* a mend: of all zones, */
 	unsigned mend;               /* of this kind */
 	disk_done *done;
@@ -240,6 +241,10 @@ static void written(void *ctx, enum err err, const struct why *why, struct file_
 	job->result.digest = digest;
 	if (err && why)
 		job->result.why = *why;
+	if (!err && job->alone)
+		job->result.err = err = copies_note_file(job->path, digest, &job->result.why);
+	else if (!err)
+		copies_drop_note(job->path);
 	if (err && !job->done)
 		log_failure(job, "zone-file-failed");
 	if (!err && job->row)
@@ -693,14 +698,25 @@ void disk_read(struct disk *d, const uint8_t *name, const char *path, struct bui
 	enqueue(d, queue_of(name), job);
 }
 
-void disk_write(struct disk *d, const char *path, struct zone *version, disk_done *done, void *ctx)
+static void write_file(struct disk *d, const char *path, struct zone *version, bool alone, disk_done *done, void *ctx)
 {
 	struct job *job = job_new(WRITE, version->apex, path, done, ctx);
 
 	if (!job)
 		return;
+	job->alone = alone;
 	job->version = zone_hold(version);
 	enqueue(d, queue_of(version->apex), job);
+}
+
+void disk_write(struct disk *d, const char *path, struct zone *version, disk_done *done, void *ctx)
+{
+	write_file(d, path, version, false, done, ctx);
+}
+
+void disk_write_alone(struct disk *d, const char *path, struct zone *version, disk_done *done, void *ctx)
+{
+	write_file(d, path, version, true, done, ctx);
 }
 
 void disk_write_last(struct disk *d, const char *path, struct zone *version, const struct journal_row *row)

@@ -45,6 +45,8 @@ void disk_check(struct disk *, const uint8_t *name, const char *path, struct bui
 /* A zone file that is somebody else's: its version, and how it differs from `old` (NULL: there is none). */
 void disk_read(struct disk *, const uint8_t *name, const char *path, struct build_limits, struct zone *old, disk_done *, void *ctx);
 void disk_write(struct disk *, const char *path, struct zone *version, disk_done *, void *ctx);
+/* The same for a version that is to be served with nothing else to bring it back: what tells the file from one that was edited is noted beside it. */
+void disk_write_alone(struct disk *, const char *path, struct zone *version, disk_done *, void *ctx);
 /* The same for a zone that goes, or before the end: the row follows by itself, with what is then known of the file. */
 void disk_write_last(struct disk *, const char *path, struct zone *version, const struct journal_row *);
 /* `version` is durable when `done` says so. `old`: the one before, or NULL. */

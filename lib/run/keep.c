@@ -33,6 +33,7 @@ struct keep {
 	struct zone *pending;                /* a new version: judged, then made durable, then served */
 	struct diff *pending_diff;           /* how it differs from the one before; NULL: not known */
 	enum { NOTHING_PENDING, JUDGING, COMMITTING, WRITING } pending_is;
+	bool alone;                          /* what is pending could not be committed: its file must do */
 	bool judges_signatures;              /* what is pending is judged by its signatures too */
 	const struct zone *validated;        /* the last one that passed so; to be compared, not looked into */
 	struct zone *file_version;           /* source = "file": what is served */
@@ -223,7 +224,10 @@ static void write_version(struct keep *k, struct zone *version)
 {
 	k->writing = true;
 	k->writing_serial = version->serial;
-	disk_write(k->env->disk, k->path, version, write_done, k);
+	if (k->pending_is == WRITING && k->alone)
+		disk_write_alone(k->env->disk, k->path, version, write_done, k);
+	else
+		disk_write(k->env->disk, k->path, version, write_done, k);
 }
 
 static void published(struct keep *k);
@@ -462,6 +466,7 @@ static void committed(void *ctx, struct disk_result *result)
 
 	k->pending_diff = result->diff;
 	result->diff = NULL;
+	k->alone = result->err != ERR_OK;
 	if (result->err ? file_must_do(k) : k->path && k->wired->set->zonefile_sync == 0)
 		write_pending(k);
 	else if (result->err)
