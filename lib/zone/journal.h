@@ -83,7 +83,7 @@ struct journal_item {
 enum journal_want { JOURNAL_GO_ON, JOURNAL_NEXT_ZONE /* no END comes */, JOURNAL_STOP };
 typedef enum journal_want journal_each(void *ctx, const struct journal_item *);
 
-/* All zones, in the order in which they lie there. ROWS: of each ROW and END alone. ERR_DAMAGED: some could not be read, all others came. Where the database is
+/* All zones, in the order in which they lie there; `each` must not call the journal. ROWS: of each ROW and END alone. ERR_DAMAGED: some could not be read, all others came. Where the database is
  * damaged a name may come twice; the second time is the newer. */
 enum journal_extent { JOURNAL_ROWS, JOURNAL_ALL };
 enum err journal_scan(struct journal *, enum journal_extent, journal_each *, void *ctx, struct why *);
