@@ -1,0 +1,185 @@
+#!/usr/bin/perl
+# What is not done twice: a version that was refused is not fetched again, in whatever way it is offered; and what is tried in another way: a
+# server that does not bear EDNS. And what is known of primaries that are not asked for the zone.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Fake;
+use Lockstep;
+use Process qw(wait_for);
+use Test::More;
+use Wire;
+
+plan skip_all => 'lockstepd is not built' unless Lockstep::have();
+my @records = ('example. 300 IN NS ns.example.');
+my ($lockstep, @fakes);
+
+sub start_with {
+    my ($count, %settings) = @_;
+    @fakes = map { Fake->new(zone => 'example.', address => "127.0.0.$_", records => \@records) } 1 .. $count;
+    my @remotes = map { Lockstep::remote("p$_", $fakes[ $_ - 1 ]) } 1 .. $count;
+    $lockstep = Lockstep->new(remotes => \@remotes, server => { limits => { connect => '2s', 'transfer-idle' => '2s' } },
+        zones => [ { name => 'example', primaries => [ map { $_->{name} } @remotes ], %settings } ]);
+}
+
+sub transfers { my ($fake) = @_; return $fake->count('AXFR') + $fake->count('IXFR') }
+sub ended { is($lockstep->stop, 0, 'lockstepd ends cleanly'); $_->stop for @fakes }
+
+# A zone without its NS records.
+sub bad { return (axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, 'www.example. 300 IN A 192.0.2.1', $talk->soa ]) }, @_) }
+sub fast { return (times => [ 2, 1, 600, 60 ], @_) }
+
+subtest 'a version that was refused' => sub {
+    start_with(1);
+    my ($p) = @fakes;
+    $p->serve(fast(serial => 1));
+    $lockstep->start;
+    ok($lockstep->wait_serial('example', 1), 'a good version');
+    $p->serve(fast(bad(serial => 2)));
+    my ($transfers, $probes) = (transfers($p), $p->count('SOA'));
+    ok(defined $p->notify($lockstep->at), 'NOTIFY of a bad one');
+    ok($lockstep->wait_state('example', 'rejected'), 'which is refused');
+    is(transfers($p) - $transfers, 2, 'by IXFR and by AXFR');
+    like($lockstep->status('example')->{reason}, qr/NS/, 'and it is said why');
+    is($lockstep->status('example')->{primaries}[0]{refused}, 2, 'status says which');
+    $p->notify($lockstep->at) for 1 .. 20;
+    ok($p->wait_count(SOA => $probes + 4), 'at each retry the primary is asked for its serial');
+    is(transfers($p) - $transfers, 2, 'but the same version is not fetched again');
+    is($lockstep->state('example'), 'rejected', 'and the state stays');
+    is($lockstep->serial('example'), 1, 'as does the zone');
+    cmp_ok($lockstep->json('stats')->{transfer}{refused_again}, '>=', 3, 'it is counted');
+    is(($lockstep->verb('refresh', 'example'))[0], 1, 'when the operator asks');
+    is(transfers($p) - $transfers, 4, 'it is tried again');
+    $p->serve(fast(bad(serial => 3)));
+    ok($p->wait_count(AXFR => 4), 'another serial is fetched');
+    $p->serve(fast(serial => 4));
+    ok($lockstep->wait_serial('example', 4), 'and when it is a good one, taken');
+    is($lockstep->state('example'), 'ok', 'the zone is well');
+    ended();
+};
+
+subtest 'the first version is refused' => sub {
+    start_with(1);
+    my ($p) = @fakes;
+    $p->serve(bad(serial => 2));
+    $lockstep->start;
+    ok($lockstep->wait_state('example', 'rejected'), 'there is no version to serve');
+    my $transfers = transfers($p);
+    ok($p->wait_count(SOA => 1, 15), 'the primary is asked for its serial');
+    is(transfers($p), $transfers, 'the same version is not fetched again');
+    $p->serve(serial => 3);
+    ok($lockstep->wait_serial('example', 3), 'the next one is');
+    ended();
+};
+
+subtest 'the other primary has a good version of that serial' => sub {
+    start_with(2);
+    $fakes[0]->serve(fast(serial => 1));
+    $fakes[1]->serve(fast(serial => 1));
+    $lockstep->start;
+    ok($lockstep->wait_serial('example', 1), 'a good version');
+    $fakes[0]->serve(fast(bad(serial => 2)));
+    $fakes[1]->serve(fast(serial => 2));
+    ok($lockstep->wait_serial('example', 2), 'it is taken from there');
+    is($lockstep->status('example')->{primary}, 'p2', 'from the second');
+    ended();
+};
+
+# What each kind of server makes of a query with an OPT; without, they answer well.
+my %edns = (
+    'FORMERR' => sub { $_[0]->send(rcode => 1) },
+    'NOTIMP' => sub { $_[0]->send(rcode => 4) },
+    'FORMERR without the question' => sub { $_[0]->send(rcode => 1, question => '') },
+    'BADVERS' => sub { $_[0]->send(additional => [ Wire::raw_rr(owner => '.', type => 41, class => 1232, ttl => 1 << 24, rdata => '') ]) },
+    'silence' => sub { $_[0]{peer} or $_[0]->close },
+);
+for my $kind (sort keys %edns) {
+    subtest "a server that does not bear EDNS: $kind" => sub {
+        start_with(1, ixfr => 'false', 'refresh-min' => '1h');
+        my ($p) = @fakes;
+        my $either = sub {
+            my ($good) = @_;
+            return sub { my ($talk) = @_; return $talk->{asked}{edns} ? $edns{$kind}->($talk) : $good->($talk) };
+        };
+        my $whole = sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, $talk->soa ]) };
+        my $soa = sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa ]) };
+        my %script = (soa => $either->($soa), axfr => $either->($whole), ixfr => $either->($whole));
+        $p->serve(serial => 1, %script);
+        $lockstep->start;
+        ok($lockstep->wait_serial('example', 1), 'the zone is transferred');
+        $p->serve(serial => 2, %script);
+        is(($lockstep->verb('refresh', 'example'))[0], 0, 'it is asked for its serial');
+        is($lockstep->serial('example'), 2, 'and followed');
+        my $with = grep { $_->{edns} } $p->asked;
+        $p->serve(serial => 3, %script);
+        is(($lockstep->verb('refresh', 'example'))[0], 0, 'once more');
+        is(scalar(grep { $_->{edns} } $p->asked), $with, 'it is not asked with an OPT any more');
+        ended();
+    };
+}
+
+subtest 'options that nobody asked for' => sub {
+    start_with(1);
+    my ($p) = @fakes;
+    my $opt = sub { my ($options) = @_; return Wire::raw_rr(owner => '.', type => 41, class => 1232, ttl => 0, rdata => $options) };
+    my $serial = 0;
+    for my $case ([ 'a cookie' => pack('nn/a', 10, 'c' x 8 . 's' x 16) ], [ 'a cookie of an odd length' => pack('nn/a', 10, 'c' x 3) ], [ 'EXPIRE of two octets' => pack('nn/a', 9, 'xx') ],
+        [ 'an unknown option' => pack('nn/a', 65001, 'x' x 500) ], [ 'padding' => pack('nn/a', 12, "\0" x 300) ]) {
+        my ($what, $options) = @$case;
+        $serial++;
+        $p->serve(serial => $serial, soa => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa ], additional => [ $opt->($options) ]) },
+            axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, $talk->soa ], additional => [ $opt->($options) ]) });
+        $lockstep->start if $serial == 1;
+        is(($lockstep->verb('refresh', 'example'))[0], 0, "$what: refresh") if $serial > 1;
+        ok($lockstep->wait_serial('example', $serial), "$what: the version is taken");
+    }
+    ended();
+};
+
+subtest 'EXPIRE' => sub {
+    start_with(1);
+    my ($p) = @fakes;
+    my $opt = sub { my ($seconds) = @_; return Wire::raw_rr(owner => '.', type => 41, class => 1232, ttl => 0, rdata => pack('nnN', 9, 4, $seconds)) };
+    my $script = sub {
+        my ($seconds) = @_;
+        return (times => [ 3600, 600, 86400, 60 ], soa => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa ], additional => [ $opt->($seconds) ]) },
+            axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, $talk->soa ], additional => [ $opt->($seconds) ]) });
+    };
+    $p->serve(serial => 1, $script->(5000));
+    $lockstep->start;
+    ok($lockstep->wait_serial('example', 1), 'a version that expires sooner at the primary');
+    my $expiry = $lockstep->status('example')->{expiry};
+    ok($expiry > 4900 && $expiry <= 5000, 'expires then here') or diag($expiry);
+    $p->serve(serial => 1, $script->(50000));
+    is(($lockstep->verb('refresh', 'example'))[0], 0, 'the primary has refreshed its own');
+    $expiry = $lockstep->status('example')->{expiry};
+    ok($expiry > 49900 && $expiry <= 50000, 'that moves ours') or diag($expiry);
+    $p->serve(serial => 1, $script->(999999));
+    is(($lockstep->verb('refresh', 'example'))[0], 0, 'a primary that promises more than the SOA does');
+    $expiry = $lockstep->status('example')->{expiry};
+    ok($expiry > 86300 && $expiry <= 86400, 'the SOA is the bound') or diag($expiry);
+    ended();
+};
+
+subtest 'a newer serial at a primary that is not asked' => sub {
+    start_with(2);
+    $_->serve(fast(serial => 1)) for @fakes;
+    $lockstep->start;
+    ok($lockstep->wait_serial('example', 1), 'both have the same');
+    $fakes[1]->serve(fast(serial => 5));
+    ok($lockstep->wait_state('example', 'lagging', 10), 'the second has a newer one, and it is known within a few refresh times');
+    my $status = $lockstep->status('example');
+    is($status->{best}, 5, 'and said');
+    is($status->{serial}, 1, 'the first is believed as long as it answers');
+    is(transfers($fakes[1]), 0, 'nothing was transferred from the second');
+    $fakes[0]->serve(fast(serial => 5));
+    ok($lockstep->wait_serial('example', 5), 'when the first has it');
+    ok($lockstep->wait_state('example', 'ok'), 'all is well');
+    $fakes[1]->serve(fast(serial => 6));
+    ok($lockstep->wait_state('example', 'lagging', 10), 'again the second is ahead');
+    $fakes[1]->vanish;
+    ok($lockstep->wait_state('example', 'ok', 40), 'and away: what it showed once is forgotten after a while');
+    ended();
+};
+done_testing;
