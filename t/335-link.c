@@ -41,7 +41,7 @@ static struct bufferevent *server[64];
 
 struct ask {
 	struct link_call *call;
-	unsigned begun, answered;
+	unsigned begun, answered, heard;
 	bool ended, partial;
 	enum err err;
 };
@@ -166,7 +166,7 @@ static void message_came(struct link_call *call, const uint8_t *message, size_t 
 
 static void heard(struct link_call *call, void *owner)
 {
-	(void)owner;
+	((struct ask *)owner)->heard++;
 	assert_true(link_octets(call) > 0);
 }
 
@@ -374,22 +374,24 @@ static void half_an_answer_is_the_end(void **state)
 	assert_int_equal(links_open(table), 0);
 }
 
+static void wait_ms(int64_t ms)
+{
+	for (int64_t end = clock_ms() + ms; clock_ms() < end;)
+		settle();
+}
+
 static void what_was_missed_is_asked_again_and_then_in_turns(void **state)
 {
-	int64_t since;
-
 	(void)state;
 	warm();
 	manner = FIRST_ONLY;
 	for (unsigned i = 0; i < 3; i++)
 		start(&asks[i]);
 	run(1);
-	settle();
+	wait_ms(LINK_SHARED_MS);
 	assert_int_equal(asks[0].answered + asks[1].answered + asks[2].answered, 1);
-	assert_int_equal(link_late(asks[1].call, 0), LINK_WAITS);    /* something came since then */
-	since = clock_ms() + 1;
-	assert_int_equal(link_late(asks[1].call, since), LINK_MOVED);
-	assert_int_equal(link_late(asks[2].call, since), LINK_MOVED);
+	assert_int_equal(link_late(asks[1].call), LINK_MOVED);
+	assert_int_equal(link_late(asks[2].call), LINK_MOVED);
 	assert_int_equal(peer_stream(peer, clock_ms()), PEER_STREAM_TURNS);
 	run(3);
 	assert_int_equal(asks[1].answered + asks[2].answered, 2);
@@ -405,6 +407,25 @@ static void what_was_missed_is_asked_again_and_then_in_turns(void **state)
 		link_end(asks[i].call);
 }
 
+/* One of two that share a connection is answered without end: the other one leaves. */
+static void nobody_waits_behind_a_big_answer(void **state)
+{
+	(void)state;
+	warm();
+	manner = SILENT;
+	start(&asks[0]);
+	start(&asks[1]);
+	settle();
+	assert_int_equal(connections, 1);
+	assert_int_equal(link_late(asks[1].call), LINK_MOVED);
+	settle();
+	assert_int_equal(connections, 2);
+	assert_int_equal(peer_stream(peer, clock_ms()), PEER_STREAM_MANY);
+	link_end(asks[0].call);
+	link_end(asks[1].call);
+	assert_int_equal(links_open(table), 0);
+}
+
 static void a_silent_one_that_was_kept_is_left_for_a_new_one(void **state)
 {
 	(void)state;
@@ -412,10 +433,12 @@ static void a_silent_one_that_was_kept_is_left_for_a_new_one(void **state)
 	manner = SILENT;
 	start(&asks[0]);
 	settle();
-	assert_int_equal(link_late(asks[0].call, clock_ms() + 1), LINK_MOVED);
+	assert_int_equal(link_late(asks[0].call), LINK_WAITS);
+	wait_ms(LINK_ALONE_MS);
+	assert_int_equal(link_late(asks[0].call), LINK_MOVED);
 	settle();
 	assert_int_equal(connections, 2);
-	assert_int_equal(link_late(asks[0].call, clock_ms() + 1), LINK_SILENT);
+	assert_int_equal(link_late(asks[0].call), LINK_SILENT);
 	link_end(asks[0].call);
 	assert_int_equal(links_open(table), 0);
 }
@@ -448,6 +471,26 @@ static void one_that_is_given_up_does_not_hurt_the_others(void **state)
 	assert_int_equal(connections, 1);
 }
 
+static void the_rest_of_what_was_given_up_is_nobodys(void **state)
+{
+	(void)state;
+	warm();
+	manner = SILENT;
+	start(&asks[0]);
+	start(&asks[1]);
+	settle();
+	link_end(asks[0].call);
+	for (unsigned i = 0; i < 100; i++)
+		answer(server[0], (uint16_t)~link_id(asks[1].call), 0);
+	settle();
+	assert_int_equal(asks[1].heard + asks[1].ended, 0);
+	assert_int_equal(link_late(asks[1].call), LINK_MOVED);
+	manner = IN_ORDER;
+	asks[0].answered = 1;
+	run(2);
+	assert_int_equal(asks[1].answered, 1);
+}
+
 static void without_a_memory_of_the_address_nothing_is_kept(void **state)
 {
 	(void)state;
@@ -470,9 +513,11 @@ int main(void)
 		TEST(a_new_one_that_is_closed_is_not_tried_again),
 		TEST(half_an_answer_is_the_end),
 		TEST(what_was_missed_is_asked_again_and_then_in_turns),
+		TEST(nobody_waits_behind_a_big_answer),
 		TEST(a_silent_one_that_was_kept_is_left_for_a_new_one),
 		TEST(an_answer_to_nobody_ends_what_is_shared),
 		TEST(one_that_is_given_up_does_not_hurt_the_others),
+		TEST(the_rest_of_what_was_given_up_is_nobodys),
 		TEST(without_a_memory_of_the_address_nothing_is_kept),
 	};
 

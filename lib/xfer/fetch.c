@@ -53,7 +53,7 @@ struct fetch {
 	unsigned tries;
 	uint64_t octets, octets_before;      /* received over TCP; until the rate was last looked at */
 	uint32_t looked;                     /* ms after `began` */
-	int64_t began, checked;              /* checked: whether it is late */
+	int64_t began;
 	struct fetch_result result;
 };
 
@@ -703,7 +703,7 @@ static void start_stream(struct fetch *f)
 {
 	static const struct link_handlers handlers = {on_begin, on_message, on_heard, on_ended};
 	struct conn_times times = {f->times.connect_ms, f->times.idle_ms};
-	struct timeval late = ms_to_tv(FETCH_LATE_MS);
+	struct timeval late;
 	bool ready;
 
 	f->result.transport = f->tls ? FETCH_TLS : FETCH_TCP;
@@ -714,25 +714,30 @@ static void start_stream(struct fetch *f)
 		finish(f, FETCH_NETWORK);
 		return;
 	}
-	f->checked = f->now();
+	late = ms_to_tv(ready ? LINK_SHARED_MS : FETCH_LATE_MS);
 	event_add(f->later, &late);
 	if (ready)
 		on_begin(f->call, link_id(f->call), f);
 }
 
-/* Nothing was heard for some time: the connection may be to blame, or it is not our turn on it. */
+/* Nothing was heard for some time. The connection may be to blame. */
 static void look_late(struct fetch *f)
 {
 	struct timeval late = ms_to_tv(FETCH_LATE_MS);
-	int64_t since = f->checked;
 
 	if (f->result.heard)
 		return;
-	f->checked = f->now();
-	if (link_late(f->call, since) == LINK_SILENT)
+	switch (link_late(f->call)) {
+	case LINK_SILENT:
 		be_late(f);
-	else
-		event_add(f->later, &late);
+		return;
+	case LINK_WAITS:
+		late = ms_to_tv(LINK_ALONE_MS - LINK_SHARED_MS);
+		break;
+	case LINK_MOVED:
+		break;
+	}
+	event_add(f->later, &late);
 }
 
 /* Until the rate is looked at, or the time is over. */

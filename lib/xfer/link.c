@@ -10,6 +10,7 @@ enum {
 	IDLE_MS = 5000,              /* that a connection is kept without a call (RFC 7766 6.2.3: a few seconds) */
 	TOGETHER = 4,                /* calls on one connection, at most, */
 	QUICK_MS = 200,              /* and only beside such as began a moment ago: nobody waits behind a big zone */
+	CLOSE_MS = 20,               /* timers may be due a little early */
 	SOON_MS = 1000,              /* a server that closes so soon after its answer does so each time */
 };
 
@@ -142,10 +143,10 @@ static void stray(struct link *l)
 		link_close(l);
 }
 
-/* Whose octets they are is known at once where there is only one call, else with the whole message. */
+/* Whose octets they are is known at once where there is, and was, only one call, else with the whole message. */
 static void tell_heard(struct link *l)
 {
-	struct link_call *call = l->count == 1 ? TAILQ_FIRST(&l->calls) : NULL;
+	struct link_call *call = l->count == 1 && !l->spoiled ? TAILQ_FIRST(&l->calls) : NULL;
 
 	if (call)
 		call->handlers->heard(call, call->owner);
@@ -413,20 +414,22 @@ static void end_all(struct link *l, enum err err, const struct why *why)
 		free(l);
 }
 
-enum link_late link_late(struct link_call *call, int64_t since)
+enum link_late link_late(struct link_call *call)
 {
 	struct link *l = call->link, *fresh;
 	struct why why;
+	int64_t now;
 
 	if (!l || call->first || call->moved)
 		return LINK_SILENT;
-	if (l->heard >= since)
+	now = l->table->now();
+	if (l->count == 1 && !l->spoiled && now - call->began + CLOSE_MS < LINK_ALONE_MS)
 		return LINK_WAITS;
 	fresh = open_link(l->table, &l->to, l->tls, l->peer, call->times, &why);
 	if (!fresh)
 		return LINK_SILENT;
-	if (l->peer && l->answered >= call->began)
-		peer_stream_turns(l->peer, l->table->now());         /* the others were answered */
+	if (l->peer && l->answered >= call->began && now - l->heard + CLOSE_MS >= LINK_SHARED_MS)
+		peer_stream_turns(l->peer, now);     /* the others were answered, and then nothing more */
 	take_off(call);
 	l->spoiled = true;
 	if (!l->count)

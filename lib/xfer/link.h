@@ -46,13 +46,15 @@ void link_done(struct link_call *);
 void link_end(struct link_call *);
 /* Octets received on its connection since it began there. */
 uint64_t link_octets(const struct link_call *);
-/* Nothing was heard for a long time. */
+/* Nothing was heard of the call for LINK_SHARED_MS or longer. */
+enum { LINK_SHARED_MS = 1000, LINK_ALONE_MS = 2500 };
 enum link_late {
 	LINK_SILENT,         /* so it is */
-	LINK_WAITS,          /* others are being answered on the connection: it is not its turn yet */
-	LINK_MOVED,          /* the connection was not new, and may be dead, or the server has missed the query: begun anew on a new one */
+	LINK_WAITS,          /* it is alone on a kept connection, and has LINK_ALONE_MS */
+	LINK_MOVED,          /* begun anew on a new connection: the other one may be dead, the server have missed the query, or be busy on that
+	                      * connection with a big answer */
 };
-enum link_late link_late(struct link_call *, int64_t since);
+enum link_late link_late(struct link_call *);
 /* For tests and status. */
 size_t links_open(const struct links *);
 size_t links_idle(const struct links *);
