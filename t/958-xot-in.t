@@ -227,6 +227,7 @@ subtest 'what makes a certificate right' => sub {
     $case->('our certificate, which it wants', 'right', { 'auth-name' => 'ns.example', ca => $ca->{cert}, cert => $client{down}{cert}, key => $client{down}{key} },
         SSL_ca_file => $clients->{cert}, SSL_verify_mode => 3);
     is_deeply([ sort keys %{ { map { $_->{transport} => 1 } grep { $_->{transport} } $fake->asked } } ], ['TLS'], 'all over TLS');
+    is(scalar(grep { $_->{type} && $_->{length} % 128 } $fake->asked), 0, 'what is asked is padded');
     ends_well($lockstep);
 };
 

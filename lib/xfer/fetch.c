@@ -16,6 +16,9 @@ enum {
 	CLOSE_MS = 20,
 	QUERY_SIZE = 2048,           /* a question, a SOA, an OPT and a TSIG, of names of 255 octets */
 	OPTION_EXPIRE = 9,           /* RFC 7314 */
+	OPTION_PADDING = 12,         /* RFC 7830 */
+	OPT_SIZE = 11,               /* without options */
+	QUERY_BLOCK = 128,           /* RFC 8467 4.1 */
 };
 
 struct fetch {
@@ -118,7 +121,7 @@ static void learn_edns(struct fetch *f, enum fetch_outcome outcome)
 {
 	bool without = f->edns_refused || (f->peer && peer_edns(f->peer, f->now()) == PEER_EDNS_DOUBTED);
 
-	if (!f->peer)
+	if (!f->peer || f->tls)      /* who speaks TLS knows an OPT */
 		return;
 	if (!f->result.heard && outcome == FETCH_NETWORK)
 		peer_edns_silent(f->peer, f->edns, f->now());
@@ -171,11 +174,20 @@ static _Thread_local struct {
 	size_t length;
 } query;
 
+/* Over TLS the query is padded, up to its signature, and with that the answer asked to be (RFC 9103 6.4). */
+static bool put_opt(const struct fetch *f, struct msg_writer *w)
+{
+	uint8_t options[8 + QUERY_BLOCK] = {0, OPTION_EXPIRE, 0, 0, 0, OPTION_PADDING};
+	size_t padding = (QUERY_BLOCK - (wbuf_used(&w->buf) + OPT_SIZE + 8) % QUERY_BLOCK) % QUERY_BLOCK;
+
+	options[7] = (uint8_t)padding;
+	return msg_put_opt(w, MSG_UDP_MAX, 0, false, options, f->tls ? 8 + padding : 4);
+}
+
 /* A query with the ID f->id, signed if there is a key; for IXFR with the SOA of our version (RFC 1995 3). */
 static bool make_query(struct fetch *f)
 {
 	static const uint16_t type[] = {RR_SOA, RR_IXFR, RR_AXFR};
-	static const uint8_t expire[] = {0, OPTION_EXPIRE, 0, 0};
 	struct msg_writer *w = &query.writer;
 	struct wbuf message = wbuf_of(query.octets + 2, QUERY_SIZE);
 	bool ok;
@@ -188,7 +200,7 @@ static bool make_query(struct fetch *f)
 		ok = msg_put_rr(w, MSG_AUTHORITY, &soa);
 	}
 	if (ok && f->edns)
-		ok = msg_put_opt(w, MSG_UDP_MAX, 0, false, expire, sizeof expire);
+		ok = put_opt(f, w);
 	if (!ok)
 		return false;
 	message.at += msg_finish(w, f->id, 0);
@@ -660,12 +672,12 @@ static void on_message(struct link_call *call, const uint8_t *message, size_t le
 		take_transfer(f, message, length);
 }
 
-/* It closed without a word: some do that where they do not know an OPT. */
+/* It closed without a word: some do that where they do not know an OPT, or do not like to be asked again on a connection. */
 static bool may_try_without(struct fetch *f)
 {
-	if (f->result.heard || !f->edns || !f->stream || (f->peer && peer_edns(f->peer, f->now()) == PEER_EDNS_SPEAKS))
+	if (f->result.heard || !f->edns || f->edns_refused || !f->stream || (!f->tls && f->peer && peer_edns(f->peer, f->now()) == PEER_EDNS_SPEAKS))
 		return false;
-	f->edns = false;
+	f->edns = f->tls;
 	f->edns_refused = true;
 	return true;
 }
@@ -825,7 +837,7 @@ struct fetch *fetch_start(struct event_base *loop, const struct fetch_ask *ask, 
 	f->times = ask->times;
 	f->links = ask->links;
 	f->peer = ask->peer;
-	f->edns = !ask->peer || peer_edns(ask->peer, ask->now()) < PEER_EDNS_DOUBTED;
+	f->edns = ask->tls || !ask->peer || peer_edns(ask->peer, ask->now()) < PEER_EDNS_DOUBTED;
 	f->late = ask->late;
 	f->stream_only = ask->stream_only;
 	f->heard = ask->heard;

@@ -95,7 +95,7 @@ sub vanish {
     close delete $self->{$_} for grep { $self->{$_} } qw(udp tcp);
 }
 
-# What was asked so far, in order: { type, transport, name, id, serial (IXFR, NOTIFY), tsig (none, NOERROR, BADSIG, ...), from }.
+# What was asked so far, in order: { type, transport, name, id, length, serial (IXFR, NOTIFY), tsig (none, NOERROR, BADSIG, ...), from }.
 sub asked {
     my ($self) = @_;
     return map { decode_json($_) } split /\n/, slurp("$self->{dir}/asked") // '';
@@ -203,7 +203,7 @@ sub handle {
         $signer = Tsig->new($self->{key}, request_mac => $sent->{mac});
     }
     my %asked = (type => $type, transport => $talk->{peer} ? 'UDP' : $self->{tls} ? 'TLS' : 'TCP', name => $question->{name}, id => $query->{id}, tsig => $tsig,
-        from => $talk->from, $old ? (serial => Wire::soa_serial($query, $old)) : (), edns => scalar(grep { $_->{type} == 41 } @{ $query->{additional} }));
+        from => $talk->from, $old ? (serial => Wire::soa_serial($query, $old)) : (), length => length $bytes, edns => scalar(grep { $_->{type} == 41 } @{ $query->{additional} }));
     @$talk{qw(query signer asked)} = ($query, $signer, \%asked);
     $talk->{nth} = $self->note(\%asked);
     my $own = $self->{ { SOA => 'soa', AXFR => 'axfr', IXFR => 'ixfr', NOTIFY => 'notify' }->{$type} // 'other' };
