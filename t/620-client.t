@@ -59,13 +59,13 @@ sub request_is {
 }
 
 my %ok = (zone => 'example.com.', serial => 7, state => 'ok', reason => undef, primary => 'hidden', age => 12, refresh => 3588,
-    expiry => 604788, written => 7, best => 7, source => 'transfer', file => '/z/example.com.zone', records => 123,
+    expiry => 604788, durable => 6, written => 7, best => 7, source => 'transfer', file => '/z/example.com.zone', records => 123,
     memory => 4567, changed => 86400, written_age => 60, best_age => 60, primaries => [ { name => 'hidden', address => '192.0.2.1@53', serial => 7, age => 3, healthy => JSON::PP::true,
         error => undef } ], last_failure => undef);
 my %stale = (%ok, zone => 'b.example.', state => 'stale', reason => "no answer\e[31m\x{9b}", serial => 4294967295, age => 90061, refresh => -5,
     last_failure => { time => '2026-11-21T19:00:00Z', primary => 'hidden', reason => "timed\nout" });
 my %empty = (%ok, zone => 'empty.example.', state => 'empty', serial => undef, primary => undef, age => undef, refresh => undef,
-    expiry => undef, written => undef, best => undef, primaries => [], file => undef);
+    expiry => undef, durable => undef, written => undef, best => undef, primaries => [], file => undef);
 my $status = { done => { zones => [ \%ok, \%stale, \%empty ], summary => { zones => 3, ok => 1, stale => 1, empty => 1, expired => 0 },
     version => '0.1.0', uptime => 7380 } };
 
@@ -103,7 +103,8 @@ my $status = { done => { zones => [ \%ok, \%stale, \%empty ], summary => { zones
         'state         stale',
         'reason        no answer\027[31m\155',
         'served        4294967295, since 1d',
-        'durable       7, since 1m',
+        'durable       6',
+        'in its file   7, since 1m',
         'best known    7, since 1m',
         'source        transfer',
         'came from     hidden',
