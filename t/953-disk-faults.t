@@ -54,6 +54,16 @@ sub is_durable {
     $history->serve;
 }
 
+my $metrics = '127.0.0.1@' . Process::free_port();
+
+sub http_get {
+    my ($at, $path) = @_;
+    my $socket = Wire::socket_to($at, IO::Socket::SOCK_STREAM()) or return '';
+    $socket->syswrite("GET $path HTTP/1.0\r\n\r\n");
+    local $/;
+    return scalar(<$socket>) // '';
+}
+
 sub storage { my ($lockstep) = @_; return $lockstep->json('status')->{storage} }
 
 my @at = (log => '*/state/steps-*', database => '*/state/lockstep.db*');
@@ -68,6 +78,7 @@ for my $case ([ 'log', 'the log cannot be synced', 'sync */state/steps-* 1+ EIO'
     subtest $what => sub {
         my ($lockstep, $faults) = (new_lockstep(), Faults->new);
         $faults->set($rule) if $at_start;
+        $lockstep->{conf}{server}{metrics} = $metrics;
         $lockstep->start($faults->command);
         $lockstep->wait_serial($_, $history->serial($_)) for @zones;
         is(storage($lockstep)->{state}, 'ok', 'before, all is well') unless $at_start;
@@ -79,6 +90,8 @@ for my $case ([ 'log', 'the log cannot be synced', 'sync */state/steps-* 1+ EIO'
         my $storage = storage($lockstep);
         is($storage->{state}, 'degraded', 'status says so');
         like($storage->{"${copy}_error"} // '', $said, 'and what it is');
+        my %metric = map { /^lockstep_storage_ok\{copy="(\w+)"\} (\d)/ ? ($1 => $2) : () } split /\n/, http_get($metrics, '/metrics');
+        is_deeply(\%metric, { database => $copy eq 'log' ? 1 : 0, log => $copy eq 'log' ? 0 : 1 }, 'so do the metrics');
         is_durable($lockstep, $what);
         $lockstep->start($faults->command);
         next_serial($lockstep, 'example.');

@@ -7,6 +7,7 @@
 
 #include <glob.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -622,8 +623,16 @@ static void late_free(struct late *l)
 	free(l);
 }
 
+/* The image of a large zone leaves memory behind that nobody needs soon again. */
+static void give_back(uint64_t octets)
+{
+	if (octets > AT_ONCE_MAX)
+		malloc_trim(0);
+}
+
 static void settle_one(struct copies *c, struct late *l)
 {
+	uint64_t octets;
 	struct image image;
 	struct why why = {{0}};
 	struct journal_change out = {.kind = JOURNAL_IMAGE, .name = l->name, .row = l->row, .to = l->version->serial, .image = &image,
@@ -640,7 +649,9 @@ static void settle_one(struct copies *c, struct late *l)
 			begin_anew(c);
 	}
 	pthread_mutex_unlock(&c->lock);
+	octets = image.octets;
 	image_release(&image);
+	give_back(octets);
 }
 
 void copies_settle(struct copies *c)

@@ -153,6 +153,20 @@ static void put_states(struct evbuffer *out, const struct keeper *all)
 		evbuffer_add_printf(out, "lockstep_zones{state=\"%s\"} %zu\n", word[w], count[w]);
 }
 
+/* The two copies of what was served. */
+static void put_storage(struct evbuffer *out, const struct keeper *all)
+{
+	struct copies_health health;
+
+	keeper_health(all, &health);
+	put_head(out, "lockstep_storage_ok", "gauge", "Whether this copy of what was served can be written");
+	evbuffer_add_printf(out, "lockstep_storage_ok{copy=\"database\"} %d\n", health.database_open && !health.database[0]);
+	evbuffer_add_printf(out, "lockstep_storage_ok{copy=\"log\"} %d\n", health.log_open && !health.log[0]);
+	put_plain(out, "lockstep_storage_commits_total", "counter", "See lockstep stats: commits", (double)health.commits);
+	put_plain(out, "lockstep_storage_failed_total", "counter", "See lockstep stats: failed", (double)health.failed);
+	put_plain(out, "lockstep_storage_begun_anew_total", "counter", "See lockstep stats: begun_anew", (double)health.begun_anew);
+}
+
 static void put_totals(struct evbuffer *out, const struct metrics *m)
 {
 	const struct keep_counters *keeps = keeper_counters(m->env.keeper);
@@ -176,6 +190,7 @@ static void put_totals(struct evbuffer *out, const struct metrics *m)
 #define PUT(name) put_plain(out, "lockstep_versions_" #name "_total", "counter", "See lockstep stats: " #name, (double)judge->name);
 	JUDGE_COUNTERS(PUT)
 #undef PUT
+	put_storage(out, m->env.keeper);
 }
 
 /* An answer that is written piece by piece; it goes with its connection. */
