@@ -726,6 +726,7 @@ static void start_stream(struct fetch *f)
 		finish(f, FETCH_NETWORK);
 		return;
 	}
+	f->result.kept = ready;
 	late = ms_to_tv(ready ? LINK_SHARED_MS : FETCH_LATE_MS);
 	event_add(f->later, &late);
 	if (ready)

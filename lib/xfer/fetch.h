@@ -65,6 +65,7 @@ struct fetch_result {
 	bool axfr_may_help;
 	enum fetch_transport transport;
 	bool heard;                  /* something came from there, over TCP any octet */
+	bool kept;                   /* its connection was there already */
 	bool ours;                   /* NETWORK: it failed here, for want of a socket, and says nothing of the primary */
 	bool has_expire;
 	uint32_t expire;             /* seconds until the primary's copy expires (RFC 7314) */

@@ -850,6 +850,7 @@ static void ask_done(void *ctx, struct fetch_result *result)
 	note_view(s, result);
 	log_probe(s, result, report(s, result));
 	s->env->counters->probes++;
+	s->env->counters->exchanges_kept += result->kept;
 	s->env->counters->probes_failed += result->outcome != FETCH_OK;
 	if (result->outcome == FETCH_OK)
 		refresh_given(&s->refresh, result->has_expire, result->expire);
@@ -1050,6 +1051,7 @@ static void pull_done(void *ctx, struct fetch_result *result)
 	primary_leave(&s->round->ticket);
 	log_transfer(s, result, report(s, result));
 	count_transfer(s->env->counters, result);
+	s->env->counters->exchanges_kept += result->kept;
 	if (contradicts_its_probe(s, result)) {
 		note_contradiction(s);
 		s->round->axfr_here = true;

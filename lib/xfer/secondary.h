@@ -49,7 +49,7 @@ struct secondary_conf {
 #define SECONDARY_COUNTERS(X) \
 	X(probes) X(probes_failed) X(transfers) X(transfers_axfr) X(transfers_ixfr) X(transfers_current) X(transfers_failed) \
 	X(transfers_refused) X(records_in) X(bytes_in) X(notifies_heeded) X(notifies_coalesced) X(expiries) X(primaries_lost) \
-	X(primaries_back) X(refused_again)
+	X(primaries_back) X(refused_again) X(exchanges_kept)
 struct secondary_counters {
 #define SECONDARY_COUNTER(name) uint64_t name;
 	SECONDARY_COUNTERS(SECONDARY_COUNTER)
