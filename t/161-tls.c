@@ -63,14 +63,19 @@ static void make_files(void)
 		"cat client.pem ca.pem a.key > all.pem && : > empty.pem && sed '5s/./!/' a.pem > damaged.pem");
 }
 
-static struct tls_server *server_of(const char *cert, const char *key, const char *ca)
+static struct tls_server *server_that_asks(const char *cert, const char *key, const char *ca, bool ask)
 {
-	struct tls_files files = {in_dir(cert), in_dir(key), ca ? in_dir(ca) : NULL};
+	struct tls_files files = {in_dir(cert), in_dir(key), ca ? in_dir(ca) : NULL, ask};
 	struct tls_server *server = NULL;
 	struct why why;
 
 	assert_int_equal(tls_server_new(&server, &files, tickets, &why), ERR_OK);
 	return server;
+}
+
+static struct tls_server *server_of(const char *cert, const char *key, const char *ca)
+{
+	return server_that_asks(cert, key, ca, false);
 }
 
 /* --- our end ------------------------------------------------------------------------------------------ */
@@ -86,6 +91,7 @@ struct end {
 	bool pause;                  /* the data handler turns reading off */
 	bool echo;
 	struct tls_facts facts;
+	char names[100];             /* the first that its certificate shows */
 };
 
 static struct end one, two;
@@ -96,6 +102,8 @@ static void on_connected(struct conn *conn, void *owner)
 
 	end->connected++;
 	end->facts = conn_tls_facts(conn);
+	if (conn_tls_shown(conn))
+		snprintf(end->names, sizeof end->names, "%s", conn_tls_shown(conn)->names);
 }
 
 static size_t on_data(struct conn *conn, struct rbuf bytes, void *owner)
@@ -899,6 +907,22 @@ static void a_certificate_that_is_not_right_ends_the_handshake(void **state)
 	}
 }
 
+static void a_certificate_of_anybody_is_taken_where_it_is_asked_for_without_authorities(void **state)
+{
+	struct tls_server *before = server_of("a.pem", "a.key", NULL), *server = server_that_asks("a.pem", "a.key", NULL, true);
+
+	(void)state;
+	assert_false(visit(before, with_late_certificate));
+	assert_string_equal(one.names, "");
+	assert_false(visit(server, with_late_certificate));    /* a session from when nobody was asked shows nothing */
+	assert_false(one.facts.client_verified || one.facts.client_wanted);
+	assert_string_equal(one.names, "secondary");
+	assert_true(visit(server, with_late_certificate));
+	assert_string_equal(one.names, "secondary");           /* the ticket remembers */
+	tls_server_drop(before);
+	tls_server_drop(server);
+}
+
 static void nobody_is_verified_who_is_not_asked(void **state)
 {
 	struct tls_server *server = server_of("a.pem", "a.key", NULL);
@@ -1068,6 +1092,7 @@ int main(void)
 		TEST(so_is_one_of_tls_1_2),
 		TEST(a_certificate_is_asked_for_and_need_not_be_shown),
 		TEST(a_certificate_that_is_not_right_ends_the_handshake),
+		TEST(a_certificate_of_anybody_is_taken_where_it_is_asked_for_without_authorities),
 		TEST(nobody_is_verified_who_is_not_asked),
 		TEST(key_updates_are_done_but_not_without_end),
 		TEST(renegotiation_is_refused),

@@ -256,13 +256,14 @@ static enum err use_own(SSL_CTX *ctx, const char *cert_path, const char *key_pat
 	return err;
 }
 
-/* Sessions of clients that another set of authorities has vouched for are not resumed. */
-static bool tie_sessions(SSL_CTX *ctx, STACK_OF(X509) *certs)
+/* Sessions of clients that another set of authorities has vouched for are not resumed, nor, where clients are asked, those of clients that
+ * were not. */
+static bool tie_sessions(SSL_CTX *ctx, STACK_OF(X509) *certs, bool ask)
 {
 	uint8_t sum[EVP_MAX_MD_SIZE], one[EVP_MAX_MD_SIZE];
 	unsigned length = 0;
 	EVP_MD_CTX *digest = EVP_MD_CTX_new();
-	bool good = digest && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1;
+	bool good = digest && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1 && EVP_DigestUpdate(digest, &ask, sizeof ask) == 1;
 
 	for (int i = 0; good && i < sk_X509_num(certs); i++)
 		good = X509_digest(sk_X509_value(certs, i), EVP_sha256(), one, &length) == 1 && EVP_DigestUpdate(digest, one, length) == 1;
@@ -282,7 +283,7 @@ static enum err trust(SSL_CTX *ctx, STACK_OF(X509) *certs, const char *path, str
 	return ERR_OK;
 }
 
-static enum err use_authorities(SSL_CTX *ctx, const char *path, struct why *why)
+static enum err use_authorities(SSL_CTX *ctx, const char *path, bool ask, struct why *why)
 {
 	STACK_OF(X509) *certs = sk_X509_new_null();
 	enum err err = certs ? ERR_OK : err_why(why, ERR_NOMEM, "out of memory");
@@ -291,7 +292,7 @@ static enum err use_authorities(SSL_CTX *ctx, const char *path, struct why *why)
 		err = cert_read_all(path, certs, why);
 	if (!err && path)
 		err = trust(ctx, certs, path, why);
-	if (!err && !tie_sessions(ctx, certs))
+	if (!err && !tie_sessions(ctx, certs, ask))
 		err = err_why(why, ERR_NOMEM, "out of memory");
 	ERR_clear_error();
 	sk_X509_pop_free(certs, X509_free);
@@ -340,7 +341,7 @@ static enum err fill(struct tls_server *server, const struct tls_files *files, s
 	if (files->ca || files->ask)
 		SSL_CTX_set_verify(server->ctx, SSL_VERIFY_PEER, NULL);
 	err = use_own(server->ctx, files->cert, files->key, why);
-	return err ? err : use_authorities(server->ctx, files->ca, why);
+	return err ? err : use_authorities(server->ctx, files->ca, files->ask, why);
 }
 
 enum err tls_server_new(struct tls_server **out, const struct tls_files *files, struct tls_tickets *tickets, struct why *why)
