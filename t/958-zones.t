@@ -118,6 +118,22 @@ subtest 'remove' => sub {
     restarted('kill');
     is($lockstep->outcome('one.example'), 'REFUSED 20', 'a removal survives too');
     is($lockstep->state('one.example'), undef, 'altogether');
+    works('once more', 'add', 'one.example');
+    ok($lockstep->wait_serial('one.example', 1), 'it comes');
+    $fake->vanish;
+    for my $n (1 .. 5) {
+        works('it goes', 'remove', 'one.example');
+        $lockstep->control(qq({"verb":"add","zones":["one.example."]}\n));
+        ok(wait_for(sub { ($lockstep->status('one.example') // {})->{reason} }), 'and comes, without a primary');
+        is($lockstep->outcome('one.example'), 'SERVFAIL 14', 'with nothing of what it had');
+        $fake->serve(serial => 1, %any);
+        works('until there is one', 'transfer', 'one.example');
+        $fake->vanish;
+    }
+    restarted('kill');
+    is($lockstep->serial('one.example'), 1, 'it is durable');
+    $fake->serve(serial => 1, %any);
+    works('the end', 'remove', 'one.example');
 };
 
 subtest 'reload and zones at run time' => sub {

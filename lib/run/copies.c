@@ -537,6 +537,31 @@ static void note_behind(struct copies *c, const uint8_t *name, unsigned what)
 	c->mended = clock_ms();
 }
 
+static void late_free(struct late *l)
+{
+	zone_put(l->version);
+	free(l->row);
+	free(l);
+}
+
+/* An image that waits for its turn must not bring back what was forgotten. */
+static void drop_late(struct copies *c, const uint8_t *name)
+{
+	struct late **at = &c->late;
+
+	while (*at) {
+		struct late *l = *at;
+
+		if (!name_equal(l->name, name)) {
+			at = &l->next;
+			continue;
+		}
+		*at = l->next;
+		late_free(l);
+	}
+	c->last_late = at;
+}
+
 static void conclude(struct copies *c, struct copies_change *change, struct work *w)
 {
 	bool stored = w->database_err == ERR_OK;
@@ -548,6 +573,8 @@ static void conclude(struct copies *c, struct copies_change *change, struct work
 
 	if (stored && change->kind == COPIES_ROW && change->row->file_known && c->log)
 		forget_later(c, change->name, change->row->written);
+	if (change->kind == COPIES_FORGET)
+		drop_late(c, change->name);
 	if (stored && change->kind == COPIES_FORGET && c->log)
 		steplog_forget_zone(c->log, change->name);
 	if (stored || (w->in_log && has_version(change))) {
@@ -614,13 +641,6 @@ void copies_commit(struct copies *c, struct copies_change *changes, size_t count
 	pthread_mutex_unlock(&c->lock);
 	count_commits(c, changes, count);
 	free(work);
-}
-
-static void late_free(struct late *l)
-{
-	zone_put(l->version);
-	free(l->row);
-	free(l);
 }
 
 /* The image of a large zone leaves memory behind that nobody needs soon again. */

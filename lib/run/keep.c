@@ -44,7 +44,7 @@ struct keep {
 	struct waiter *write_waiters, *load_waiters;
 	struct notify_wait *notify_waits;
 	struct journal_row row;
-	bool row_dirty, writing, write_again, loading, load_again, started, stays, held;
+	bool row_dirty, writing, write_again, loading, load_again, started, stays, held, begun;
 	bool told;                           /* NOTIFY was sent: */
 	struct serial told_serial;
 	int64_t told_at;
@@ -73,6 +73,7 @@ struct secondary *keep_secondary(const struct keep *k) { return k->secondary; }
 const char *keep_path(const struct keep *k) { return k->path; }
 bool keep_row_changed(const struct keep *k) { return k->row_dirty; }
 bool keep_loading(const struct keep *k) { return k->loading; }
+bool keep_begun(const struct keep *k) { return k->begun; }
 bool keep_held(const struct keep *k) { return k->held; }
 bool keep_stays(const struct keep *k) { return k->stays; }
 void keep_set_stays(struct keep *k, bool stays) { k->stays = stays; }
@@ -1205,6 +1206,7 @@ bool keep_same_source(const struct keep *k, const struct conf_zone *zone)
 
 void keep_start(struct keep *k)
 {
+	k->begun = true;
 	if (!k->path)
 		snprintf(k->error, sizeof k->error, "%s", too_long);
 	if (k->path || k->secondary)

@@ -49,6 +49,7 @@ void keep_remove_place(struct keep *);
 void keep_lose_place(struct keep *);
 /* Loads it, then asks its primaries. Once. */
 void keep_start(struct keep *);
+bool keep_begun(const struct keep *);
 /* It stays, under new settings, of the same source. */
 void keep_change(struct keep *, struct generation *, const struct conf_zone *);
 bool keep_same_source(const struct keep *, const struct conf_zone *);

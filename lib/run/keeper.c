@@ -15,6 +15,13 @@ enum {
 	SAVE_AGAIN_S = 60,           /* after it failed */
 };
 
+/* A zone that begins when what was known of one of its name has been forgotten. */
+struct beginner {
+	struct beginner *next;
+	uint64_t wave;
+	uint8_t name[];
+};
+
 struct save_wait {
 	struct save_wait *next;
 	keeper_done *done;
@@ -37,6 +44,8 @@ struct keeper {
 		struct save_wait *waiting, *writing;   /* for the next one, for the one under way */
 		char error[WHY_MAX];
 	} save;
+	uint64_t waves, forgotten;           /* of purges: begun, and done */
+	struct beginner *beginners;
 	void (*changed)(void *ctx, enum keeper_event);
 	void *changed_ctx;
 	bool all_rows;                       /* all are to be written */
@@ -334,6 +343,51 @@ static void catalog_changed(struct keep_env *env)
 	note_change((struct keeper *)env, KEEPER_CATALOGS);
 }
 
+/* --- what was purged is gone before it may come again ---------------------- */
+
+static void forgotten(void *ctx, struct disk_result *result)
+{
+	struct keeper *all = ctx;
+	struct beginner **at = &all->beginners;
+
+	(void)result;
+	all->forgotten++;
+	while (*at) {
+		struct beginner *b = *at;
+		struct keep *k = keeper_find(all, b->name);
+
+		if (b->wave > all->forgotten) {
+			at = &b->next;
+			continue;
+		}
+		*at = b->next;
+		if (k && !keep_begun(k))
+			keep_start(k);
+		free(b);
+	}
+}
+
+/* After the keep_purge of some. */
+static void note_purge(struct keeper *all)
+{
+	all->waves++;
+	disk_mark(all->env.disk, forgotten, all);
+}
+
+static void begin_keep(struct keeper *all, struct keep *k)
+{
+	struct beginner *b = all->waves > all->forgotten ? malloc(sizeof *b + name_length(keep_name(k))) : NULL;
+
+	if (!b) {
+		keep_start(k);
+		return;
+	}
+	b->wave = all->waves;
+	name_copy(keep_name(k), b->name);
+	b->next = all->beginners;
+	all->beginners = b;
+}
+
 /* --- zones come and go ---------------------------------------------------- */
 
 static const struct journal_row *find_row(const struct keeper *all, const uint8_t *name)
@@ -587,6 +641,7 @@ static void put_in_force(struct keeper *all, struct plan *p)
 {
 	struct generation *old = all->generation;
 	size_t count = p->zones.count;
+	bool removed = false;
 
 	all->generation = p->generation;
 	if (p->zones.lost)
@@ -596,7 +651,10 @@ static void put_in_force(struct keeper *all, struct plan *p)
 			continue;
 		p->change->removed += !find_zone(&p->zones, keep_name(all->keeps[i]));
 		remove_keep(all, all->keeps[i], &p->zones);
+		removed = true;
 	}
+	if (removed)
+		note_purge(all);
 	free(all->keeps);
 	all->keeps = p->list;
 	all->count = count;
@@ -604,7 +662,7 @@ static void put_in_force(struct keeper *all, struct plan *p)
 	change_all(all, p, old);
 	for (size_t i = 0; i < count; i++)
 		if (!keep_stays(p->list[i]))
-			keep_start(p->list[i]);
+			begin_keep(all, p->list[i]);
 	drop_rows(all, &p->zones);
 	if (old)
 		generation_retire(old);
@@ -712,9 +770,11 @@ enum err keeper_edit(struct keeper *all, const struct keeper_edit *e, struct why
 		notify_cancel(all->env.notifier, keep_name(e->go[i]));
 		keep_free(e->go[i]);
 	}
+	if (e->go_count)
+		note_purge(all);
 	all->env.spread = (uint32_t)(e->come_count * SPREAD_US / 1000);
 	for (size_t i = 0; i < e->come_count; i++)
-		keep_start(fresh[i]);
+		begin_keep(all, fresh[i]);
 	all->env.spread = (uint32_t)(all->count * SPREAD_US / 1000);
 	free(fresh);
 	note_change(all, KEEPER_ZONES);
@@ -960,6 +1020,12 @@ void keeper_free(struct keeper *all)
 	free_rows(all);
 	tell_saved(all->save.waiting, ERR_CLOSED, NULL);
 	tell_saved(all->save.writing, ERR_CLOSED, NULL);
+	while (all->beginners) {
+		struct beginner *next = all->beginners->next;
+
+		free(all->beginners);
+		all->beginners = next;
+	}
 	roster_free(all->roster);
 	free(all->save.path[0]);
 	free(all->save.path[1]);
