@@ -212,7 +212,7 @@ static void a_pointer_into_the_header_is_refused(void **state)
 	drop(&buf);
 }
 
-static void a_long_chain_of_pointers_ends(void **state)
+static void a_chain_of_more_pointers_than_a_name_has_labels_is_refused(void **state)
 {
 	uint8_t whole[16384] = {0}, out[NAME_SIZE];
 	struct rbuf buf;
@@ -221,10 +221,16 @@ static void a_long_chain_of_pointers_ends(void **state)
 	whole[12] = 0;
 	for (size_t i = 13; i + 2 <= sizeof whole; i += 2)
 		put_u16(whole + i, (uint16_t)(0xc000 | (i == 13 ? 12 : i - 2)));
-	buf = message(whole, sizeof whole, sizeof whole - 3);
+	buf = message(whole, sizeof whole, 13 + 2 * (NAME_LABELS - 1));
 	assert_int_equal(name_read(&buf, out), 1);
 	assert_int_equal(out[0], 0);
-	assert_int_equal(rbuf_left(&buf), 1);
+	drop(&buf);
+	buf = message(whole, sizeof whole, 13 + 2 * NAME_LABELS);
+	assert_int_equal(name_read(&buf, out), 0);
+	assert_true(buf.bad);
+	drop(&buf);
+	buf = message(whole, sizeof whole, sizeof whole - 3);
+	assert_int_equal(name_read(&buf, out), 0);
 	drop(&buf);
 }
 
@@ -604,7 +610,7 @@ int main(void)
 		cmocka_unit_test(a_pointer_into_rdata_reads_what_stands_there_or_is_refused),
 		cmocka_unit_test(pointers_that_do_not_go_backwards_are_refused),
 		cmocka_unit_test(a_pointer_into_the_header_is_refused),
-		cmocka_unit_test(a_long_chain_of_pointers_ends),
+		cmocka_unit_test(a_chain_of_more_pointers_than_a_name_has_labels_is_refused),
 		cmocka_unit_test(label_types_0x40_and_0x80_are_refused),
 		cmocka_unit_test(names_cut_at_any_octet_are_refused),
 		cmocka_unit_test(names_of_255_octets_are_read_and_of_256_are_not),

@@ -196,6 +196,20 @@ $pair->taken('each octet in a segment of its own', records => 23, axfr => sub {
     setsockopt $talk->{socket}, Socket::IPPROTO_TCP(), Socket::TCP_NODELAY(), 1;
     $talk->bytes($_) for split //, Wire::frame($talk->message(answer => [ $talk->soa, @records, $talk->soa ]));
 });
+$slow->taken('a message of 65,000 octets, each in a segment of its own', records => 323, axfr => sub {
+    my ($talk) = @_;
+    setsockopt $talk->{socket}, Socket::IPPROTO_TCP(), Socket::TCP_NODELAY(), 1;
+    my @more = map { Wire::raw_rr(owner => "t$_.example.", type => 65280, rdata => 'x' x 190) } 1 .. 300;
+    $talk->bytes($_) for split //, Wire::frame($talk->message(answer => [ $talk->soa, @records, @more, $talk->soa ]));
+});
+if ($ENV{LONG}) {
+    $slow->taken('a hundred thousand messages of one record each', records => 100_002, axfr => sub {
+        my ($talk) = @_;
+        $talk->send(answer => [$_]) for $talk->soa, 'example. 300 IN NS ns.example.';
+        $talk->send(answer => [ \(Wire::name("n$_.example.") . pack 'n2 N n N', 1, 1, 300, 4, $_) ]) for 1 .. 100_000;
+        $talk->send(answer => [ $talk->soa ]);
+    });
+}
 $pair->taken('messages without the AA bit', records => 23, axfr => sub {
     my ($talk) = @_;
     $talk->send(answer => $_, aa => 0) for [ $talk->soa, @records ], [ $talk->soa ];

@@ -176,6 +176,26 @@ for my $case ([ 'forward', "\xc0\xff" ], [ 'to itself', pack 'n', 0xc000 | 29 ],
         $talk->send(answer => [ raw_rr(owner_wire => $case->[1], type => 'A', rdata => "\1\2\3\4") ]);
     });
 }
+# The SOA comes first, then a record of an unknown type whose RDATA holds a name, or a chain of so many pointers to that name.
+sub chained {
+    my ($count, $into) = @_;
+    return (axfr => sub {
+        my ($talk) = @_;
+        my $soa = $talk->soa;
+        my $owner = 12 + length($talk->query->{question_bytes}) + length $$soa;
+        my $first = $owner + length(name('x.example.')) + 10;
+        my $data = name('inside.example.');
+        my $at = $first;
+        for (1 .. $count) { $data .= pack 'n', 0xc000 | $at; $at = $first + length($data) - 2 }
+        $talk->send(answer => [ $soa, raw_rr(owner => 'x.example.', type => 65280, rdata => $data), $pair->records,
+            raw_rr(owner_wire => pack('n', 0xc000 | $at), type => 'A', rdata => "\1\2\3\4"), $soa ]);
+    });
+}
+$pair->taken('an owner that points into RDATA', records => 25, chained(0));
+like($pair->dump_text, qr/^inside\.example\./m, 'is the name that stands there');
+$pair->taken('an owner over 126 pointers', records => 25, chained(126));
+$pair->refused('an owner over 127 pointers more', 'malformed', chained(127));
+$pair->refused('an owner over thousands of pointers', 'malformed', chained(6000));
 $pair->taken('an owner of 127 labels, and one of 255 octets', records => 25, with(
     raw_rr(owner => '1.' x 123 . 'example.', type => 'A', rdata => "\1\2\3\4"),
     raw_rr(owner => join('.', 'a' x 63, 'b' x 63, 'c' x 63, 'd' x 52, 'example.'), type => 'A', rdata => "\1\2\3\4")));

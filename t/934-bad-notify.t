@@ -157,6 +157,10 @@ $plain->serve(serial => $plain->{serial}, soa => sub {
 is(($lockstep->verb('refresh', 'plain'))[0], 0, 'a forged answer before the right one is passed over');
 is($lockstep->serial('plain'), $plain->{serial}, 'and the zone stays as it is');
 
+$plain->serve(serial => $plain->{serial} + 1, soa => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, $talk->soa ]) });
+is(($lockstep->verb('refresh', 'plain'))[0], 0, 'the same SOA twice says what it says once');
+ok($lockstep->wait_serial('plain', $plain->{serial}, 15), 'and is followed');
+
 my $asked = $plain->count('SOA');
 $plain->serve(serial => $plain->{serial} + 1, soa => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa ]) if $talk->{peer} && $talk->nth > $asked + 1 });
 is(($lockstep->verb('refresh', 'plain'))[0], 0, 'a lost query or answer: it is asked again');

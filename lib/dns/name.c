@@ -82,6 +82,7 @@ size_t name_read(struct rbuf *msg, uint8_t out[NAME_SIZE])
 {
 	const uint8_t *p = msg->at, *floor = p, *behind = NULL;
 	size_t used = 0;
+	unsigned jumps = 0;
 
 	if (msg->bad)
 		return 0;
@@ -107,7 +108,7 @@ size_t name_read(struct rbuf *msg, uint8_t out[NAME_SIZE])
 			behind = p + 2;
 		p = msg->base + (get_u16(p) & 0x3fff);
 		/* Before the piece that holds the pointer, not only before the pointer: each jump leaves less. */
-		if (p >= floor || p < msg->base + FIRST_NAME)
+		if (p >= floor || p < msg->base + FIRST_NAME || ++jumps > NAME_LABELS)
 			break;
 		floor = p;
 	}
