@@ -24,6 +24,7 @@ struct waiter {
 };
 
 struct keep {
+	LIST_ENTRY(keep) of_changed; /* while row_dirty */
 	struct keep_env *env;
 	const struct wired *wired;
 	struct generation *generation;       /* that wired is of; held */
@@ -71,7 +72,7 @@ const uint8_t *keep_name(const struct keep *k) { return k->name; }
 const struct wired *keep_wired(const struct keep *k) { return k->wired; }
 struct secondary *keep_secondary(const struct keep *k) { return k->secondary; }
 const char *keep_path(const struct keep *k) { return k->path; }
-bool keep_row_changed(const struct keep *k) { return k->row_dirty; }
+struct keep *keep_first_changed(const struct keep_env *env) { return LIST_FIRST(&env->changed); }
 bool keep_loading(const struct keep *k) { return k->loading; }
 bool keep_begun(const struct keep *k) { return k->begun; }
 bool keep_held(const struct keep *k) { return k->held; }
@@ -168,14 +169,27 @@ static void fill_row(struct keep *k)
 
 static void touch_row(struct keep *k)
 {
+	if (!k->row_dirty) {
+		LIST_INSERT_HEAD(&k->env->changed, k, of_changed);
+		k->env->changed_count++;
+	}
 	k->row_dirty = true;
 	k->env->row_changed(k->env);
+}
+
+static void row_taken(struct keep *k)
+{
+	if (!k->row_dirty)
+		return;
+	k->row_dirty = false;
+	LIST_REMOVE(k, of_changed);
+	k->env->changed_count--;
 }
 
 const struct journal_row *keep_take_row(struct keep *k)
 {
 	fill_row(k);
-	k->row_dirty = false;
+	row_taken(k);
 	return &k->row;
 }
 
@@ -1014,6 +1028,7 @@ void keep_free(struct keep *k)
 	free(k->path);
 	if (k->generation)
 		generation_drop(k->generation);
+	row_taken(k);
 	free(k);
 }
 

@@ -12,6 +12,7 @@
 #include "run/judge.h"
 #include "run/wire.h"
 
+#include <sys/queue.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -36,6 +37,8 @@ struct keep_env {
 	uint32_t spread;             /* ms over which the first questions of all zones are spread */
 	void (*row_changed)(struct keep_env *);      /* a zone's row is to be written, soon */
 	void (*catalog_changed)(struct keep_env *);  /* a catalog zone (of either kind) has been loaded, or taken */
+	LIST_HEAD(, keep) changed;   /* whose rows are to be written */
+	size_t changed_count;
 };
 /* Sets the hooks of env->secondary. */
 void keep_env_init(struct keep_env *, struct event_base *, struct store *, int64_t (*now)(void), uint64_t (*unix_time)(void));
@@ -67,7 +70,7 @@ void keep_unpin(struct keep *);
 /* Brings the zone file up to date before the zone goes, or the daemon ends. */
 void keep_write_last(struct keep *);
 /* Whether its row has changed since it was taken; and the row as it is to be written. */
-bool keep_row_changed(const struct keep *);
+struct keep *keep_first_changed(const struct keep_env *);    /* of those whose rows have changed since they were taken; NULL: none */
 const struct journal_row *keep_take_row(struct keep *);
 /* A mark for run/keeper: the zone is also in the generation that is about to be put in force. */
 bool keep_stays(const struct keep *);

@@ -135,19 +135,21 @@ static void rows_written(void *ctx, struct disk_result *result)
 
 static void flush_rows(struct keeper *all)
 {
-	struct journal_row **rows;
-	size_t count = 0;
+	size_t most = all->all_rows ? all->count : all->env.changed_count, count = 0;
+	struct journal_row **rows = most ? malloc(most * sizeof *rows) : NULL;
+	struct keep *k;
 
-	for (size_t i = 0; i < all->count; i++)
-		count += all->all_rows || keep_row_changed(all->keeps[i]);
-	rows = count ? malloc(count * sizeof *rows) : NULL;
 	if (!rows)
 		return;
-	count = 0;
-	for (size_t i = 0; i < all->count; i++)
-		if ((all->all_rows || keep_row_changed(all->keeps[i])) && keep_secondary(all->keeps[i]) &&
-		    (rows[count] = journal_row_copy(keep_take_row(all->keeps[i]))))
+	for (size_t i = 0; all->all_rows && i < all->count; i++)
+		if (keep_secondary(all->keeps[i]) && (rows[count] = journal_row_copy(keep_take_row(all->keeps[i]))))
 			count++;
+	while ((k = keep_first_changed(&all->env)) && count < most) {
+		const struct journal_row *row = keep_take_row(k);
+
+		if (keep_secondary(k) && (rows[count] = journal_row_copy(row)))
+			count++;
+	}
 	all->all_rows = false;
 	disk_rows(all->env.disk, rows, count, rows_written, all);
 }
