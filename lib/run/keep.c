@@ -587,6 +587,8 @@ void keep_mend(struct keep *k, unsigned what)
 
 void keep_unpin(struct keep *k)
 {
+	if (!k->secondary)           /* from when it was one that is transferred */
+		disk_forget(k->env->disk, k->name);
 	if (!k->secondary || !version_of(k) || k->writing)
 		return;
 	if (k->path && k->wired->set->zonefile_sync >= 0 && !is_written(k))
@@ -693,7 +695,7 @@ static void checked(void *ctx, struct disk_result *result)
 	struct keep *k = ctx;
 	struct copies_zone *z = result->zone;
 
-	if (k->writing || !version_of(k))
+	if (!z || k->writing || !version_of(k))
 		return;
 	if (!z->file_bad) {
 		if (z->file_known)
