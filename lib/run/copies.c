@@ -616,7 +616,7 @@ static void count_commits(struct copies *c, const struct copies_change *changes,
 	pthread_mutex_unlock(&c->health_lock);
 }
 
-void copies_commit(struct copies *c, struct copies_change *changes, size_t count)
+void copies_commit(struct copies *c, struct copies_change *changes, size_t count, void (*early)(void *ctx, size_t change), void *ctx)
 {
 	struct work *work = calloc(count, sizeof *work);
 
@@ -630,6 +630,9 @@ void copies_commit(struct copies *c, struct copies_change *changes, size_t count
 	try_open(c);
 	if (c->log)
 		append_all(c, changes, work, count);
+	for (size_t i = 0; i < count; i++)
+		if (work[i].in_log && changes[i].kind == COPIES_VERSION)
+			early(ctx, i);
 	if (c->journal)
 		store_all(c, changes, work, count);
 	else

@@ -44,8 +44,9 @@ struct copies_change {
 	struct why why;
 	struct diff *diff;           /* VERSION: from the one before to this one, held; NULL: a whole zone is smaller */
 };
-/* All of them, durable together; each says how it went. On the thread of commits. */
-void copies_commit(struct copies *, struct copies_change *, size_t count);
+/* All of them, durable together; each says how it went. On the thread of commits. `early` is called for each new version that is in the log,
+ * and so durable, when the database has still to be written: its diff is there then, and it will have ended well. */
+void copies_commit(struct copies *, struct copies_change *, size_t count, void (*early)(void *ctx, size_t change), void *ctx);
 /* What need not be waited for: large images that one of the copies lacks yet. When what copies_commit gave has been passed on. */
 void copies_settle(struct copies *);
 /* When nothing has been committed for a moment. */

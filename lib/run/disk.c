@@ -357,15 +357,54 @@ static size_t conclude(struct job *job, const struct copies_change *changes)
 	return changes_in(job);
 }
 
+/* What is committed together: the changes, and the job that each is of. */
+struct group {
+	struct disk *disk;
+	struct copies_change *changes;
+	struct job **jobs;
+	int64_t began;
+};
+
+/* Its version is durable: who waits for that need not wait for the rest. */
+static void call_back_early(void *ctx, size_t i)
+{
+	struct group *g = ctx;
+	struct job *job = g->jobs[i], *told = calloc(1, sizeof *told);
+
+	if (!told)
+		return;              /* then it waits */
+	told->kind = TOLD;
+	told->result.diff = g->changes[i].diff ? diff_hold(g->changes[i].diff) : NULL;
+	told->result.ms = (uint32_t)(clock_ms() - g->began);
+	pthread_mutex_lock(&g->disk->lock);
+	told->done = job->done;
+	told->ctx = job->ctx;
+	job->done = NULL;
+	put(&g->disk->done, told);
+	pthread_mutex_unlock(&g->disk->lock);
+	wake_loop(g->disk);
+}
+
 static void do_group(struct disk *d, struct job *first, size_t count)
 {
 	struct copies_change *changes = calloc(count + 1, sizeof *changes), *at = changes;
+	struct job **jobs = calloc(count + 1, sizeof *jobs);
 	int64_t began = clock_ms();
+	struct group group = {d, changes, jobs, began};
 
-	for (struct job *job = first; job && changes; job = job->next)
-		at += gather(job, at);
-	if (changes && count)
-		copies_commit(d->copies, changes, count);
+	for (struct job *job = first; job && changes && jobs; job = job->next) {
+		size_t n = gather(job, at);
+
+		for (size_t i = 0; i < n; i++)
+			jobs[at - changes + (ptrdiff_t)i] = job;
+		at += n;
+	}
+	if (changes && jobs && count)
+		copies_commit(d->copies, changes, count, call_back_early, &group);
+	if (!jobs) {
+		free(changes);
+		changes = NULL;
+	}
 	at = changes;
 	for (struct job *job = first; job; job = job->next) {
 		if (changes)
@@ -375,6 +414,7 @@ static void do_group(struct disk *d, struct job *first, size_t count)
 		job->result.ms = (uint32_t)(clock_ms() - began);
 	}
 	free(changes);
+	free(jobs);
 }
 
 /* Something for the loop that nobody asked for. */
@@ -485,7 +525,7 @@ static void *run_commits(void *arg)
 
 static void call_back(struct disk *d, struct job *job)
 {
-	if (job->kind == TOLD)
+	if (job->tell)
 		job->tell(d, job);
 	if (job->kind == MARK && --job->mark->left == 0) {
 		if (job->mark->done)
