@@ -714,7 +714,7 @@ static void on_ended(struct link_call *call, enum err err, const struct why *why
 static void start_stream(struct fetch *f)
 {
 	static const struct link_handlers handlers = {on_begin, on_message, on_heard, on_ended};
-	struct conn_times times = {f->times.connect_ms, f->times.idle_ms};
+	struct conn_times times = {f->times.connect_ms, f->times.idle_ms, 0, 0};
 	struct timeval late;
 	bool ready;
 
