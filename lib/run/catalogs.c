@@ -459,9 +459,11 @@ static void read_done(void *ctx, struct disk_result *result)
 	struct catalogs *c = s->catalogs;
 	struct reading *r = (struct reading *)result->work;
 	const struct conf_zone *zone = conf_find_zone(conf_of(c), s->name);
+	bool outdated = zone && zone->set->catalog_max != r->most;   /* read under a bound that is no more in force */
 
+	s->again |= outdated;
 	finished(s);
-	if (!zone || zone->set->catalog != CONF_CATALOG_CONSUME)
+	if (!zone || zone->set->catalog != CONF_CATALOG_CONSUME || outdated)
 		return;
 	c->counters.versions++;
 	c->counters.broken += result->err != ERR_OK;
