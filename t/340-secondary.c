@@ -323,8 +323,8 @@ static void check(unsigned i)
 	assert_true(refresh_due(&status.refresh) > 0);
 	if (!busy && waiting[i] && !on_hold[i])
 		fail_msg("zone %u is %s, and somebody waits for it", i, refresh_state_name(status.refresh.state));
-	/* what is at rest asks again in an hour at the latest, be the primaries dead or alive, and a round may take as long as its watchdog */
-	if (!on_hold[i] && now_ms - last_start[i] > 3 * HOUR && !pending[i].zone)
+	/* what is at rest asks again within a day, be the primaries dead or alive and their holds and its backoff as they may */
+	if (!on_hold[i] && now_ms - last_start[i] > 24 * HOUR && !pending[i].zone)
 		fail_msg("zone %u has been forgotten: %s", i, refresh_state_name(status.refresh.state));
 	if (on_hold[i])
 		last_start[i] = now_ms;
