@@ -276,11 +276,19 @@ static uint64_t head_sum(uint32_t file, uint32_t at, const uint8_t *record, size
 
 enum found { FOUND_RECORD, FOUND_DAMAGED /* but its length is known */, FOUND_CUT, FOUND_NOTHING };
 
+/* A name of just so many octets, without a pointer in it. */
+static bool is_plain(const uint8_t *name, size_t length)
+{
+	size_t at = 0;
+
+	while (at < length && name[at] > 0 && name[at] < 64)
+		at += 1 + (size_t)name[at];
+	return length <= NAME_SIZE && at + 1 == length && name[at] == 0;
+}
+
 /* The record at the beginning of `bytes`; `length` octets are there. `size`: of all of it. */
 static enum found read_record(uint32_t file, uint32_t at, const uint8_t *bytes, size_t length, struct view *v, size_t *size)
 {
-	struct rbuf name;
-
 	if (length < RECORD_HEAD || get_u32(bytes) != RECORD_MAGIC)
 		return FOUND_NOTHING;
 	*size = RECORD_HEAD + (size_t)bytes[6];
@@ -288,8 +296,7 @@ static enum found read_record(uint32_t file, uint32_t at, const uint8_t *bytes, 
 		return FOUND_NOTHING;
 	*v = (struct view){.kind = bytes[4], .flags = bytes[5], .from = {get_u32(bytes + 8)}, .to = {get_u32(bytes + 12)},
 		.name = bytes + RECORD_HEAD, .bytes = bytes + *size, .length = get_u32(bytes + 16)};
-	name = rbuf_of(v->name, bytes[6]);
-	if (v->length > STEPLOG_STEP_MAX || v->kind < STEP || v->kind > GONE || name_take(&name) != bytes[6])
+	if (v->length > STEPLOG_STEP_MAX || v->kind < STEP || v->kind > GONE || !is_plain(v->name, bytes[6]))
 		return FOUND_NOTHING;
 	*size += v->length;
 	if (length < *size)
