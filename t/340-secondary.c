@@ -253,6 +253,9 @@ static struct secondary_env env = {.now = now, .unix_time = unix_time, .publish 
 static struct primaries *primaries;
 static struct secondary_conf confs[4];
 static unsigned owners[ZONES];
+static bool on_hold[ZONES];
+static unsigned conf_of[ZONES];      /* which of confs, */
+static int64_t conf_since[ZONES];    /* and since when */
 
 static void make_conf(struct secondary_conf *c, const struct secondary_remote *list, size_t count, bool newest)
 {
@@ -289,6 +292,7 @@ static void set_up(void)
 	for (unsigned i = 0; i < ZONES; i++) {
 		snprintf((char *)names[i], sizeof names[i], "%cz%02u", 3, i);
 		owners[i] = i;
+		conf_of[i] = i % 4;
 		zones[i] = secondary_new(&env, names[i], &confs[i % 4], &owners[i]);
 		if (i % 3 == 0)
 			secondary_loaded(zones[i], make_version(names[i], 5), now_ms);
@@ -305,7 +309,19 @@ static bool has_fetch(const struct secondary *s)
 	return false;
 }
 
-static bool on_hold[ZONES];
+
+/* Since when, in this period of moods, an address of the zone's primaries has been well; now: none is. */
+static int64_t well_since(unsigned i)
+{
+	const struct secondary_conf *c = &confs[conf_of[i]];
+	int64_t period = now_ms - now_ms % (3 * HOUR);
+
+	for (size_t r = 0; r < c->remote_count; r++)
+		for (size_t a = 0; a < c->remotes[r].address_count; a++)
+			if (mood_of(&c->remotes[r].addresses[a]) % 3 == 0)
+				return period > conf_since[i] ? period : conf_since[i];
+	return now_ms;
+}
 
 /* What must hold whatever came before. */
 static void check(unsigned i)
@@ -323,8 +339,8 @@ static void check(unsigned i)
 	assert_true(refresh_due(&status.refresh) > 0);
 	if (!busy && waiting[i] && !on_hold[i])
 		fail_msg("zone %u is %s, and somebody waits for it", i, refresh_state_name(status.refresh.state));
-	/* what is at rest asks again within a day, be the primaries dead or alive and their holds and its backoff as they may */
-	if (!on_hold[i] && now_ms - last_start[i] > 24 * HOUR && !pending[i].zone)
+	/* of what is at rest a primary that is well is asked every hour; of one that is not, others of its zones find it out */
+	if (!on_hold[i] && now_ms - last_start[i] > 2 * HOUR && well_since(i) < now_ms - 2 * HOUR && !pending[i].zone)
 		fail_msg("zone %u has been forgotten: %s", i, refresh_state_name(status.refresh.state));
 	if (on_hold[i])
 		last_start[i] = now_ms;
@@ -385,7 +401,9 @@ static void interfere(void)
 		secondary_transfer(zones[i], chance(2), chance(2) ? remotes[p].name : NULL, waiter, &waiting[i]);
 		break;
 	case 2:
-		secondary_set_conf(zones[i], &confs[chance(4)], chance(2), 5 * S);
+		conf_of[i] = chance(4);
+		conf_since[i] = now_ms;
+		secondary_set_conf(zones[i], &confs[conf_of[i]], chance(2), 5 * S);
 		break;
 	case 3:
 		on_hold[i] = !on_hold[i] && !chance(3);
