@@ -310,8 +310,6 @@ static void take_requests(struct connection *c)
 
 static void fill(struct connection *c)
 {
-	if (c->sent == c->out)
-		c->sent = c->out = 0;
 	while (c->sending.active && c->out + MESSAGE + 1024 <= OUTPUT) {
 		size_t length = next_message(&c->sending, c->output + c->out + 2);
 
@@ -327,6 +325,8 @@ static bool flush(struct connection *c)
 		struct epoll_event event = {.data.ptr = c};
 		ssize_t n;
 
+		if (c->sent == c->out)
+			c->sent = c->out = 0;
 		take_requests(c);
 		fill(c);
 		if (c->out > c->sent) {
