@@ -1,5 +1,6 @@
 #include "run/keys.h"
 
+#include "check/finding.h"
 #include "run/kind.h"
 #include "run/path.h"
 #include "run/ref.h"
@@ -25,33 +26,20 @@ const struct conf_settings keys_default_settings = {
 
 /* --- kinds of this file's own ---------------------------------------------------- */
 
-static const char *const severities[] = {"off", "warning", "critical", "unknown", NULL};
-static const char *const findings[CONF_FINDINGS + 1] = {
-	"NS-PARENT-EXTRA", "NS-CHILD-EXTRA", "NS-SPLIT", "NS-TTL", "NS-EXPECTED", "NS-APEX-IGNORED", "NS-TARGET", "GLUE-DRIFT",
-	"SERIAL-LAG", "SERIAL-AHEAD", "SERIAL-BACK", "SOA-DIFFERS", "SOA-TIMERS", "UNREACHABLE", "LAME", "TCP-FAIL", "EDNS-FAIL",
-	"ADDRESS-ODD", "RECURSION", "TRANSFER-OPEN", "REFERRAL-SIZE", "EXPIRE-HORIZON", "DNSKEY-SPLIT", "CDS-SPLIT",
-	"CSYNC-SPLIT", "DS-MISMATCH", "DIV-PROVIDER", "DIV-TLD", "DIV-PREFIX", "DIV-FAMILY", "DIV-COUNT", "TTL-SHORT", "TTL-NS",
-	"ANSWER-DIFF", "CHECK-INCOMPLETE", NULL,
-};
-
-static bool read_one_severity(struct key_reader *reader, const config_setting_t *setting, uint8_t *severity)
+static bool read_one_severity(struct key_reader *reader, const config_setting_t *setting, struct finding_levels *levels)
 {
 	const char *name = config_setting_name(setting), *word = key_text_value(reader, setting, "a string");
+	enum finding_severity severity;
+	enum finding_id id;
 	char hint[128];
-	size_t i = 0;
-	uint8_t w = 0;
 
-	while (i < CONF_FINDINGS && strcmp(findings[i], name) != 0)
-		i++;
-	while (word && severities[w] && strcmp(severities[w], word) != 0)
-		w++;
 	if (!word)
 		return false;
-	if (i == CONF_FINDINGS)
-		return key_fail(reader, setting, "there is no such finding%s", key_hint(name, findings, hint));
-	if (!severities[w])
+	if (!finding_parse(name, &id))
+		return key_fail(reader, setting, "there is no such finding%s", key_hint(name, finding_names, hint));
+	if (!finding_severity_parse(word, &severity))
 		return key_fail(reader, setting, "\"%.40s\" is none of \"off\", \"warning\", \"critical\", \"unknown\"", word);
-	severity[i] = (uint8_t)(w + 1);
+	levels->level[id] = (uint8_t)(severity + 1);
 	return true;
 }
 
@@ -60,19 +48,19 @@ static bool read_severity(struct key_reader *reader, const struct key *key, cons
 	if (!config_setting_is_group(setting))
 		return key_wrong_type(reader, setting, "a group: { NAME = \"SEVERITY\"; ... }");
 	for (int i = 0; i < config_setting_length(setting); i++)
-		if (!read_one_severity(reader, config_setting_get_elem(setting, (unsigned)i), (uint8_t *)base + key->at))
+		if (!read_one_severity(reader, config_setting_get_elem(setting, (unsigned)i), (void *)((char *)base + key->at)))
 			return false;
 	return true;
 }
 
 static void write_severity(struct key_writer *writer, const struct key *key, const void *base)
 {
-	const uint8_t *severity = (const uint8_t *)base + key->at;
+	const struct finding_levels *levels = (const void *)((const char *)base + key->at);
 
 	key_write_open(writer, key->name, '{');
-	for (size_t i = 0; i < CONF_FINDINGS; i++)
-		if (severity[i])
-			key_write_text(writer, findings[i], severities[severity[i] - 1]);
+	for (unsigned i = 0; i < FINDING_COUNT; i++)
+		if (levels->level[i])
+			key_write_text(writer, finding_names[i], finding_severity_name((enum finding_severity)(levels->level[i] - 1)));
 	key_write_close(writer, key->name, '{');
 }
 

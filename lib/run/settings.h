@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/net.h"
 #include "base/tls.h"
+#include "check/finding.h"
 #include "dns/name.h"
 #include "dns/tsig.h"
 #include "serve/cookie.h"
@@ -53,7 +54,6 @@ enum conf_rollback { CONF_REFUSE, CONF_AFTER_EXPIRE, CONF_ACCEPT };
 enum conf_zonemd { CONF_ZONEMD_OFF, CONF_ZONEMD_CHECK, CONF_ZONEMD_REQUIRE };
 enum conf_ns_mode { CONF_NS_OFF, CONF_NS_WARN, CONF_NS_REQUIRE, CONF_NS_REWRITE };
 enum conf_catalog { CONF_CATALOG_NONE, CONF_CATALOG_CONSUME, CONF_CATALOG_PRODUCE };
-enum { CONF_FINDINGS = 35 };     /* the names of findings in run/keys */
 
 /* A new version is served only if `command` (NULL: none) exits with 0 within `timeout`, and at most this share of the
  * records changes. */
@@ -70,7 +70,7 @@ struct conf_check {
 	uint32_t every, lag_warn, lag_crit, ttl_min, expire_warn, expire_crit;
 	unsigned sample;
 	const struct net_addr *resolver;       /* NULL: the system's */
-	uint8_t severity[CONF_FINDINGS];       /* 0: the finding's own; else 1 + index in off, warning, critical, unknown */
+	struct finding_levels severity;
 };
 
 /* A zone's settings, defaults and template filled in; shared by all zones that say the same. Times in seconds. */
