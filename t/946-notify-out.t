@@ -138,5 +138,30 @@ subtest 'many zones, and nobody there' => sub {
     ok(wait_for(sub { my %told = map { $_->{name} => 1 } told($plain); return 300 == grep { $told{"$_."} } @names }, 20), 'who is there is told of each, whoever is not');
 };
 
+subtest 'after a start' => sub {
+    my $hidden = Fake->new(zone => 'example.', records => ['example. 300 IN NS ns.example.'])->serve(serial => 20);
+    my ($one, $other) = map { Fake->new(zone => 'own.', address => "127.0.0.$_")->serve } 6, 7;
+    my $of = sub { my ($fake, $zone) = @_; return join ' ', map { $_->{serial} } grep { $_->{name} eq $zone } told($fake) };
+    my @quiet = map { "q$_" } 1 .. 20;
+    my @many = map { "m$_" } 1 .. 200;
+    $lockstep->put_zone($_, text($_, 1)) for @quiet, @many;
+    $lockstep->reload(remotes => [ Lockstep::remote('hidden', $hidden), Lockstep::remote('one', $one), Lockstep::remote('other', $other) ], zones => [
+        { name => 'example', primaries => ['hidden'], notify => ['one'] },
+        (map { { name => $_, source => 'file' } } @quiet), (map { { name => $_, source => 'file', notify => ['other'] } } @many) ]);
+    ok(wait_for(sub { $of->($one, 'example.') eq '20' && told($other) == 200 }), 'all are told');
+    is($lockstep->stop, 0, 'it ends');
+    $hidden->vanish;
+    my $before = told($other);
+    my $began = time;
+    $lockstep->start;
+    ok(wait_for(sub { $of->($one, 'example.') eq '20 20' }), 'a zone that was transferred is told again, whether its primary answers or not');
+    ok(wait_for(sub { told($other) == $before + 200 }), 'and one of a file');
+    cmp_ok(time - $began, '>', 0.9, 'not all at once');
+    is(scalar(grep { $_->{name} =~ /^q/ } told($one), told($other)), 0, 'none that has nobody to tell');
+    $hidden->serve(serial => 21);
+    is(($lockstep->verb('refresh', 'example'))[0], 0, 'the next version');
+    ok(wait_for(sub { $of->($one, 'example.') eq '20 20 21' }), 'is told once');
+};
+
 is($lockstep->stop, 0, 'lockstepd ends cleanly');
 done_testing;

@@ -379,6 +379,22 @@ static void tell_downstream(struct keep *k, const struct zone *version)
 	notify_send(k->env->notifier, version, k->wired->targets, k->wired->target_count, notify_finished, k->env);
 }
 
+/* What was told before the daemon ended may not have been heard, or not been fetched any more. */
+static void tell_again(struct keep *k)
+{
+	if (k->wired->target_count)
+		k->env->to_be_told(k->env, k);
+}
+
+void keep_tell(struct keep *k)
+{
+	struct zone *version = k->told ? NULL : keep_served(k);
+
+	if (version)
+		tell_downstream(k, version);
+	zone_put(version);
+}
+
 /* Told downstream (RFC 7314). */
 static void set_expiry(struct keep *k)
 {
@@ -678,8 +694,10 @@ static void loaded_secondary(struct keep *k, struct copies_zone *z)
 		note_file(k, z->written, z->digest, z->from_file ? z->modified : 0);
 	set_expiry(k);
 	secondary_status(k->secondary, &status);
-	if (status.refresh.expire_at > env->now())
+	if (status.refresh.expire_at > env->now()) {
 		store_commit(k->place, zone_hold(version), STORE_SERVED);
+		tell_again(k);
+	}
 	if (!z->in_database || !z->in_log)
 		mend(k, (z->in_database ? 0 : COPIES_MEND_DATABASE) | (z->in_log ? 0 : COPIES_MEND_LOG_ANEW));
 	check_file(k, z);
@@ -753,7 +771,9 @@ static void loaded_file(struct keep *k, struct disk_result *result)
 		k->row.changed = k->loaded;
 		add_step(k, step, old, version);
 		store_commit(k->place, zone_hold(version), STORE_SERVED);
-		if (changed)
+		if (!old)
+			tell_again(k);
+		else if (changed)
 			tell_downstream(k, version);
 		zone_put(version);
 		zone_put(old);

@@ -36,6 +36,7 @@ struct keep_env {
 	struct keep_counters counters;
 	uint32_t spread;             /* ms over which the first questions of all zones are spread */
 	void (*row_changed)(struct keep_env *);      /* a zone's row is to be written, soon */
+	void (*to_be_told)(struct keep_env *, const struct keep *);  /* it is served again: keep_tell is to follow */
 	void (*catalog_changed)(struct keep_env *);  /* a catalog zone (of either kind) has been loaded, or taken */
 	LIST_HEAD(, keep) changed;   /* whose rows are to be written */
 	size_t changed_count;
@@ -110,6 +111,8 @@ void keep_write(struct keep *, keep_done *, void *ctx);
 void keep_reread(struct keep *, keep_done *, void *ctx);
 /* Tells all servers downstream; `done` when each has answered or been given up. */
 void keep_notify(struct keep *, keep_done *, void *ctx);
+/* Tells them, unless they have been told since the daemon's start, or it is not served. */
+void keep_tell(struct keep *);
 /* The zone's waiters with this context are forgotten. */
 void keep_forget(struct keep *, void *ctx);
 

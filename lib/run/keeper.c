@@ -13,6 +13,14 @@ enum {
 	ROWS_AGAIN_S = 10,
 	SPREAD_US = 200,
 	SAVE_AGAIN_S = 60,           /* after it failed */
+	TELL_MS = 100,               /* of those that were loaded, these are told downstream */
+	TELL_AT_ONCE = 20,           /* in each such time: 200 a second */
+};
+
+/* A zone whose servers downstream are to be told that it is served again. */
+struct telling {
+	STAILQ_ENTRY(telling) link;
+	uint8_t name[];
 };
 
 /* A zone that begins when what was known of one of its name has been forgotten. */
@@ -46,6 +54,9 @@ struct keeper {
 	} save;
 	uint64_t waves, forgotten;           /* of purges: begun, and done */
 	struct beginner *beginners;
+	STAILQ_HEAD(, telling) tellings;
+	struct event *tell_timer;
+	int64_t told_from;                   /* ms: at the start, when the primaries have been asked */
 	void (*changed)(void *ctx, enum keeper_event);
 	void *changed_ctx;
 	bool all_rows;                       /* all are to be written */
@@ -159,6 +170,54 @@ static void rows_due(evutil_socket_t fd, short what, void *ctx)
 	(void)fd;
 	(void)what;
 	flush_rows(ctx);
+}
+
+/* --- told again ------------------------------------------------------------ */
+
+static void tell_in(struct keeper *all)
+{
+	int64_t wait = all->told_from - all->env.secondary.now();
+	struct timeval tv = {wait > 0 ? wait / 1000 : 0, TELL_MS * 1000};
+
+	if (!STAILQ_EMPTY(&all->tellings) && !evtimer_pending(all->tell_timer, NULL))
+		evtimer_add(all->tell_timer, &tv);
+}
+
+/* Told by name: the zone may be gone when its turn comes. */
+static void to_be_told(struct keep_env *env, const struct keep *k)
+{
+	struct keeper *all = (struct keeper *)env;
+	struct telling *telling = malloc(sizeof *telling + name_length(keep_name(k)));
+
+	if (!telling)
+		return;              /* their own timers must do */
+	name_copy(keep_name(k), telling->name);
+	STAILQ_INSERT_TAIL(&all->tellings, telling, link);
+	tell_in(all);
+}
+
+static void drop_telling(struct keeper *all)
+{
+	struct telling *telling = STAILQ_FIRST(&all->tellings);
+
+	STAILQ_REMOVE_HEAD(&all->tellings, link);
+	free(telling);
+}
+
+static void tell_due(evutil_socket_t fd, short what, void *ctx)
+{
+	struct keeper *all = ctx;
+
+	(void)fd;
+	(void)what;
+	for (unsigned i = 0; i < TELL_AT_ONCE && !STAILQ_EMPTY(&all->tellings); i++) {
+		struct keep *k = keeper_find(all, STAILQ_FIRST(&all->tellings)->name);
+
+		if (k)
+			keep_tell(k);
+		drop_telling(all);
+	}
+	tell_in(all);
 }
 
 /* --- the roster ----------------------------------------------------------- */
@@ -661,6 +720,8 @@ static void put_in_force(struct keeper *all, struct plan *p)
 	all->keeps = p->list;
 	all->count = count;
 	all->env.spread = (uint32_t)(count * SPREAD_US / 1000);
+	if (!old)
+		all->told_from = all->env.secondary.now() + all->env.spread;
 	change_all(all, p, old);
 	for (size_t i = 0; i < count; i++)
 		if (!keep_stays(p->list[i]))
@@ -914,12 +975,15 @@ struct keeper *keeper_new(struct event_base *loop, struct store *store, int64_t 
 	keep_env_init(&all->env, loop, store, now, unix_time);
 	all->env.row_changed = row_changed;
 	all->env.catalog_changed = catalog_changed;
+	all->env.to_be_told = to_be_told;
+	STAILQ_INIT(&all->tellings);
+	all->tell_timer = evtimer_new(loop, tell_due, all);
 	all->env.notifier = notifier_new(loop, unix_time);
 	all->env.judge = judge_new(loop, unix_time);
 	all->rows_timer = evtimer_new(loop, rows_due, all);
 	all->save.timer = evtimer_new(loop, save_due, all);
 	all->roster = roster_new();
-	if (!all->env.notifier || !all->env.judge || !all->rows_timer || !all->save.timer || !all->roster) {
+	if (!all->env.notifier || !all->env.judge || !all->rows_timer || !all->tell_timer || !all->save.timer || !all->roster) {
 		keeper_free(all);
 		return NULL;
 	}
@@ -1037,6 +1101,10 @@ void keeper_free(struct keeper *all)
 	timers_free(all->env.secondary.timers);
 	if (all->rows_timer)
 		event_free(all->rows_timer);
+	while (!STAILQ_EMPTY(&all->tellings))
+		drop_telling(all);
+	if (all->tell_timer)
+		event_free(all->tell_timer);
 	if (all->generation)
 		generation_retire(all->generation);
 	free(all);
