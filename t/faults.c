@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -106,6 +107,154 @@ static void say(const char *rules_path, const struct rule *r, const char *call, 
 	syscall(SYS_close, fd);
 }
 
+/* --- the trace -------------------------------------------------------------------------- */
+
+static pthread_mutex_t step = PTHREAD_MUTEX_INITIALIZER;
+static int trace = -2;               /* -2: not opened yet, -1: none is wanted */
+static unsigned long syncs;
+
+static bool traced(const char *path)
+{
+	const char *dirs = getenv("LOCKSTEP_TRACED");
+
+	while (dirs && *dirs) {
+		size_t length = strcspn(dirs, ":");
+
+		if (strncmp(path, dirs, length) == 0 && (path[length] == '/' || !path[length]))
+			return true;
+		dirs += length + (dirs[length] == ':');
+	}
+	return false;
+}
+
+static bool tracing(void)
+{
+	const char *path = getenv("LOCKSTEP_TRACE");
+
+	if (trace == -2)
+		trace = path ? (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644) : -1;
+	return trace >= 0;
+}
+
+/* Whether it is one of the files; `end_step` follows if so. */
+static bool begin_step(const char *path)
+{
+	if (!path || !traced(path) || !tracing())
+		return false;
+	pthread_mutex_lock(&step);
+	return true;
+}
+
+static bool path_of(int fd, char path[static 4096])
+{
+	char link[40];
+	ssize_t length;
+
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	length = readlink(link, path, 4095);
+	path[length > 0 ? length : 0] = 0;
+	return length > 0 && path[0] == '/';         /* a socket or the like is none */
+}
+
+static bool begin_step_fd(int fd)
+{
+	char path[4096];
+
+	return path_of(fd, path) && begin_step(path);
+}
+
+static void end_step(void)
+{
+	pthread_mutex_unlock(&step);
+}
+
+static unsigned long inode_of(int fd)
+{
+	struct stat st = {0};
+	int number = errno;
+
+	fstat(fd, &st);
+	errno = number;
+	return (unsigned long)st.st_ino;
+}
+
+static void put(const struct iovec *parts, int count)
+{
+	int number = errno;
+
+	if (syscall(SYS_writev, trace, parts, count) < 0)
+		_exit(98);
+	errno = number;
+}
+
+__attribute__((format(printf, 1, 2))) static void note(const char *format, ...)
+{
+	char line[8400];
+	va_list ap;
+	int length;
+
+	va_start(ap, format);
+	length = vsnprintf(line, sizeof line, format, ap);
+	va_end(ap);
+	put(&(struct iovec){line, (size_t)length}, 1);
+}
+
+/* Of the parts as many octets as were written. */
+static void note_written(int fd, off_t at, const struct iovec *parts, int count, ssize_t written)
+{
+	struct iovec all[count + 1];
+	char line[100];
+	size_t left = (size_t)written;
+
+	if (written <= 0)
+		return;
+	all[0] = (struct iovec){line, (size_t)snprintf(line, sizeof line, "W %lu %lld %zd\n", inode_of(fd), (long long)at, written)};
+	for (int i = 0; i < count; i++) {
+		all[i + 1] = (struct iovec){parts[i].iov_base, parts[i].iov_len < left ? parts[i].iov_len : left};
+		left -= all[i + 1].iov_len;
+	}
+	put(all, count + 1);
+}
+
+/* Where the next octet goes. */
+static off_t place_in(int fd)
+{
+	return lseek(fd, 0, fcntl(fd, F_GETFL) & O_APPEND ? SEEK_END : SEEK_CUR);
+}
+
+static bool is_there(const char *path)
+{
+	struct stat st;
+	int number = errno;
+	bool there = lstat(path, &st) == 0;
+
+	errno = number;
+	return there;
+}
+
+static unsigned long begin_sync(int fd)
+{
+	unsigned long n = 0;
+
+	if (begin_step_fd(fd)) {
+		n = ++syncs;
+		note("S %lu %lu\n", inode_of(fd), n);
+		end_step();
+	}
+	return n;
+}
+
+static int end_sync(int fd, unsigned long n, int result)
+{
+	if (n && result == 0 && begin_step_fd(fd)) {
+		note("D %lu %lu\n", inode_of(fd), n);
+		end_step();
+	}
+	return result;
+}
+
+/* --- what is to fail -------------------------------------------------------------------- */
+
 /* 0: the call goes on; TORN; or the errno to fail with. */
 static int verdict(const char *call, const char *path)
 {
@@ -129,22 +278,18 @@ static int verdict(const char *call, const char *path)
 		}
 	}
 	pthread_mutex_unlock(&lock);
-	if (what == DIES || (what == TORN && strcmp(call, "write") != 0))
+	if (what == DIES || (what == TORN && strcmp(call, "write") != 0)) {
+		pthread_mutex_lock(&step);
 		raise(SIGKILL);
+	}
 	return what;
 }
 
 static int verdict_fd(const char *call, int fd)
 {
-	char link[40], path[4096];
-	ssize_t length;
+	char path[4096];
 
-	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-	length = readlink(link, path, sizeof path - 1);
-	if (length <= 0 || path[0] != '/')
-		return 0;            /* a socket or the like */
-	path[length] = 0;
-	return verdict(call, path);
+	return path_of(fd, path) ? verdict(call, path) : 0;
 }
 
 static bool fails(int what)
@@ -164,6 +309,26 @@ static bool fails(int what)
 		} \
 	} while (0)
 
+/* After a file was opened, or not. */
+static int opened(const char *path, int flags, bool was_there, int fd)
+{
+	if (fd >= 0 && !was_there)
+		note("C %lu %s\n", inode_of(fd), path);
+	else if (fd >= 0 && flags & O_TRUNC)
+		note("T %lu 0\n", inode_of(fd));
+	end_step();
+	return fd;
+}
+
+#define OPEN(path, flags, how) \
+	do { \
+		bool was_there; \
+		if (!((flags) & (O_CREAT | O_TRUNC)) || !begin_step(path)) \
+			return how; \
+		was_there = is_there(path); \
+		return opened(path, flags, was_there, how); \
+	} while (0)
+
 static bool open_fails(const char *path, int flags)
 {
 	return (flags & O_ACCMODE) != O_RDONLY && fails(verdict("open", path));
@@ -175,7 +340,9 @@ int open(const char *path, int flags, ...)
 
 	REAL(open);
 	TAKE_MODE(mode, flags);
-	return open_fails(path, flags) ? -1 : real(path, flags, mode);
+	if (open_fails(path, flags))
+		return -1;
+	OPEN(path, flags, real(path, flags, mode));
 }
 
 int open64(const char *path, int flags, ...)
@@ -184,7 +351,9 @@ int open64(const char *path, int flags, ...)
 
 	REAL(open64);
 	TAKE_MODE(mode, flags);
-	return open_fails(path, flags) ? -1 : real(path, flags, mode);
+	if (open_fails(path, flags))
+		return -1;
+	OPEN(path, flags, real(path, flags, mode));
 }
 
 int __open_2(const char *path, int flags);
@@ -213,13 +382,17 @@ int openat(int dir, const char *path, int flags, ...)
 int mkostemp(char *path, int flags)
 {
 	REAL(mkostemp);
-	return fails(verdict("open", path)) ? -1 : real(path, flags);
+	if (fails(verdict("open", path)))
+		return -1;
+	return begin_step(path) ? opened(path, flags, false, real(path, flags)) : real(path, flags);
 }
 
 int mkostemp64(char *path, int flags)
 {
 	REAL(mkostemp64);
-	return fails(verdict("open", path)) ? -1 : real(path, flags);
+	if (fails(verdict("open", path)))
+		return -1;
+	return begin_step(path) ? opened(path, flags, false, real(path, flags)) : real(path, flags);
 }
 
 ssize_t read(int fd, void *bytes, size_t length)
@@ -237,73 +410,127 @@ ssize_t pread64(int fd, void *bytes, size_t length, off64_t at)
 ssize_t write(int fd, const void *bytes, size_t length)
 {
 	int what = verdict_fd("write", fd);
+	ssize_t done;
+	off_t at;
 
 	REAL(write);
 	if (what == TORN) {
 		real(fd, bytes, length / 2);
 		raise(SIGKILL);
 	}
-	return fails(what) ? -1 : real(fd, bytes, length);
+	if (fails(what))
+		return -1;
+	if (!begin_step_fd(fd))
+		return real(fd, bytes, length);
+	at = place_in(fd);
+	done = real(fd, bytes, length);
+	note_written(fd, at, &(struct iovec){(void *)bytes, length}, 1, done);
+	end_step();
+	return done;
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int count)
 {
 	int what = verdict_fd("write", fd);
+	ssize_t done;
+	off_t at;
 
 	REAL(writev);
 	if (what == TORN) {
 		real(fd, parts, count / 2);
 		raise(SIGKILL);
 	}
-	return fails(what) ? -1 : real(fd, parts, count);
+	if (fails(what))
+		return -1;
+	if (!begin_step_fd(fd))
+		return real(fd, parts, count);
+	at = place_in(fd);
+	done = real(fd, parts, count);
+	note_written(fd, at, parts, count, done);
+	end_step();
+	return done;
 }
 
 ssize_t pwrite(int fd, const void *bytes, size_t length, off_t at)
 {
 	int what = verdict_fd("write", fd);
+	ssize_t done;
 
 	REAL(pwrite);
 	if (what == TORN) {
 		real(fd, bytes, length / 2, at);
 		raise(SIGKILL);
 	}
-	return fails(what) ? -1 : real(fd, bytes, length, at);
+	if (fails(what))
+		return -1;
+	if (!begin_step_fd(fd))
+		return real(fd, bytes, length, at);
+	done = real(fd, bytes, length, at);
+	note_written(fd, at, &(struct iovec){(void *)bytes, length}, 1, done);
+	end_step();
+	return done;
 }
 
 ssize_t pwrite64(int fd, const void *bytes, size_t length, off64_t at)
 {
 	int what = verdict_fd("write", fd);
+	ssize_t done;
 
 	REAL(pwrite64);
 	if (what == TORN) {
 		real(fd, bytes, length / 2, at);
 		raise(SIGKILL);
 	}
-	return fails(what) ? -1 : real(fd, bytes, length, at);
+	if (fails(what))
+		return -1;
+	if (!begin_step_fd(fd))
+		return real(fd, bytes, length, at);
+	done = real(fd, bytes, length, at);
+	note_written(fd, at, &(struct iovec){(void *)bytes, length}, 1, done);
+	end_step();
+	return done;
 }
 
 ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t at)
 {
 	int what = verdict_fd("write", fd);
+	ssize_t done;
 
 	REAL(pwritev);
 	if (what == TORN) {
 		real(fd, parts, count / 2, at);
 		raise(SIGKILL);
 	}
-	return fails(what) ? -1 : real(fd, parts, count, at);
+	if (fails(what))
+		return -1;
+	if (!begin_step_fd(fd))
+		return real(fd, parts, count, at);
+	done = real(fd, parts, count, at);
+	note_written(fd, at, parts, count, done);
+	end_step();
+	return done;
 }
 
 int fsync(int fd)
 {
+	unsigned long n;
+
 	REAL(fsync);
-	return fails(verdict_fd("sync", fd)) ? -1 : real(fd);
+	if (fails(verdict_fd("sync", fd)))
+		return -1;
+	n = begin_sync(fd);
+	return end_sync(fd, n, real(fd));
 }
 
 int fdatasync(int fd)
 {
+	unsigned long n;
+
 	REAL(fdatasync);
-	return fails(verdict_fd("sync", fd)) ? -1 : real(fd);
+	if (fails(verdict_fd("sync", fd)))
+		return -1;
+	n = begin_sync(fd);
+	return end_sync(fd, n, real(fd));
 }
 
 int syncfs(int fd)
@@ -314,14 +541,34 @@ int syncfs(int fd)
 
 int rename(const char *from, const char *to)
 {
+	int result;
+
 	REAL(rename);
-	return fails(verdict("rename", to)) ? -1 : real(from, to);
+	if (fails(verdict("rename", to)))
+		return -1;
+	if (!begin_step(to))
+		return real(from, to);
+	result = real(from, to);
+	if (result == 0)
+		note("R %s %s\n", from, to);
+	end_step();
+	return result;
 }
 
 int ftruncate(int fd, off_t length)
 {
+	int result;
+
 	REAL(ftruncate);
-	return fails(verdict_fd("truncate", fd)) ? -1 : real(fd, length);
+	if (fails(verdict_fd("truncate", fd)))
+		return -1;
+	if (!begin_step_fd(fd))
+		return real(fd, length);
+	result = real(fd, length);
+	if (result == 0)
+		note("T %lu %lld\n", inode_of(fd), (long long)length);
+	end_step();
+	return result;
 }
 
 int ftruncate64(int fd, off64_t length)
@@ -332,12 +579,77 @@ int ftruncate64(int fd, off64_t length)
 
 int unlink(const char *path)
 {
+	int result;
+
 	REAL(unlink);
-	return fails(verdict("unlink", path)) ? -1 : real(path);
+	if (fails(verdict("unlink", path)))
+		return -1;
+	if (!begin_step(path))
+		return real(path);
+	result = real(path);
+	if (result == 0)
+		note("U %s\n", path);
+	end_step();
+	return result;
+}
+
+int unlinkat(int dir, const char *name, int flags)
+{
+	char path[4096] = "", whole[8200];
+	int result;
+
+	REAL(unlinkat);
+	if (dir == AT_FDCWD || !path_of(dir, path))
+		return real(dir, name, flags);
+	snprintf(whole, sizeof whole, "%s/%s", path, name);
+	if (fails(verdict("unlink", whole)))
+		return -1;
+	if (!begin_step(whole))
+		return real(dir, name, flags);
+	result = real(dir, name, flags);
+	if (result == 0)
+		note("U %s\n", whole);
+	end_step();
+	return result;
 }
 
 int mkdir(const char *path, mode_t mode)
 {
+	struct stat st;
+	int result;
+
 	REAL(mkdir);
-	return fails(verdict("mkdir", path)) ? -1 : real(path, mode);
+	if (fails(verdict("mkdir", path)))
+		return -1;
+	if (!begin_step(path))
+		return real(path, mode);
+	result = real(path, mode);
+	if (result == 0 && lstat(path, &st) == 0)
+		note("M %lu %s\n", (unsigned long)st.st_ino, path);
+	end_step();
+	return result;
+}
+
+static void mapped(int protection, int flags, int fd)
+{
+	char path[4096];
+
+	if (fd < 0 || !(protection & PROT_WRITE) || !(flags & MAP_SHARED) || !path_of(fd, path) || !begin_step(path))
+		return;
+	note("X %s\n", path);
+	end_step();
+}
+
+void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t at)
+{
+	REAL(mmap);
+	mapped(protection, flags, fd);
+	return real(address, length, protection, flags, fd, at);
+}
+
+void *mmap64(void *address, size_t length, int protection, int flags, int fd, off64_t at)
+{
+	REAL(mmap64);
+	mapped(protection, flags, fd);
+	return real(address, length, protection, flags, fd, at);
 }

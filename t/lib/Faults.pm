@@ -21,11 +21,12 @@ sub new {
     return $self->clear;
 }
 
-# What runs the daemon.
+# What runs the daemon. `trace`: a file that gets what is done to the files under the directories `traced` (t/lib/PowerCut.pm).
 sub command {
-    my ($self) = @_;
+    my ($self, %of) = @_;
     my $options = join ':', grep { length } $ENV{ASAN_OPTIONS} // '', 'verify_asan_link_order=0';
-    return ('env', "LD_PRELOAD=$library", "LOCKSTEP_FAULTS=$self->{rules}", "ASAN_OPTIONS=$options");
+    my @trace = $of{trace} ? ("LOCKSTEP_TRACE=$of{trace}", 'LOCKSTEP_TRACED=' . join ':', @{ $of{traced} }) : ();
+    return ('env', "LD_PRELOAD=$library", "LOCKSTEP_FAULTS=$self->{rules}", "ASAN_OPTIONS=$options", @trace);
 }
 
 # From now on these rules, counted from the beginning.
