@@ -11,8 +11,9 @@ package Peer;
 # sign_notify => 0 for NOTIFY without the key; tls (Tls::certificate, a client's, with `auth_name`: the primaries are asked over TLS; NSD
 # and BIND); hidden: it is not asked for when the server starts. Lines of their own configuration: of a zone, `lines` (Knot); of the server, `options`
 # (BIND), `sections` (Knot), `settings` (PowerDNS). Of the server: tls (a certificate, BIND: its zones are given over TLS alone, at `tls_at`, with `clients`, a file, to who shows a
-# certificate of these authorities); minimal => 1 for responses without what was not asked for. Transfers are given to 127.0.0.0/8 and ::1 (with
-# the key, if there is one).
+# certificate of these authorities); minimal => 1 for responses without what was not asked for; addresses, all that it listens at, the first of
+# them IPv4; peers, networks to which transfers are given and whose NOTIFY is heeded, with the key if there is one (127.0.0.0/8 and ::1). A zone
+# that is `open` is given to all.
 use strict;
 use warnings;
 use Dump qw(dig_key at_options);
@@ -34,7 +35,10 @@ sub new {
     my ($class, $kind, %of) = @_;
     my $package = $package{$kind} or die "no such server: $kind";
     eval "require $package" or die $@;
-    my $self = bless { kind => $kind, address => '127.0.0.1', port => free_port, dir => work_dir($kind), %of }, $package;
+    my $self = bless { kind => $kind, address => '127.0.0.1', port => $of{port} // free_port, dir => work_dir($kind),
+        peers => [ '127.0.0.0/8', '::1' ], %of }, $package;
+    $self->{addresses} //= [ $self->{address} ];
+    $self->{address} = $self->{addresses}[0];
     $self->{log} = "$self->{dir}/log";
     for my $zone (@{ $self->{zones} }) {
         $zone->{file} = $self->put_file($zone) if !$zone->{primaries};
@@ -74,7 +78,18 @@ sub start {
 
 sub launch {
     my ($self) = @_;
+    return $self->begin->wait_up;
+}
+
+# `launch` in two, for many servers at once.
+sub begin {
+    my ($self) = @_;
     $self->{pid} = start_process($self->{log}, $self->command);
+    return $self;
+}
+
+sub wait_up {
+    my ($self) = @_;
     my @own = grep { !$_->{primaries} && !$_->{hidden} } @{ $self->{zones} };
     my $up = wait_for(sub { !running($self->{pid}) || $self->answers }, 15) && running($self->{pid});
     for my $zone (@own) {

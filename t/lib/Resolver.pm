@@ -5,7 +5,8 @@ package Resolver;
 #     my @responses = $resolver->ask([ 'www.example', 'A' ], ...);          # as Answers reads them, and `ad`
 #
 # A stub's server is asked as one that has authority. With forward => ADDRESS another resolver is asked for all, as which any server does that
-# answers: its responses are then taken whole, chains of aliases and all. `date` is what it takes for today (YYYYMMDD).
+# answers: its responses are then taken whole, chains of aliases and all. `date` is what it takes for today (YYYYMMDD). With `hints`, a file that
+# names root servers, it resolves from there, at any address; nothing is validated without anchors.
 use strict;
 use warnings;
 use Answers;
@@ -28,13 +29,12 @@ sub at { my ($self) = @_; return "127.0.0.1\@$self->{port}" }
 
 sub conf_text {
     my ($self) = @_;
-    my $more = join '', map({ "  do-not-query-address: $_\n" } @elsewhere), map { '  trust-anchor: "' . s/\s+$//r . "\"\n" } @{ $self->{anchors} };
+    my $more = join '', $self->{hints} ? "  root-hints: \"$self->{hints}\"\n" : map({ "  do-not-query-address: $_\n" } @elsewhere), map { '  trust-anchor: "' . s/\s+$//r . "\"\n" } @{ $self->{anchors} };
     $more .= $self->{date} ? "  val-override-date: \"$self->{date}000000\"\n" : '';
+    $more .= $self->{hints} ? '' : "  outgoing-interface: 127.0.0.1\n  do-ip6: no\n";
     my $text = <<"END" . $more;
 server:
   interface: 127.0.0.1\@$self->{port}
-  outgoing-interface: 127.0.0.1
-  do-ip6: no
   do-daemonize: no
   username: ""
   chroot: ""

@@ -24,7 +24,8 @@ sub configure {
         <<"END", @zones, '');
 options {
   directory "$dir"; pid-file none; session-keyfile none; lock-file none; managed-keys-directory "$dir";
-  listen-on port $self->{port} { $self->{address}; }; listen-on-v6 { none; };
+  listen-on port $self->{port} { @{[ map { "$_;" } grep { !/:/ } @{ $self->{addresses} } ]} };
+  listen-on-v6 port $self->{port} { @{[ map { "$_;" } (grep { /:/ } @{ $self->{addresses} }), 'none' ]} };
   @{[ $self->{tls} ? "listen-on port $self->{tls_port} tls \"own\" { $self->{address}; };" : '' ]}
   recursion no; dnssec-validation no; empty-zones-enable no; notify explicit; notify-delay 0; minimal-responses $minimal;
   allow-transfer { none; }; ixfr-from-differences yes; masterfile-format text; masterfile-style full;
@@ -47,7 +48,7 @@ sub zone_text {
     my ($self, $zone) = @_;
     my $with_key = sub { my ($at, $key) = @_; my ($host, $port) = $self->split_at($at); return "$host port $port" . ($key ? " key \"$key->{name}\"" : '') };
     my $file = $self->zone_file($zone->{name});
-    my $key = $zone->{key} ? "key \"$zone->{key}{name}\"" : '127.0.0.0/8; ::1';
+    my $key = $zone->{open} ? 'any' : $zone->{key} ? "key \"$zone->{key}{name}\"" : join '; ', @{ $self->{peers} };
     my @lines = ($zone->{primaries} ? 'type secondary' : 'type primary', "file \"$file\"", "allow-transfer { $key; }");
     $lines[2] = "allow-transfer port $self->{tls_port} transport tls { $key; }" if $self->{tls};
     push @lines, 'primaries { ' . join(' ', map { $with_key->($_, $zone->{key}) . ($zone->{tls} ? " tls \"tls-$zone->{name}\";" : ';') } @{ $zone->{primaries} }) . ' }' if $zone->{primaries};

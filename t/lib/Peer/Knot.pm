@@ -25,7 +25,7 @@ sub configure {
     }
     my @keys = map { ("  - id: \"$_->{name}\"", "    algorithm: $_->{algorithm}", "    secret: \"$_->{secret}\"") } $self->keys;
     my @acls = map { $self->acl_lines($_) } undef, $self->keys;
-    spew("$dir/knot.conf", join "\n", 'server:', "    rundir: \"$dir/run\"", "    listen: $self->{address}\@$self->{port}",
+    spew("$dir/knot.conf", join "\n", 'server:', "    rundir: \"$dir/run\"", "    listen: [ " . join(", ", map { "$_\@$self->{port}" } @{ $self->{addresses} }) . " ]",
         '    udp-workers: 1', '    tcp-workers: 1', '    background-workers: 1', '    tcp-io-timeout: 20000', '    tcp-remote-io-timeout: 20000', 'log:', '  - target: stderr', '    any: info',
         'database:', "    storage: \"$dir\"", '    journal-db-max-size: 500M', @keys ? ('key:', @keys) : (), @remotes ? ('remote:', @remotes) : (), 'acl:', @acls,
         @{ $self->{sections} // [] }, 'zone:', @zones, '');
@@ -41,7 +41,7 @@ sub remote {
 sub acl_lines {
     my ($self, $key) = @_;
     my $suffix = $key ? "-$key->{name}" : '';
-    return map { ("  - id: \"$_$suffix\"", '    address: [ 127.0.0.0/8, ::1 ]', "    action: $_", $key ? "    key: \"$key->{name}\"" : ()) } qw(transfer notify);
+    return map { ("  - id: \"$_$suffix\"", '    address: [ ' . join(', ', @{ $self->{peers} }) . ' ]', "    action: $_", $key ? "    key: \"$key->{name}\"" : ()) } qw(transfer notify);
 }
 
 sub control {

@@ -13,7 +13,7 @@ sub configure {
     my $minimal = $self->{minimal} ? 'yes' : 'no';
     my $text = <<"END";
 server:
-  ip-address: $self->{address}\@$self->{port}
+@{[ join "\n", map { "  ip-address: $_\@$self->{port}" } @{ $self->{addresses} } ]}
   username: ""
   chroot: ""
   zonesdir: "$dir"
@@ -49,11 +49,12 @@ sub zone_text {
     my $key = $zone->{key} ? $zone->{key}{name} : 'NOKEY';
     my $notify_key = $self->notify_key($zone) ? $key : 'NOKEY';
     my $file = $self->zone_file($zone->{name});
-    my @lines = ("name: \"$zone->{name}\"", "zonefile: \"$file\"", map { "provide-xfr: $_ $key" } '127.0.0.0/8', '::1');
+    my @lines = ("name: \"$zone->{name}\"", "zonefile: \"$file\"", $zone->{open} ? ('provide-xfr: 0.0.0.0/0 NOKEY', 'provide-xfr: ::/0 NOKEY')
+        : map { "provide-xfr: $_ $key" } @{ $self->{peers} });
     push @lines, "notify: $_ $notify_key", 'notify-retry: 5' for @{ $zone->{notify} // [] };
     push @lines, "store-ixfr: yes", "create-ixfr: yes", "ixfr-size: 100000000";
     for my $at (@{ $zone->{primaries} // [] }) {
-        push @lines, "request-xfr: $at $key" . ($zone->{tls} ? " tls-$zone->{name}" : ''), "allow-notify: " . ($self->split_at($at))[0] . " $notify_key";
+        push @lines, "request-xfr: $at $key" . ($zone->{tls} ? " tls-$zone->{name}" : ''), map { "allow-notify: $_ $notify_key" } ($self->split_at($at))[0], @{ $self->{peers} };
     }
     return "zone:\n" . join '', map { "  $_\n" } @lines;
 }
