@@ -70,6 +70,34 @@ static void refresh_same_newer_done(void **state)
 	assert_int_equal(r.expire_at, (7203 + 86400) * S);
 }
 
+static void a_restart_goes_on_with_failures_and_with_the_expiry_that_was_given(void **state)
+{
+	struct refresh r;
+
+	(void)state;
+	refresh_init(&r, 0, WATCHDOG, 1);
+	refresh_resume(&r, 5, 0);
+	assert_int_equal(r.state, REFRESH_BACKOFF);
+	assert_int_equal(give(&r, REFRESH_TIMER, 0), REFRESH_PULL);
+	assert_int_equal(give(&r, REFRESH_FAILED, 0), REFRESH_NOTHING);
+	assert_int_equal(r.failures, 6);
+	assert_int_equal(refresh_due(&r), 64 * S);
+
+	r = loaded_at(1000 * S);
+	assert_int_equal(refresh_given_before(&r), 0);
+	refresh_given(&r, true, 5000);
+	assert_int_equal(refresh_lasts(&r, times), 5000);
+	assert_int_equal(give(&r, REFRESH_FORCED, 2000 * S), REFRESH_PULL);
+	assert_int_equal(give(&r, REFRESH_DONE, 2000 * S), REFRESH_NOTHING);
+	assert_int_equal(refresh_given_before(&r), 5000);
+	r = loaded_at(2000 * S);
+	refresh_resume(&r, 0, 5000);
+	assert_int_equal(r.state, REFRESH_IDLE);
+	assert_int_equal(r.expire_at, 7000 * S);
+	refresh_resume(&r, 0, 500000);
+	assert_int_equal(r.expire_at, 7000 * S);
+}
+
 static void pauses_are_shortened_by_a_tenth_at_most(void **state)
 {
 	static const struct { uint32_t random; int64_t refresh, retry; } cases[] = {
@@ -473,6 +501,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_new_zone_is_pulled_at_once_and_ever_more_slowly),
 		cmocka_unit_test(refresh_same_newer_done),
+		cmocka_unit_test(a_restart_goes_on_with_failures_and_with_the_expiry_that_was_given),
 		cmocka_unit_test(pauses_are_shortened_by_a_tenth_at_most),
 		cmocka_unit_test(failures_wait_for_retry_then_expire_then_recover),
 		cmocka_unit_test(when_it_expires_the_primaries_are_asked_at_once),

@@ -8,6 +8,8 @@ use Fake;
 use Lockstep;
 use Process qw(run_command slurp spew find_program);
 use Test::More;
+use Time::HiRes qw(time);
+use Wire;
 
 plan skip_all => 'lockstepd is not built' unless Lockstep::have();
 plan skip_all => 'sqlite3 is not installed' unless find_program('sqlite3');
@@ -31,9 +33,11 @@ sub remembered {
 }
 
 # Changes it.
-sub remember {
-    my ($status, undef, $said) = run_command($row, "$lockstep->{dir}/state", unpack('H*', "\7example\0"), @_);
-    is($status, 0, "the row is changed: @_") or BAIL_OUT($said);
+sub remember { remember_of($lockstep, 'example', @_) }
+sub remember_of {
+    my ($lockstep, $zone, @what) = @_;
+    my ($status, undef, $said) = run_command($row, "$lockstep->{dir}/state", unpack('H*', Wire::name($zone)), @what);
+    is($status, 0, "the row is changed: @what") or BAIL_OUT($said);
 }
 
 # The same while it is running: of a copy, since nobody else can open the database then.
@@ -200,5 +204,99 @@ subtest 'the zone file is gone or damaged' => sub {
     }
 };
 
+subtest 'a version that was refused' => sub {
+    $fake->serve(serial => 9, axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, 'www.example. 300 IN A 192.0.2.1', $talk->soa ]) });
+    is(($lockstep->verb('refresh', 'example'))[0], 1, 'comes');
+    is($lockstep->state('example'), 'rejected', 'and is refused');
+    my $reason = $lockstep->status('example')->{reason};
+    my $transfers = sub { return $fake->count('AXFR') + $fake->count('IXFR') };
+    for my $end (qw(stop kill9)) {
+        ok(Process::wait_for(sub { is_remembered('SELECT rejected FROM zone', 9) }), 'the database knows of it');
+        my ($fetched, $asked) = ($transfers->(), $fake->count('SOA'));
+        $lockstep->$end;
+        $lockstep->start;
+        ok($lockstep->wait_state('example', 'rejected'), "$end: it is known after a restart");
+        is($lockstep->status('example')->{reason}, $reason, "$end: and why");
+        ok($fake->wait_count(SOA => $asked + 1), "$end: the primary is asked");
+        ok(Process::wait_for(sub { $lockstep->json('stats')->{transfer}{refused_again} == 1 }), "$end: it has the same");
+        is($transfers->(), $fetched, "$end: which is not fetched again");
+        is($lockstep->serial('example'), 8, "$end: and the zone is served as it was");
+    }
+    $fake->serve(serial => 10);
+    is(($lockstep->verb('refresh', 'example'))[0], 0, 'a good one is taken');
+    is($lockstep->state('example'), 'ok', 'and all is well');
+    $fake->vanish;
+    restart();
+    ok($lockstep->wait_state('example', 'ok'), 'also after a restart');
+};
+
+subtest 'failures are counted on' => sub {
+    $lockstep->stop;
+    remember(failures => '=6');
+    forget_log();
+    $lockstep->start;
+    ok($lockstep->wait_log(qr/probe .*outcome=network/), 'the primary does not answer');
+    ok(Process::wait_for(sub { is_remembered('SELECT failures FROM zone', 7) }), 'once more');
+    my $refresh = $lockstep->status('example')->{refresh};
+    ok($refresh > 800 && $refresh <= 900, 'it is asked again after the retry time') or diag($refresh);
+    is($lockstep->stop, 0, 'lockstepd ends cleanly');
+    my $left = remembered('SELECT next FROM zone') - time;
+    ok(abs($left - $refresh) < 10, 'which is remembered') or diag($left);
+    $lockstep->start;
+};
+
+subtest 'when the primary said that its copy expires' => sub {
+    my $expire = sub { my ($talk, @answer) = @_; $talk->send(answer => \@answer, additional => [ Wire::raw_rr(owner => '.', type => 41, class => 1232, ttl => 0, rdata => pack('nnN', 9, 4, 5000)) ]) };
+    $fake->serve(serial => 11, soa => sub { my ($talk) = @_; $expire->($talk, $talk->soa) }, 
+        map { $_ => sub { my ($talk) = @_; $expire->($talk, $talk->soa, 'example. 300 IN NS ns.example.', $talk->soa) } } qw(axfr ixfr));
+    restart();
+    ok($lockstep->wait_serial('example', 11), 'in less than the SOA says');
+    about($lockstep->status('example')->{expiry}, 5000, 'ours does too');
+    $fake->vanish;
+    $lockstep->stop;
+    remember(refreshed => '-1000');
+    $lockstep->start;
+    ok($lockstep->wait_serial('example', 11), 'it is served after a restart');
+    about($lockstep->status('example')->{expiry}, 4000, 'and what is left goes on');
+    $lockstep->stop;
+    remember(refreshed => '-5000');
+    $lockstep->start;
+    ok($lockstep->wait_state('example', 'expired'), 'until nothing is');
+};
+
+subtest 'both files of the roster are lost' => sub {
+    $fake->serve(serial => 12);
+    is(($lockstep->verb('refresh', 'example'))[0], 0, 'a new version');
+    is(($lockstep->verb('hold', 'example'))[0], 0, 'hold');
+    $lockstep->stop;
+    spew($_, 'noise') for "$lockstep->{dir}/state/roster", "$lockstep->{dir}/zones/.lockstep-roster";
+    $lockstep->start;
+    ok($lockstep->wait_state('example', 'held'), 'the database knows of the hold');
+    is(($lockstep->verb('release', 'example'))[0], 0, 'release');
+    restart();
+    ok($lockstep->wait_state('example', 'ok'), 'which lasts');
+};
+
 is($lockstep->stop, 0, 'lockstepd ends cleanly');
+
+subtest 'many zones do not ask all at once' => sub {
+    my @names = map { sprintf 'z%04d', $_ } 1 .. 1000;
+    my $source = Lockstep->new(acls => [ { name => 'all', address => ['127.0.0.0/8'] } ], zones => [ map { { name => $_, source => 'file', 'allow-transfer' => ['all'] } } @names ]);
+    $source->put_zone($_, "$_. 300 IN SOA ns.$_. host.$_. 1 3600 900 604800 300\n$_. 300 IN NS ns.$_.\n") for @names;
+    my $many = Lockstep->new(remotes => [ Lockstep::remote('source', $source) ], zones => [ map { { name => $_, primaries => ['source'] } } @names ]);
+    my $probes = sub { return $many->json('stats')->{transfer}{probes} };
+    my $age = sub { return $many->status('z0500')->{age} };
+    $_->start for $source, $many;
+    ok(Process::wait_for(sub { $many->json('status')->{summary}{ok} == 1000 }, 60), 'they are here');
+    is($many->stop, 0, 'it ends');
+    remember_of($many, 'z0500', refreshed => '-5000', next => '-10000');
+    my $began = time;
+    $many->start;
+    ok(Process::wait_for(sub { $age->() < 1000 }, 10), 'one whose time had come has been asked about');
+    my ($asked, $took) = ($probes->(), time - $began);
+    cmp_ok($asked, '<', 500 + 300 * $took, 'when most of the others have not') or diag("$took s");
+    ok(Process::wait_for(sub { $probes->() >= 1000 }, 20), 'but in the end all have, since a NOTIFY may have come meanwhile');
+    cmp_ok(time - $began, '>', 3, 'which took its time');
+    is($_->stop, 0, 'it ends cleanly') for $many, $source;
+};
 done_testing;

@@ -29,17 +29,22 @@ static void set(int64_t *value, const char *how)
 
 static void change(struct journal_row *row, const char *column, const char *how)
 {
-	int64_t expired = row->expired;
+	int64_t expired = row->expired, failures = row->failures;
 
 	if (!strcmp(column, "changed"))
 		set(&row->changed, how);
 	else if (!strcmp(column, "refreshed"))
 		set(&row->refreshed, how);
+	else if (!strcmp(column, "next"))
+		set(&row->next, how);
 	else if (!strcmp(column, "expired"))
 		set(&expired, how);
+	else if (!strcmp(column, "failures"))
+		set(&failures, how);
 	else
 		exit(2);
 	row->expired = expired != 0;
+	row->failures = (uint32_t)failures;
 }
 
 static enum journal_want each(void *ctx, const struct journal_item *item)

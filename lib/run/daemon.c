@@ -439,7 +439,7 @@ static enum err read_roster(struct daemon *d, const struct conf *conf, struct wh
 		err = keeper_read_roster(d->keeper, path, other, &lost, &said);
 	if (!err && said.text[0])
 		log_say(LOG_LEVEL_ERROR, "state-damaged", "%s%s", said.text, lost ?
-			": zones added at run time, members of catalogs and holds are forgotten" : "; the other copy of the roster is whole");
+			": zones added at run time and members of catalogs are forgotten, holds are as the database knows them" : "; the other copy of the roster is whole");
 	free(path);
 	free(other);
 	return err ? err_why(why, err, "out of memory") : ERR_OK;

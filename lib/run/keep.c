@@ -15,6 +15,7 @@ enum {
 	LINKS_EACH = 4,              /* and to one address */
 	RETRY_S = 60,                /* to write */
 	RELOAD_S = 10,               /* to read */
+	SLOWLY = 25,                 /* first questions that are not due yet: 200 a second, not 5,000 */
 };
 
 struct waiter {
@@ -145,6 +146,11 @@ void keep_forget(struct keep *k, void *ctx)
 
 /* --- the row -------------------------------------------------------------- */
 
+static bool is_asking(const struct refresh *r)
+{
+	return r->state == REFRESH_PROBE || r->state == REFRESH_TRANSFER;
+}
+
 /* What points elsewhere is filled in. */
 static void fill_row(struct keep *k)
 {
@@ -154,17 +160,24 @@ static void fill_row(struct keep *k)
 	if (!k->secondary)
 		return;
 	secondary_status(k->secondary, &status);
+	k->row.held = k->held;
+	k->row.primary = status.primary;
+	if (!k->started && !status.refresh.loaded)   /* what the database said is not known yet */
+		return;
 	k->row.has_serial = status.refresh.loaded;
 	k->row.serial = status.refresh.serial;
 	k->row.expired = status.refresh.expired;
-	k->row.next = unix_now + (status.refresh.timer - now) / 1000;
 	k->row.failures = status.refresh.failures;
+	k->row.given_expire = refresh_given_before(&status.refresh);
+	k->row.has_rejected = status.rejected && status.has_refused;
+	k->row.rejected = status.refused;
+	k->row.rejected_why = k->row.has_rejected ? status.rejected : NULL;
+	if (k->started)
+		k->row.next = unix_now + (is_asking(&status.refresh) ? 0 : (status.refresh.timer - now) / 1000);
 	if (status.refresh.loaded) {
 		k->row.refreshed = unix_now - (now - status.refresh.refreshed) / 1000;
 		k->row.expires = unix_now + (status.refresh.expire_at - now) / 1000;
 	}
-	k->row.name = k->name;
-	k->row.primary = status.primary;
 }
 
 static void touch_row(struct keep *k)
@@ -510,6 +523,7 @@ static void committed(void *ctx, struct disk_result *result)
 static void commit(struct keep *k)
 {
 	struct refresh_times times = refresh_times_of(&k->pending->soa, &k->wired->secondary.clamps);
+	struct secondary_status status;
 	struct journal_row row;
 
 	fill_row(k);
@@ -517,9 +531,13 @@ static void commit(struct keep *k)
 	row.has_serial = true;
 	row.serial = k->pending->serial;
 	row.changed = row.refreshed = (int64_t)k->env->secondary.unix_time();
-	row.expires = row.changed + times.expire;
+	secondary_status(k->secondary, &status);
+	row.given_expire = refresh_lasts(&status.refresh, times);
+	row.expires = row.changed + row.given_expire;
+	if (row.given_expire == times.expire)
+		row.given_expire = 0;
 	row.next = row.changed + times.refresh;
-	row.expired = false;
+	row.expired = row.has_rejected = false;
 	row.failures = 0;
 	k->pending_is = COMMITTING;
 	disk_commit(k->env->disk, &row, secondary_version(k->secondary), k->pending, committed, k);
@@ -562,6 +580,12 @@ static void confirmed(void *ctx, struct secondary *s, bool revived)
 	}
 	set_expiry(k);
 	touch_row(k);
+}
+
+static void failed(void *ctx, struct secondary *s)
+{
+	(void)ctx;
+	touch_row(secondary_owner(s));
 }
 
 static void expired(void *ctx, struct secondary *s)
@@ -688,6 +712,8 @@ static void loaded_secondary(struct keep *k, struct copies_zone *z)
 	take_history(k, z);
 	z->version = NULL;
 	secondary_loaded(k->secondary, version, env->now() - age * 1000);
+	if (k->row.has_serial && serial_equal(k->row.serial, version->serial))
+		secondary_remember(k->secondary, &(struct secondary_memory){.failures = k->row.failures, .given_expire = k->row.given_expire});
 	if (k->row.has_serial)
 		secondary_known(k->secondary, k->row.serial);
 	if (z->file_known)
@@ -728,15 +754,35 @@ static void checked(void *ctx, struct disk_result *result)
 		write_version(k, version_of(k));
 }
 
+static uint32_t random_below(uint32_t bound)
+{
+	uint32_t random;
+
+	net_random(&random, sizeof random);
+	return bound ? random % bound : 0;
+}
+
+/* When, in ms from now, a zone is asked for first. Those whose time has come while the daemon was away ask before the others, which do not wait for
+ * theirs either: a NOTIFY may have come while nobody heard it. */
+static uint32_t first_question(const struct keep *k, bool loaded)
+{
+	int64_t left = k->row.next - (int64_t)k->env->secondary.unix_time();
+	uint32_t others = SLOWLY * k->env->spread;
+
+	if (!loaded && !k->row.failures)
+		return 0;
+	if (left <= 0 || !k->row.next)
+		return random_below(k->env->spread);
+	others = k->env->spread + random_below(others);
+	return left < others / 1000 ? (uint32_t)left * 1000 : others;
+}
+
 static void start_secondary(struct keep *k, bool loaded)
 {
-	uint32_t spread = k->env->spread, random;
-
 	if (k->started)
 		return;
 	k->started = true;
-	net_random(&random, sizeof random);
-	secondary_start(k->secondary, loaded && spread ? random % spread : 0);
+	secondary_start(k->secondary, first_question(k, loaded));
 }
 
 static void set_notice(struct keep *k, const struct zone *old, const struct zone *version)
@@ -1061,6 +1107,17 @@ static char *path_of(const struct generation *g, const struct conf_zone *zone)
 	return conf_zone_path(generation_conf(g), zone->set, zone->name, path, sizeof path) ? strdup(path) : NULL;
 }
 
+static void remember(struct secondary *s, const struct journal_row *row)
+{
+	struct secondary_memory memory = {.failures = row->failures, .refused = row->rejected};
+
+	if (row->has_rejected)
+		memory.why = row->rejected_why ? row->rejected_why : "it was refused before the daemon was started";
+	secondary_remember(s, &memory);
+	if (row->primary)
+		secondary_set_primary(s, row->primary);
+}
+
 struct keep *keep_new(struct keep_env *env, struct generation *g, const struct conf_zone *zone, struct keep *before,
 	const struct journal_row *row)
 {
@@ -1081,7 +1138,10 @@ struct keep *keep_new(struct keep_env *env, struct generation *g, const struct c
 	if (row)
 		k->row = *row;
 	k->row.name = k->name;
-	k->row.primary = NULL;       /* the secondary has it */
+	k->row.primary = NULL;       /* the secondary has them */
+	k->row.has_rejected = false;
+	k->row.rejected_why = NULL;
+	k->row.member = NULL;
 	k->row.file_known = false;
 	k->sync = evtimer_new(env->loop, sync_due, k);
 	if (zone->set->source == CONF_TRANSFER && env->secondary.timers && env->secondary.links)
@@ -1090,8 +1150,8 @@ struct keep *keep_new(struct keep_env *env, struct generation *g, const struct c
 		keep_free(k);
 		return NULL;
 	}
-	if (k->secondary && row && row->primary)
-		secondary_set_primary(k->secondary, row->primary);
+	if (k->secondary && row)
+		remember(k->secondary, row);
 	return k;
 }
 
@@ -1196,8 +1256,10 @@ struct store_policy *keep_adopt(struct keep *k, struct generation *g, const stru
 void keep_hold(struct keep *k, bool held)
 {
 	k->held = held;
-	if (k->secondary)
-		secondary_hold(k->secondary, held);
+	if (!k->secondary)
+		return;
+	secondary_hold(k->secondary, held);
+	touch_row(k);
 }
 
 /* A file that is not to be there any more. */
@@ -1266,7 +1328,7 @@ void keep_env_init(struct keep_env *env, struct event_base *loop, struct store *
 	env->store = store;
 	env->secondary = (struct secondary_env){
 		.loop = loop, .links = links_new(loop, now, LINKS_MOST, LINKS_EACH), .timers = timers_new(loop, now), .now = now,
-		.unix_time = unix_time, .publish = publish, .confirmed = confirmed, .expired = expired,
+		.unix_time = unix_time, .publish = publish, .confirmed = confirmed, .expired = expired, .failed = failed,
 		.counters = &env->counters.xfer,
 	};
 }

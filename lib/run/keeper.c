@@ -371,6 +371,17 @@ const char *keeper_save_error(const struct keeper *all)
 	return all->save.error[0] ? all->save.error : NULL;
 }
 
+/* What is known of holds without the roster. */
+static enum err hold_by_rows(struct keeper *all)
+{
+	enum err err = ERR_OK;
+
+	for (size_t i = 0; i < all->row_count && !err; i++)
+		if (all->rows[i]->held)
+			err = roster_hold(all->roster, all->rows[i]->name, true);
+	return err;
+}
+
 enum err keeper_read_roster(struct keeper *all, const char *path, const char *other, bool *lost, struct why *why)
 {
 	enum err err;
@@ -382,6 +393,8 @@ enum err keeper_read_roster(struct keeper *all, const char *path, const char *ot
 		return err_why(why, ERR_NOMEM, "out of memory");
 	err = roster_load(all->roster, path, other, &mend, why);
 	*lost = err == ERR_DAMAGED;
+	if (*lost && hold_by_rows(all) != ERR_OK)
+		err = ERR_NOMEM;
 	if (err == ERR_OK && mend)
 		keeper_save(all, NULL, NULL);
 	return err == ERR_NOMEM ? err : ERR_OK;

@@ -13,8 +13,8 @@ struct keeper *keeper_new(struct event_base *, struct store *, int64_t (*now)(vo
 enum err keeper_read_rows(struct keeper *, struct copies *, struct why *);
 /* The disk's threads, before the first keeper_apply. */
 void keeper_set_disk(struct keeper *, struct disk *);
-/* What is remembered of zones, from its two files (see run/roster), before the first keeper_apply. ERR_OK with `why`: something is wrong with
- * one of them, or both (then nothing is remembered, and `lost` is set). */
+/* What is remembered of zones, from its two files (see run/roster), after keeper_read_rows and before the first keeper_apply. ERR_OK with `why`:
+ * something is wrong with one of them, or both (then nothing is remembered but the holds that the database knows of, and `lost` is set). */
 enum err keeper_read_roster(struct keeper *, const char *path, const char *other, bool *lost, struct why *);
 /* Puts a generation in force (takes it over): zones are added, removed, and changed. Nothing changes on an error. A zone of the roster
  * for which there is no template any more is an error, but for the first call, which leaves it out and says so in the log. */

@@ -90,6 +90,31 @@ void refresh_loaded(struct refresh *r, struct serial serial, struct refresh_time
 	r->expire_at = refreshed + (int64_t)times.expire * 1000;
 }
 
+void refresh_resume(struct refresh *r, unsigned failures, uint32_t given)
+{
+	int64_t at = r->refreshed + (int64_t)given * 1000;
+
+	r->failures = failures;
+	if (failures && r->state == REFRESH_IDLE)
+		r->state = REFRESH_BACKOFF;
+	if (r->loaded && given && at < r->expire_at)
+		r->expire_at = at;
+}
+
+uint32_t refresh_given_before(const struct refresh *r)
+{
+	int64_t lasts = (r->expire_at - r->refreshed) / 1000;
+
+	return r->loaded && lasts > 0 && lasts < r->times.expire ? (uint32_t)lasts : 0;
+}
+
+uint32_t refresh_lasts(const struct refresh *r, struct refresh_times times)
+{
+	uint32_t given = r->given > times.retry ? r->given : times.retry;
+
+	return r->has_given && given < times.expire ? given : times.expire;
+}
+
 static void not_later_than(int64_t *timer, int64_t then)
 {
 	if (then < *timer)
@@ -217,9 +242,9 @@ static void count_barren(struct refresh *r, enum refresh_event event, int64_t no
 
 static void set_expiry(struct refresh *r, enum refresh_event event, int64_t now)
 {
-	uint32_t given = r->given > r->times.retry ? r->given : r->times.retry;
-	bool bounded = r->has_given && given < r->times.expire;
-	int64_t at = now + (int64_t)(bounded ? given : r->times.expire) * 1000;
+	uint32_t lasts = refresh_lasts(r, r->times);
+	bool bounded = lasts < r->times.expire;
+	int64_t at = now + (int64_t)lasts * 1000;
 
 	if (event == REFRESH_DONE || at > r->expire_at || !bounded)
 		r->expire_at = at;

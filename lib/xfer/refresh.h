@@ -82,6 +82,13 @@ struct refresh {
 void refresh_init(struct refresh *, int64_t first, uint32_t watchdog, uint32_t retry_min);
 /* A version was found on disk, confirmed last at `refreshed`. It may be over its time: then TIMER tells. */
 void refresh_loaded(struct refresh *, struct serial, struct refresh_times, int64_t refreshed);
+/* What is known from before a restart, of the version or, if there is none, of the lack of one: failures in a row, and that the primary gave our
+ * copy so many seconds from `refreshed` on (0: it said nothing). */
+void refresh_resume(struct refresh *, unsigned failures, uint32_t given);
+/* Seconds from `refreshed` on that our copy lasts, where that is less than its SOA says; else 0. */
+uint32_t refresh_given_before(const struct refresh *);
+/* Seconds that a version of these times lasts if it is confirmed now. */
+uint32_t refresh_lasts(const struct refresh *, struct refresh_times);
 /* Our version's times were clamped anew: what is due follows the new ones. True: it had expired, and now it has not. */
 bool refresh_retime(struct refresh *, struct refresh_times, int64_t now);
 /* On hold every event leads to nothing, TIMER at most to REFRESH_EXPIRE. What was under way has been given up, unless it is being published: that

@@ -503,6 +503,12 @@ static void note_held(struct secondary *s)
 	note_error(s, remote->name, text);
 }
 
+static void note_failure(struct secondary *s)
+{
+	if (s->env->failed)
+		s->env->failed(s->env->ctx, s);
+}
+
 static void round_failed(struct secondary *s)
 {
 	struct secondary_outcome outcome = s->round->outcome;
@@ -515,6 +521,7 @@ static void round_failed(struct secondary *s)
 	round_end(s);
 	tell(s, SECONDARY_FAILED, outcome);
 	event(s, REFRESH_FAILED);
+	note_failure(s);
 	if (!s->round)
 		fall_asleep(s, nap);
 	else
@@ -1153,6 +1160,7 @@ static void give_up(struct secondary *s)
 	note_error(s, NULL, "given up: it took far too long");
 	round_end(s);
 	tell(s, SECONDARY_FAILED, outcome);
+	note_failure(s);
 	follow(s);
 }
 
@@ -1279,6 +1287,16 @@ void secondary_loaded(struct secondary *s, struct zone *version, int64_t refresh
 	refresh_loaded(&s->refresh, version->serial, refresh_times_of(&version->soa, &s->conf->clamps), refreshed);
 	if (s->start == STARTED)
 		arm(s);
+}
+
+void secondary_remember(struct secondary *s, const struct secondary_memory *memory)
+{
+	refresh_resume(&s->refresh, memory->failures, memory->given_expire);
+	if (!memory->why)
+		return;
+	set_rejected(s, memory->why);
+	for (size_t i = 0; i < s->conf->remote_count && view_of(s, i); i++)
+		view_refuse(&s->views[i], memory->refused, s->env->now());
 }
 
 static void note_hint(struct secondary *s, struct serial before, bool had)
@@ -1654,6 +1672,10 @@ void secondary_status(const struct secondary *s, struct secondary_status *out)
 	for (size_t i = 0; s->views && i < s->conf->remote_count; i++)
 		if (s->views[i].has_serial)
 			best_of(out, s->views[i].serial, false, s->views[i].since);
+	for (size_t i = 0; s->views && i < s->conf->remote_count && !out->has_refused; i++) {
+		out->has_refused = s->views[i].has_refused && s->env->now() < s->views[i].refused_until;
+		out->refused = s->views[i].refused;
+	}
 	if (s->refresh.hinted)
 		best_of(out, s->refresh.hint, false, s->hint_since);
 	if (!s->trouble)

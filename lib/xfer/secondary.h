@@ -68,6 +68,8 @@ struct secondary_env {
 	/* Our version was confirmed (again). `revived`: it had expired, and must be served again. */
 	void (*confirmed)(void *ctx, struct secondary *, bool revived);
 	void (*expired)(void *ctx, struct secondary *);
+	/* A round came to nothing: when it is tried again, how often it has failed, and what was refused, has changed. May be NULL. */
+	void (*failed)(void *ctx, struct secondary *);
 	void *ctx;
 	struct secondary_counters *counters;
 };
@@ -93,6 +95,15 @@ void secondary_free(struct secondary *);     /* waiters are told that it failed 
 void *secondary_owner(const struct secondary *);
 /* A version from disk (takes over the hold), last confirmed at `refreshed` (ms of env->now; may be negative). While there is none. */
 void secondary_loaded(struct secondary *, struct zone *version, int64_t refreshed);
+/* What else is known from before a restart, after secondary_loaded and before secondary_start. A version that was refused (`why` NULL: none was) is
+ * not fetched for a while, and the zone counts as rejected. */
+struct secondary_memory {
+	unsigned failures;           /* rounds in a row that came to nothing */
+	uint32_t given_expire;       /* s from when it was confirmed, as the primary said; 0: it said nothing */
+	struct serial refused;
+	const char *why;
+};
+void secondary_remember(struct secondary *, const struct secondary_memory *);
 /* A serial that we had, or that was announced, before: where it is newer than ours it counts as known. */
 void secondary_known(struct secondary *, struct serial);
 /* The first TIMER is due `after` ms from now, or at once if the operator has asked meanwhile. */
@@ -146,6 +157,8 @@ struct secondary_last {
 struct secondary_status {
 	struct refresh refresh;
 	const char *rejected;        /* the last version offered was refused, and why; else NULL */
+	bool has_refused;
+	struct serial refused;       /* its serial, while it is not to be fetched again */
 	bool has_best;
 	struct serial best;          /* newest that any primary has shown or announced */
 	bool best_is_ours;
