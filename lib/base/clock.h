@@ -9,7 +9,9 @@
 
 /* Milliseconds of a clock that never goes back (CLOCK_MONOTONIC): for durations and timers. */
 int64_t clock_ms(void);
-/* The same, up to a few ms late, and cheaper: for what is asked for each packet. */
+/* Microseconds of the same clock: for round trips. */
+int64_t clock_us(void);
+/* clock_ms, up to a few ms late, and cheaper: for what is asked for each packet. */
 int64_t clock_coarse_ms(void);
 /* Seconds since 1970, as the operator has set it: for TSIG and for what is shown or stored. */
 uint64_t clock_unix(void);

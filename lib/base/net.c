@@ -285,6 +285,27 @@ int net_connect_udp(const struct net_addr *to, struct why *why)
 	return fd;
 }
 
+int net_open_udp(const struct net_addr *to, struct why *why)
+{
+	int fd = open_socket(to, SOCK_DGRAM);
+
+	if (fd < 0)
+		return fail(fd, to, "socket", why);
+	if (to->sa.sa_family == AF_INET6)
+		set(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
+	else
+		set(fd, IPPROTO_IP, IP_RECVERR, 1);
+	return fd;
+}
+
+void net_drain_errors(int fd)
+{
+	char packet[64];             /* the beginning of what we sent, of no use */
+
+	while (recv(fd, packet, sizeof packet, MSG_ERRQUEUE) >= 0)
+		continue;
+}
+
 int net_connect_tcp(const struct net_addr *to, struct why *why)
 {
 	int fd = open_socket(to, SOCK_STREAM);

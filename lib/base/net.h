@@ -55,6 +55,10 @@ int net_listen_udp(const struct net_addr *, struct why *);
 int net_listen_tcp(const struct net_addr *, struct why *);
 /* Bound to a random port that the kernel picks, connected, so that only the peer's packets come. */
 int net_connect_udp(const struct net_addr *to, struct why *);
+/* Not connected: what comes to its port is read, from wherever; the port is random, picked by the kernel with the first packet that is
+ * sent. ICMP errors are reported (IP_RECVERR) and must be taken with net_drain_errors. For the address family of `to`. */
+int net_open_udp(const struct net_addr *to, struct why *);
+void net_drain_errors(int fd);
 /* Begins to connect: EINPROGRESS is success. */
 int net_connect_tcp(const struct net_addr *to, struct why *);
 
