@@ -5,7 +5,7 @@ package Front;
 #     my $front = Front->new(addresses => [ '198.51.100.53', '2001:db8:2::53' ], port => 53, behind => '198.51.100.53@5300');
 #     $front->serve('slow.alpha' => sub { my ($talk) = @_; $talk->send($talk->relay, after => 0.7) });
 #
-# A sub that sends nothing is silent (over TCP: the connection ends). `serve` may be called again.
+# The fault of the name '' is for all others. A sub that sends nothing is silent (over TCP: the connection ends). `serve` may be called again.
 use strict;
 use warnings;
 use IO::Socket::IP;
@@ -53,6 +53,7 @@ sub stop {
     delete $self->{hold};
 }
 
+sub at { my ($self) = @_; return "$self->{addresses}[0]\@$self->{port}" }
 sub vanish { my ($self) = @_; $self->stop; delete @$self{qw(udp tcp)} }
 sub DESTROY { my ($self) = @_; local ($?, $!, $@); $self->stop }
 
@@ -104,7 +105,7 @@ sub from_tcp {
 sub handle {
     my ($self, $talk) = @_;
     my $name = $talk->query->{questions}[0]{name} =~ s/\.$//r;
-    my ($zone) = sort { length $b <=> length $a } grep { $name eq $_ || $name =~ /\.\Q$_\E$/ } keys %{ $self->{fault} };
+    my ($zone) = sort { length $b <=> length $a } grep { $_ eq '' || $name eq $_ || $name =~ /\.\Q$_\E$/ } keys %{ $self->{fault} };
     return $self->{fault}{$zone}->($talk) if defined $zone;
     return $talk->send($talk->relay);
 }

@@ -226,7 +226,7 @@ sub new_resolver {
 }
 
 sub resolver { my ($self) = @_; return $self->{resolver} }
-sub servers { my ($self) = @_; return map { $self->{$_} } qw(hidden root), sort(keys %tld), sort keys %provider }
+sub servers { my ($self) = @_; return grep { $_ } map { $self->{$_} } qw(hidden root), sort(keys %tld), sort keys %provider }
 
 # The wait status of each, added up; what the resolver and Front end with does not matter.
 sub stop {
