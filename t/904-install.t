@@ -6,7 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use File::Find ();
-use Process qw(run_command slurp work_dir);
+use Process qw(find_program run_command slurp work_dir);
 use Test::More;
 
 my $build = $ENV{top_builddir} // '.';
@@ -38,11 +38,19 @@ sub place {
 make('install');
 my @wanted = (place('bindir') . '/lockstep', place('sbindir') . '/lockstepd', place('mandir') . '/man1/lockstep.1', place('mandir') . '/man5/lockstep.conf.5',
     place('mandir') . '/man8/lockstepd.8', place('docdir') . '/lockstep.conf.example');
+my @examples = map { place('docdir') . "/examples/$_" } qw(lockstep-check.cron lockstep-check.service lockstep-check.timer nagios-lockstep.cfg icinga2-lockstep.conf);
 my $unit = $made =~ /^systemdsystemunit_DATA = \S/m ? place('systemdsystemunitdir') . '/lockstepd.service' : undef;
-is_deeply([ files() ], [ sort @wanted, $unit // () ], 'every file in its place, and no other');
+is_deeply([ files() ], [ sort @wanted, @examples, $unit // () ], 'every file in its place, and no other');
 is((run_command($dir . $wanted[0], '--version'))[0], 0, 'lockstep runs from there');
 is((run_command($dir . $wanted[1], '--version'))[0], 0, 'and so does lockstepd');
 like(slurp("$dir$unit"), qr/^ExecStart=\Q$wanted[1]\E\b/m, 'which the unit starts') if $unit;
+like(slurp("$dir$_"), qr/\Q$wanted[0]\E"?,? "?check\b/, "$_ runs it") for grep { !/timer$/ } @examples;
+SKIP: {
+    skip 'systemd-analyze is not here', 1 unless find_program('systemd-analyze');
+    my ($status, $out, $said) = run_command(find_program('systemd-analyze'), 'verify', '--man=no', map { "$dir$_" } @examples[ 1, 2 ]);
+    my @wrong = grep { /lockstep-check/ && !/not executable|No such file/ } split /\n/, "$out$said";
+    is("@wrong", '', 'systemd takes the timer and its service');
+}
 make('uninstall');
 is_deeply([ files() ], [], 'and nothing is left');
 done_testing;
