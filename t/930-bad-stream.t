@@ -150,6 +150,9 @@ $pair->refused('records without end', 'limit.*max-records', axfr => sub {
 $pair->refused('the same record without end', 'limit.*max-records', axfr => sub {
     for_ever($_[0], sub { return (answer => [ ('same.example. 300 IN A 192.0.2.1') x 500 ]) });
 });
+$pair->refused('octets without end, in few records', 'limit.*max-zone-size', axfr => sub {
+    for_ever($_[0], sub { my ($n) = @_; return (answer => [ Wire::raw_rr(owner => 'n' . ++$$n . '.example.', type => 65280, rdata => 'x' x 60_000) ]) });
+});
 $pair->refused('empty messages without end', 'limit.*a hundred messages', axfr => sub { for_ever($_[0], sub { return () }) });
 # Twelve octets each, which become more than five hundred: owner and name in RDATA are pointers.
 $pair->refused('a few messages that unfold to a hundred times their size', 'limit.*max-zone-size', axfr => sub {

@@ -55,6 +55,8 @@ my @bad = (
     [ 'it removes a record from an owner that is not there', 'mismatch', 'new', 0, 'h1.example. 300 IN TXT "none"', 'new', 'new' ],
     [ 'it removes the whole NS set of the apex', 'content', 'new', 0, 'example. 300 IN NS ns.example.', 'new', 'new' ],
     [ 'a SOA of another owner', 'soa-owner', 'new', 0, raw_rr(owner => 'sub.example.', type => 'SOA', rdata => soa_rdata('example.', 9)), 'new' ],
+    [ 'it removes the SOA among other records', 'sequence', 'new', 0, 'h1.example. 300 IN A 192.0.2.1', 0, 'new', 'new' ],
+    [ 'it removes the new SOA, and brings none', 'after-end', 'new', 0, 'new', 'x.example. 300 IN A 192.0.2.1', 'new', 0 ],
     [ 'a record that is not in the zone', 'record', 'new', 0, 'new', 'www.other. 300 IN A 192.0.2.1', 'new' ],
     [ 'malformed RDATA', 'rdata', 'new', 0, 'new', raw_rr(owner => 'x.example.', type => 'A', rdata => 'abc'), 'new' ],
     [ 'a CNAME comes to other data', 'content|record', 'new', 0, 'new', 'h1.example. 300 IN CNAME h2.example.', 'new' ],
@@ -109,18 +111,22 @@ is(scalar(grep { $_->{asked} eq 'AXFR' } $pair->attempts), 0, 'AXFR was not trie
 
 # One record in each step, and as few messages as there may be.
 sub step_by_step {
-    my ($talk) = @_;
+    my ($talk, $unended) = @_;
     my ($ours, $new) = ($talk->serial, $talk->{fake}{serial});
     my @wait = ($talk->soa);
     for my $at ($ours .. $new - 1) {
         push @wait, $talk->soa($at), $at > $ours ? "step$at.example. 300 IN A 192.0.2.1" : (), $talk->soa($at + 1), 'step' . ($at + 1) . '.example. 300 IN A 192.0.2.1';
         $talk->send(answer => [ splice @wait ]) if @wait > 200;
     }
-    $talk->send(answer => [ @wait, $talk->soa ]);
+    $talk->send(answer => [ @wait, $unended ? () : $talk->soa ]);
 }
 my $steps = $ENV{LONG} ? 100_000 : 5000;
 $pair->{offered} += $steps - 1;
 $pair->taken("$steps steps", records => 24, ixfr => \&step_by_step, @no_axfr);
+
+$pair->{offered} += 5000;
+$pair->refused('thousands of steps, and SERVFAIL in place of the end', 'rcode', ixfr => sub { my ($talk) = @_; step_by_step($talk, 1); $talk->send(rcode => 2) }, @no_axfr);
+is($pair->{fake}->count('IXFR', 'UDP'), 0, 'IXFR is never asked for over UDP, where anybody could answer');
 
 # --- answers -----------------------------------------------------------------------------------
 
@@ -148,6 +154,7 @@ my @cut = ('cut.example. 300 IN NS ns.cut.example.', 'ns.cut.example. 300 IN A 1
 my @below = ('w.cut.example. 300 IN A 192.0.2.2');
 my @wild = ('*.wild.example. 300 IN A 192.0.2.3');
 my @steps = ([ 'a plain zone', [], [] ], [ 'empty non-terminals come', [], [ 'a.b.ent.example. 300 IN A 192.0.2.1', @below, @wild ] ], [ 'it is signed, with NSEC', [], [ @keys, @nsec ] ],
+    [ 'the signature of the DNSKEY set goes', [ $keys[1] ], [] ], [ 'and comes back', [], [ $keys[1] ] ],
     [ 'an empty non-terminal is no longer empty', [], [ 'b.ent.example. 300 IN TXT "x"' ] ], [ 'a delegation comes above data', [], [ @cut, $ds ] ],
     [ 'from NSEC to NSEC3', \@nsec, \@nsec3 ], [ 'what was below goes, and with it what was empty', [ 'a.b.ent.example. 300 IN A 192.0.2.1', 'b.ent.example. 300 IN TXT "x"' ], [] ],
     [ 'the delegation goes, a DNAME and an alias come', [ @cut, $ds ], [ 'd.example. 300 IN DNAME wild.example.', 'alias.example. 300 IN CNAME x.wild.example.' ] ],

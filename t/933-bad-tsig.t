@@ -133,6 +133,19 @@ for my $case ([ 'cut short', sub { substr $_[0], 0, -5 } ], [ 'with a MAC longer
     });
 }
 
+for my $nth (0 .. 4) {
+    $pair->refused("a bit flips in message $nth of five", 'tsig|protocol', axfr => sub {
+        my ($talk) = @_;
+        for my $n (0 .. 4) {
+            my @answer = ($n == 0 ? ($talk->soa, @records) : (), "m$n.example. 300 IN A 192.0.2.1", $n == 4 ? $talk->soa : ());
+            my $message = $talk->sign($talk->message(answer => \@answer));
+            substr($message, 12 + length($talk->query->{question_bytes}) + 20, 1) ^= "\x10" if $n == $nth;
+            $talk->send_message($message);
+        }
+        $talk->close;
+    });
+}
+
 # --- time ----------------------------------------------------------------------------------------
 
 my $now = time;

@@ -58,10 +58,12 @@ not_heeded('for a zone that is not here', '5|9', $fake, zone => 'other.', serial
 not_heeded('for a name in a zone', '5|9', $fake, zone => 'www.example.', serial => 5);
 not_heeded('in class CH', '1|5|9', $plain, question => question('plain.', 'SOA', 3), serial => 5);
 not_heeded('in class ANY', '1|5|9', $plain, question => question('plain.', 'SOA', 255), serial => 5);
+not_heeded('in class NONE', '1|5|9', $plain, question => question('plain.', 'SOA', 254), serial => 5);
 not_heeded('with two questions', 1, $plain, question => question('plain.', 'SOA') x 2, counts => [ 2, 0, 0, 0 ], serial => undef);
 not_heeded('with no question', 1, $plain, question => '', counts => [ 0, 0, 0, 0 ], serial => undef);
 not_heeded('with a count that lies', 1, $plain, counts => [ 1, 5, 0, 0 ], serial => undef);
 not_heeded('with the serial that is served', 0, $plain, serial => 1);
+not_heeded('with an older serial', 0, $plain, serial => 0);
 not_heeded('with a SOA whose RDATA is short', 1, $plain, answer => [ raw_rr(owner => 'plain.', type => 'SOA', rdata => substr soa_rdata('plain.', 9), 0, -3) ]);
 
 # --- heeded, though odd ----------------------------------------------------------------------------

@@ -9,6 +9,7 @@ use Fake;
 use Lockstep;
 use Process qw(wait_for);
 use Test::More;
+use Tsig;
 use Wire;
 
 plan skip_all => 'lockstepd is not built' unless Lockstep::have();
@@ -60,6 +61,60 @@ subtest 'a version that was refused' => sub {
     is($lockstep->state('example'), 'ok', 'the zone is well');
     ended();
 };
+
+# What goes wrong on the way is tried again at each retry, a second later here; what came whole and was refused is not fetched again. Either way the zone is
+# served, it is said why, and when the primary is well again the zone is too, without anybody's doing.
+my @wrong = (
+    [ 'it breaks off', 'fetched again', qr/closed|reset|ended/, sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records ]); $talk->close } ],
+    [ 'it stalls', 'fetched again', qr/idle|nothing/, sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa ]); $talk->wait_close } ],
+    [ 'SERVFAIL', 'fetched again', qr/SERVFAIL/, sub { $_[0]->send(rcode => 2) } ],
+    [ 'REFUSED', 'fetched again', qr/REFUSED/, sub { $_[0]->send(rcode => 5) } ],
+    [ 'another ID', 'fetched again', qr/not a response to our query/, sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, $talk->soa ], id => $talk->query->{id} ^ 1) } ],
+    [ 'malformed RDATA', 'refused', qr/malformed RDATA/, sub { my ($talk) = @_;
+        $talk->send(answer => [ $talk->soa, @records, Wire::raw_rr(owner => 'x.example.', type => 'A', rdata => 'abc'), $talk->soa ]) } ],
+    [ 'another SOA at the end', 'refused', qr/SOA/, sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, $talk->soa(99) ]) } ],
+    [ 'a record of another zone', 'refused', qr/not in the zone/, sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, 'www.other. 300 IN A 192.0.2.1', $talk->soa ]) } ],
+    [ 'more than the zone may have', 'refused', qr/max-records/, sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, map({ "h$_.example. 300 IN A 192.0.2.1" } 1 .. 60), $talk->soa ]) } ],
+    [ 'a wrong digest', 'refused', qr/digest/, sub { my ($talk) = @_;
+        $talk->send(answer => [ $talk->soa, @records, Wire::raw_rr(owner => 'example.', type => 63, rdata => pack('N C2', 2, 1, 1) . 'x' x 48), $talk->soa ]) } ],
+    [ 'a signature that does not verify', 'fetched again', qr/TSIG/, sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, $talk->soa ], tsig => { mac => 'x' x 32 }) }, 1 ],
+);
+for my $case (@wrong) {
+    my ($what, $then, $why, $script, $signed) = @$case;
+    subtest "what follows: $what" => sub {
+        start_with(1, 'max-records' => 50);
+        my ($p) = @fakes;
+        if ($signed) {
+            my $key = $p->{key} = Tsig::key();
+            @{ $lockstep->{conf} }{qw(keys remotes)} = ([$key], [ Lockstep::remote('p1', $p, $key) ]);
+        }
+        $p->serve(fast(serial => 1));
+        $lockstep->start;
+        ok($lockstep->wait_serial('example', 1), 'a good version');
+        $p->serve(fast(serial => 2, axfr => $script, ixfr => $script));
+        $p->notify($lockstep->at);
+        my $said = sub { my $status = $lockstep->status('example'); return join ' ', $status->{reason} // '', ($status->{last_failure} // {})->{reason} // '' };
+        ok(wait_for(sub { $said->() =~ $why }, 15), 'the status says why') or diag($said->());
+        like(join(' ', map { $_->{why} // '' } $lockstep->events('transfer', zone => 'example.'), $lockstep->events('version-refused', zone => 'example.')), $why, 'so does the log');
+        my $probes = $p->count('SOA');
+        ok($p->wait_count(SOA => $probes + 2, 15), 'at each retry the primary is asked for its serial');
+        my $transfers = transfers($p);
+        ok($p->wait_count(SOA => $probes + 4, 25), 'and again');
+        if ($then eq 'refused') {
+            is(transfers($p), $transfers, 'the same version is not fetched again');
+            is($lockstep->state('example'), 'rejected', 'the state');
+            $p->serve(fast(serial => 3));
+        } else {
+            ok(wait_for(sub { transfers($p) > $transfers }, 25), 'the version is fetched again');
+            like($lockstep->state('example'), qr/^(?:lagging|refreshing|stale|rejected)$/, 'the state');
+            is($lockstep->serial('example'), 1, 'what was served is served');
+            $p->serve(fast(serial => 2));
+        }
+        ok($lockstep->wait_serial('example', $p->{serial}, 40), 'the primary is well: so is the zone');
+        ok($lockstep->wait_state('example', 'ok'), 'and its state');
+        ended();
+    };
+}
 
 subtest 'the first version is refused' => sub {
     start_with(1);
@@ -136,6 +191,33 @@ subtest 'options that nobody asked for' => sub {
         is(($lockstep->verb('refresh', 'example'))[0], 0, "$what: refresh") if $serial > 1;
         ok($lockstep->wait_serial('example', $serial), "$what: the version is taken");
     }
+    ended();
+};
+
+# BADCOOKIE: RCODE 7 in the header, 1 above it in the OPT.
+subtest 'cookies: a server that wants one' => sub {
+    start_with(1);
+    my ($p) = @fakes;
+    my @wants = (rcode => 7, additional => [ Wire::raw_rr(owner => '.', type => 41, class => 1232, ttl => 1 << 24, rdata => pack('nn/a', 10, 'c' x 8 . 's' x 8)) ]);
+    my %over_tcp = (soa => sub { my ($talk) = @_; $talk->{peer} ? $talk->send(@wants) : $talk->send(answer => [ $talk->soa ]) });
+    $p->serve(serial => 1, %over_tcp);
+    $lockstep->start;
+    ok($lockstep->wait_serial('example', 1), 'the zone is transferred');
+    $p->serve(serial => 2, %over_tcp);
+    is(($lockstep->verb('refresh', 'example'))[0], 0, 'BADCOOKIE over UDP: it is asked over TCP, which needs none');
+    ok($lockstep->wait_serial('example', 2), 'and followed');
+    $p->serve(fast(serial => 3), map { $_ => sub { $_[0]->send(@wants) } } qw(soa axfr ixfr));
+    my ($status, $out, $said) = $lockstep->verb('refresh', 'example');
+    is($status, 1, 'over TCP too: refresh fails');
+    like($said, qr/the primary answered BADCOOKIE/, 'and says why');
+    ($status, $out, $said) = $lockstep->verb('transfer', '--full', 'example');
+    is($status, 1, 'so does transfer');
+    like($said, qr/the primary answered BADCOOKIE/, 'and says why');
+    is($lockstep->serial('example'), 2, 'what was served is served');
+    ok(scalar($lockstep->events('transfer', zone => 'example.', outcome => 'protocol')), 'the log has it');
+    $p->serve(fast(serial => 3));
+    is(($lockstep->verb('refresh', 'example'))[0], 0, 'it wants none any more');
+    ok($lockstep->wait_serial('example', 3), 'and is followed');
     ended();
 };
 

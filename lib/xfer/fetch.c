@@ -43,6 +43,7 @@ struct fetch {
 
 	uint16_t id;
 	uint16_t first_count;                /* records in the answer of the first message */
+	unsigned first_rcode;                /* of the first message, as a whole */
 	bool answered;                       /* in full: the connection may be kept */
 	bool edns;                           /* queries have an OPT */
 	bool edns_refused;                   /* one that had was not understood, or not answered */
@@ -418,11 +419,13 @@ static enum soa_answer check_soa(struct fetch *f, const uint8_t *message, size_t
 	rcode = take_edns(f, message, length, h.flags);
 	if (may_ask_without(f, rcode))
 		return SOA_NO_EDNS;
+	if (rcode == RCODE_BADCOOKIE && f->result.transport == FETCH_UDP)
+		return SOA_TRUNCATED;        /* RFC 7873 5.3: over TCP it needs no cookie */
 	answer = check_tsig(f, message, length);
 	if (answer != SOA_GOOD)
 		return answer;
 	if (rcode != RCODE_NOERROR) {
-		err_why(&f->result.why, ERR_REFUSED, "the primary answered %s", rcode == RCODE_BADVERS ? "BADVERS" : msg_rcode_text(rcode, text));
+		err_why(&f->result.why, ERR_REFUSED, "the primary answered %s", msg_rcode_text(rcode, text));
 		return SOA_BAD;
 	}
 	if (!(h.flags & MSG_AA))
@@ -584,9 +587,12 @@ static bool axfr_may_help(const struct stream_sum *sum)
 static void refused(struct fetch *f)
 {
 	const struct stream_sum *sum = stream_sum(f->stream);
+	char text[16];
 
 	f->answered = sum->reason == STREAM_RCODE;
 	f->result.why = sum->why;
+	if (f->answered && sum->messages == 1 && f->first_rcode > 15)
+		err_why(&f->result.why, ERR_REFUSED, "the primary answered %s", msg_rcode_text(f->first_rcode, text));
 	f->result.reason = stream_reason_name(sum->reason);
 	f->result.axfr_may_help = f->kind == FETCH_IXFR && axfr_may_help(sum);
 	finish(f, sum->reason == STREAM_SERIAL_BACK ? FETCH_BACK :
@@ -619,7 +625,8 @@ static bool first_message(struct fetch *f, const uint8_t *message, size_t length
 	if (!msg_read_header(&msg, &h) || h.id != f->id || !(h.flags & MSG_QR))
 		return false;
 	f->first_count = h.ancount;
-	return may_ask_without(f, take_edns(f, message, length, h.flags));
+	f->first_rcode = take_edns(f, message, length, h.flags);
+	return may_ask_without(f, f->first_rcode);
 }
 
 /* One message of a transfer: first its signature, as far as it has one, then its records. False: the exchange is over. */

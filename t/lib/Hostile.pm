@@ -9,7 +9,8 @@ package Hostile;
 #     $pair->taken('the last SOA has its owner in capitals', axfr => sub { ... });
 #
 # The scripts are Fake's. With an `ixfr` script the version is asked for by IXFR, else by AXFR (`transfer --full`).
-# After a refusal the old version is served, the zone file is as it was, and the reason is in the log.
+# After a refusal the old version is served, the zone file is as it was, the reason is in the log, status says that the primary has another version or why
+# it was refused, and the next time to ask is set (what happens then, and when it is well again: t/937-refused-again.t).
 use strict;
 use warnings;
 use Fake;
@@ -73,10 +74,12 @@ sub refused {
     my ($first) = $self->attempts;
     my ($refusal) = $self->refusals;
     my $given = join ' ', (map { $first->{$_} // () } qw(outcome reason why)), map { $refusal->{$_} // () } qw(by why);
-    my $right = $status == 1 && $lockstep->running && $lockstep->serial('example') == $self->{served} && $given =~ /$reason/
+    my $state = $lockstep->status('example');
+    my $next = $state->{refresh} // -1;
+    my $right = $status == 1 && $state->{state} =~ /^(?:lagging|rejected|refreshing|ok)$/ && $next >= 0 && $next <= 3600 && ($state->{last_failure} || $state->{reason}) && $lockstep->running && $lockstep->serial('example') == $self->{served} && $given =~ /$reason/
         && slurp($lockstep->zone_file('example')) eq $file && $self->dump_text eq $dump && $said =~ /\S/;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    ok($right, "$what: refused") or diag("exit $status: $said\nthe log: $given\nwanted: $reason\nserved: " . ($lockstep->serial('example') // 'nothing'));
+    ok($right, "$what: refused") or diag("exit $status: $said\nthe log: $given\nwanted: $reason\nserved: " . ($lockstep->serial('example') // 'nothing') . ", $state->{state}, asks in $next s");
     return $first;
 }
 
