@@ -2,6 +2,7 @@
 #include "run/client.h"
 #include "run/command.h"
 #include "run/conf.h"
+#include "run/diffing.h"
 #include "run/pull.h"
 #include "run/show.h"
 
@@ -71,6 +72,18 @@ static int run_pull(const struct command *command)
 	return status;
 }
 
+static int run_diff(const struct command *command)
+{
+	struct why why = {""}, no_socket = {""};
+	char *path = socket_of(command, &no_socket);
+	int status = diffing_run(command, path, &no_socket, &why);
+
+	if (*why.text)
+		fail(why.text);
+	free(path);
+	return status;
+}
+
 static int run(const struct command *command)
 {
 	switch (command->verb) {
@@ -78,6 +91,8 @@ static int run(const struct command *command)
 		return run_config(command);
 	case COMMAND_PULL:
 		return run_pull(command);
+	case COMMAND_DIFF:
+		return run_diff(command);
 	case COMMAND_STATUS: case COMMAND_TRANSFER: case COMMAND_REFRESH: case COMMAND_NOTIFY: case COMMAND_WRITE:
 	case COMMAND_RELOAD: case COMMAND_DUMP: case COMMAND_STATS: case COMMAND_STOP: case COMMAND_ADD: case COMMAND_REMOVE:
 	case COMMAND_HOLD: case COMMAND_RELEASE: case COMMAND_PURGE:
@@ -89,7 +104,7 @@ static int run(const struct command *command)
 int main(int argc, char *argv[])
 {
 	struct command command;
-	int status = 2;
+	int status = 0;
 
 	switch (command_parse(&command, argc, argv)) {
 	case COMMAND_RUN:
@@ -99,6 +114,7 @@ int main(int argc, char *argv[])
 		status = fflush(stdout) == 0 ? 0 : 1;
 		break;
 	case COMMAND_USAGE:
+		status = command.usage_status;
 		break;
 	}
 	command_release(&command);

@@ -21,6 +21,11 @@ struct client {
 	bool progress;               /* a line of it is on the terminal */
 	json_t *zones;               /* of status, as far as they have come; NULL: none */
 	int status;                  /* exit status so far */
+	/* Instead of standard output, and standard error; NULL: those. */
+	bool (*put)(void *ctx, const char *text, size_t length);
+	void *ctx;
+	struct why *why;
+	enum err err;                /* where there is `why`: what it says */
 	bool done;
 	/* dump as JSON */
 	struct records records;
@@ -38,6 +43,12 @@ static void clear_progress(struct client *client)
 
 static int fail(struct client *client, const char *text, const char *more)
 {
+	client->status = 1;
+	if (client->why) {
+		if (!client->err)
+			client->err = err_why(client->why, ERR_NOTFOUND, "%s%s%s", text, more ? ": " : "", more ? more : "");
+		return 1;
+	}
 	clear_progress(client);
 	fputs("lockstep: ", stderr);
 	show_text(stderr, text);
@@ -46,7 +57,7 @@ static int fail(struct client *client, const char *text, const char *more)
 		show_text(stderr, more);
 	}
 	putc('\n', stderr);
-	return client->status = 1;
+	return 1;
 }
 
 /* --- the request ----------------------------------------------------------------- */
@@ -96,7 +107,7 @@ static int connect_to(struct client *client)
 static bool waits_for_others(enum command_verb verb)
 {
 	switch (verb) {
-	case COMMAND_STATUS: case COMMAND_STATS: case COMMAND_DUMP: case COMMAND_PULL: case COMMAND_CONFIG:
+	case COMMAND_STATUS: case COMMAND_STATS: case COMMAND_DUMP: case COMMAND_PULL: case COMMAND_CONFIG: case COMMAND_DIFF:
 		return false;
 	case COMMAND_TRANSFER: case COMMAND_REFRESH: case COMMAND_NOTIFY: case COMMAND_WRITE: case COMMAND_RELOAD: case COMMAND_STOP:
 	case COMMAND_ADD: case COMMAND_REMOVE: case COMMAND_HOLD: case COMMAND_RELEASE: case COMMAND_PURGE:
@@ -150,6 +161,11 @@ static void begin_dump(struct client *client)
 
 static void put_zone_text(struct client *client, const char *text)
 {
+	if (client->put) {
+		if (!client->put(client->ctx, text, strlen(text)) && !client->err)
+			client->err = err_why(client->why, ERR_NOMEM, "out of memory");
+		return;
+	}
 	if (client->command->json) {
 		begin_dump(client);
 		if (!records_put(&client->records, text, strlen(text)))
@@ -224,7 +240,7 @@ static void show_done(struct client *client, const json_t *done)
 	case COMMAND_STATS:
 		show_stats(&show, done);
 		break;
-	case COMMAND_DUMP: case COMMAND_STOP: case COMMAND_PULL: case COMMAND_CONFIG:
+	case COMMAND_DUMP: case COMMAND_STOP: case COMMAND_PULL: case COMMAND_CONFIG: case COMMAND_DIFF:
 		break;
 	}
 }
@@ -237,6 +253,8 @@ static void take_done(struct client *client, json_t *done)
 		json_object_set(done, "zones", client->zones);
 	}
 	clear_progress(client);
+	if (client->put)
+		return;
 	if (client->command->verb == COMMAND_DUMP) {
 		end_dump(client, done);
 	} else if (client->command->json) {
@@ -297,7 +315,8 @@ static void read_answer(struct client *client)
 	if (!wrong)
 		return;
 	client->status = 1;
-	end_dump(client, NULL);
+	if (!client->put)
+		end_dump(client, NULL);
 	fflush(stdout);
 	fail(client, client->socket_path, wrong);
 }
@@ -322,4 +341,24 @@ int client_run(const struct command *command, const char *socket_path)
 	if (fflush(stdout) != 0 || ferror(stdout))
 		fail(&client, "standard output", strerror(errno));
 	return client.status;
+}
+
+enum err client_dump(const char *socket_path, const char *zone, bool (*put)(void *ctx, const char *text, size_t length), void *ctx, struct why *why)
+{
+	char *zones[] = {(char *)zone};
+	struct command command = {.verb = COMMAND_DUMP, .verb_name = "dump", .zones = zones, .zone_count = 1};
+	struct client client = {.command = &command, .socket_path = socket_path, .put = put, .ctx = ctx, .why = why};
+	int fd = connect_to(&client);
+
+	if (fd < 0)
+		return ERR_NETWORK;
+	client.in = fdopen(fd, "r");
+	if (!client.in) {
+		close(fd);
+		return err_why(why, ERR_NOMEM, "%s: %m", socket_path);
+	}
+	if (send_request(&client, fd) == 0)
+		read_answer(&client);
+	fclose(client.in);
+	return client.err;
 }

@@ -6,7 +6,16 @@
 
 #include "run/command.h"
 
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
 /* Returns the exit status: 0 done, 1 it failed, which was said on standard error. */
 int client_run(const struct command *, const char *socket_path);
+
+/* The text of a zone as it is served, in pieces. ERR_NETWORK: nobody answers at the socket; else ERR_NOTFOUND: what the daemon says against
+ * it, ERR_NOMEM: `put` has returned false. */
+enum err client_dump(const char *socket_path, const char *zone, bool (*put)(void *ctx, const char *text, size_t length), void *ctx, struct why *);
 
 #endif

@@ -3,6 +3,7 @@
 #include "run/command.h"
 
 #include "dns/name.h"
+#include "dns/text.h"
 #include "run/conf.h"
 #include "run/key.h"
 
@@ -14,8 +15,9 @@
 
 /* --- verbs and options ----------------------------------------------------------- */
 
-enum { ALL = 1, FULL = 2, FROM = 4, KEY = 8, OUTPUT = 16, QUIET = 32, TEMPLATE = 64, TLS = 128 };   /* bits of options */
+enum { ALL = 1, FULL = 2, FROM = 4, KEY = 8, OUTPUT = 16, QUIET = 32, TEMPLATE = 64, TLS = 128, ASKING = 256, RATE = 512 };   /* bits of options */
 enum { ANY_NUMBER = 100000 };        /* of zones: more than a command line holds */
+enum { TIMEOUT_MAX = 600 };          /* seconds that one server may be waited for */
 
 static const struct option {
 	const char *name;            /* without dashes */
@@ -41,6 +43,14 @@ static const struct option {
 	{"pin", 0, "PIN", TLS, "the SHA-256 of its public key, in base64"},
 	{"cert", 0, "FILE", TLS, "the certificate to show if it wants one (PEM),"},
 	{"cert-key", 0, "FILE", TLS, "and its private key"},
+	{"ns", 0, "SERVER", ASKING, "NAME[/ADDRESS[@PORT]] of a nameserver to ask; may be given again"},
+	{"resolver", 0, "ADDRESS", ASKING, "ADDRESS[@PORT] of the resolver, instead of the system's"},
+	{"parent", 0, "ADDRESS", ASKING, "ADDRESS[@PORT] of a server of the parent zone, to ask for the delegation"},
+	{"port", 0, "PORT", ASKING, "the port of nameservers that are found by name"},
+	{"timeout", 0, "TIME", ASKING, "how long one server is waited for, 5s"},
+	{"ipv4", '4', NULL, ASKING, "ask over IPv4 alone"},
+	{"ipv6", '6', NULL, ASKING, "ask over IPv6 alone"},
+	{"rate", 0, "N", RATE, "questions a second to any one server, 1000; 0: no limit"},
 	{"quiet", 'q', NULL, QUIET, "say nothing where all is well"},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
@@ -89,6 +99,12 @@ static const struct verb {
 		"The zone is written to standard output, or to FILE, which is replaced at once when the transfer is complete.\n"
 		"ALG is hmac-sha256 if it is left out. Other users of the machine can see a secret on the command line.",
 		FROM | KEY | OUTPUT | QUIET | TLS, 1, 1},
+	{"diff", COMMAND_DIFF, "ZONE [--ns NAME[/ADDRESS[@PORT]]...] [--from ADDRESS[@PORT] [--key KEY] [--tls ...]] [--rate N] ...",
+		"whether every nameserver answers as the zone says",
+		"Takes the zone from the daemon (without one: from its zone file, or with --from by AXFR), asks each public nameserver for\n"
+		"every RRset and for a sample of what must not exist, and prints what differs.\n"
+		"Exit status: 0 no difference, 2 there are some, 1 a warning, 3 not everything could be told.",
+		FROM | KEY | TLS | QUIET | ASKING | RATE, 1, 1},
 	{"config", COMMAND_CONFIG, "", "print the configuration as understood, defaults and templates filled in",
 		"Works without a daemon. Secrets that stand in the configuration are shown as \"(secret)\".", 0, 0, 0},
 };
@@ -189,6 +205,32 @@ static void set_tls_option(struct command_tls *tls, const char *name, const char
 		tls->key = value;
 }
 
+/* False: it is not such a value. */
+static bool set_asking_option(struct command_asking *asking, const char *name, const char *value)
+{
+	uint32_t number = 0;
+
+	if (strcmp(name, "resolver") == 0)
+		asking->resolver = value;
+	else if (strcmp(name, "parent") == 0)
+		asking->parent = value;
+	else if (strcmp(name, "ipv4") == 0)
+		asking->v4 = true;
+	else if (strcmp(name, "ipv6") == 0)
+		asking->v6 = true;
+	else if (strcmp(name, "ns") == 0)
+		asking->ns[asking->ns_count++] = value;
+	else if (strcmp(name, "port") == 0 && text_number(value, strlen(value), 65535, &number) && number)
+		asking->port = (uint16_t)number;
+	else if (strcmp(name, "timeout") == 0 && text_period(value, strlen(value), &number) && number && number <= TIMEOUT_MAX)
+		asking->timeout_ms = number * 1000;
+	else if (strcmp(name, "rate") == 0 && text_number(value, strlen(value), UINT32_MAX, &number))
+		asking->rate = number;
+	else
+		return false;
+	return true;
+}
+
 static void set_option(struct command *command, struct words *words, const struct option *option, const char *value)
 {
 	words->used |= option->verbs;
@@ -242,6 +284,8 @@ static enum command_outcome take_option(struct command *command, struct words *w
 		return usage(NULL, "the option --%s wants a value: %s", option->name, option->value);
 	if (option->value && !*value)
 		return usage(NULL, "the value of --%s is empty", option->name);
+	if (option->verbs & (ASKING | RATE) && !set_asking_option(&command->asking, option->name, value))
+		return usage(NULL, "--%s: \"%.60s\" is not %s", option->name, value, option->letter ? "taken" : option->value);
 	set_option(command, words, option, value);
 	return COMMAND_RUN;
 }
@@ -367,6 +411,10 @@ static enum command_outcome take_verb(struct command *command, const struct word
 		return COMMAND_USAGE;
 	if (verb->verb == COMMAND_PULL && !command->from)
 		return usage(verb, "--from is missing: the address of the server");
+	if (verb->verb == COMMAND_DIFF && !command->from && words->used & (KEY | TLS))
+		return usage(verb, "--from is missing: the address of the server");
+	if (command->asking.v4 && command->asking.v6)
+		return usage(verb, "-4 and -6 do not go together");
 	if (verb->options & TLS && words->used & TLS && check_tls(verb, &command->tls) != COMMAND_RUN)
 		return COMMAND_USAGE;
 	if (verb->verb == COMMAND_DUMP && n > 1)
@@ -376,14 +424,24 @@ static enum command_outcome take_verb(struct command *command, const struct word
 	return take_name_and_type(command, verb, arguments + zones, n - zones);
 }
 
+/* Where a monitoring plugin's exit status is expected, 2 would say that something is wrong with the zone. */
+static int usage_status(const struct words *words)
+{
+	const struct verb *verb = words->count ? find_verb(words->items[0]) : NULL;
+
+	return verb && verb->options & ASKING ? 3 : 2;
+}
+
 enum command_outcome command_parse(struct command *command, int argc, char *const argv[])
 {
 	struct words words = {.items = calloc((size_t)argc + 1, sizeof *words.items)};
 	enum command_outcome outcome;
 
-	*command = (struct command){0};
-	if (!words.items)
+	*command = (struct command){.asking = {.ns = calloc((size_t)argc + 1, sizeof *command->asking.ns), .rate = -1}};
+	if (!words.items || !command->asking.ns) {
+		free(words.items);
 		return usage(NULL, "out of memory");
+	}
 	outcome = collect(command, &words, argc, argv);
 	if (outcome == COMMAND_RUN && (words.version || (words.help && !words.count))) {
 		if (words.version)
@@ -394,6 +452,7 @@ enum command_outcome command_parse(struct command *command, int argc, char *cons
 	}
 	if (outcome == COMMAND_RUN)
 		outcome = take_verb(command, &words);
+	command->usage_status = usage_status(&words);
 	free(words.items);
 	return outcome;
 }
@@ -405,5 +464,6 @@ void command_release(struct command *command)
 	free(command->zones);
 	free(command->name);
 	free(command->type);
+	free(command->asking.ns);
 	*command = (struct command){0};
 }

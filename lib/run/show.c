@@ -461,6 +461,21 @@ void show_progress(FILE *out, const json_t *progress)
 	fflush(out);
 }
 
+void show_bar(FILE *out, uint64_t done, uint64_t all, const char *text)
+{
+	enum { WIDTH = 30 };
+	unsigned filled = all ? (unsigned)(done * WIDTH / all) : 0;
+	char bar[WIDTH + 1];
+
+	memset(bar, '.', WIDTH);
+	memset(bar, '#', filled < WIDTH ? filled : WIDTH);
+	bar[WIDTH] = 0;
+	fprintf(out, "\r\33[K[%s] %3u%%  %llu of %llu, ", bar, all ? (unsigned)(done * 100 / all) : 0, (unsigned long long)done,
+		(unsigned long long)all);
+	show_text(out, text);
+	fflush(out);
+}
+
 void show_progress_end(FILE *out)
 {
 	fputs("\r\33[K", out);

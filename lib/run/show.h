@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 struct show {
@@ -28,6 +29,8 @@ void show_stats(const struct show *, const json_t *done);
 
 /* One line, replaced by the next one (on a terminal). */
 void show_progress(FILE *, const json_t *progress);
+/* So does this: how much of all is done, and what is said of it. */
+void show_bar(FILE *, uint64_t done, uint64_t all, const char *text);
 void show_progress_end(FILE *);
 
 #endif

@@ -1,0 +1,473 @@
+#include "run/diffing.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "check/differ.h"
+#include "check/finding.h"
+#include "dns/rrtext.h"
+#include "run/obtain.h"
+#include "run/show.h"
+
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PROGRESS_MS = 200, RATE = 1000 /* questions a second to one server */, KEPT_MAX = FINDINGS_MAX };
+
+/* One address of a nameserver. */
+struct target {
+	const char *name;            /* with its final dot */
+	char address[NET_ADDR_TEXT];
+};
+/* A difference, kept for printing. Texts as in struct difference. */
+struct kept {
+	size_t server;
+	const uint8_t *owner;
+	uint16_t type;
+	enum difference_kind kind;
+	const char *expected, *got;
+};
+struct diffing {
+	const struct command *command;
+	struct arena arena;
+	struct zone *zone;
+	char source[OBTAIN_SOURCE];
+	struct event_base *loop;
+	struct event *interrupt, *terminate, *progress;
+	struct prober *prober;
+	struct differ *differ;
+	struct target *targets;
+	struct net_addr *addresses;
+	size_t target_count;
+	struct kept *kept;
+	size_t kept_count, lost;
+	bool interrupted;
+	int64_t began, ended;        /* ms of clock_ms */
+};
+
+/* --- differences ------------------------------------------------------------------------- */
+
+static void on_difference(void *ctx, size_t server, const struct difference *difference)
+{
+	struct diffing *d = ctx;
+	struct kept *kept = &d->kept[d->kept_count];
+
+	if (d->kept_count == KEPT_MAX) {
+		d->lost++;
+		return;
+	}
+	*kept = (struct kept){server, arena_dup(&d->arena, difference->owner, name_length(difference->owner)), difference->type, difference->kind,
+		arena_strdup(&d->arena, difference->expected.text), arena_strdup(&d->arena, difference->got.text)};
+	if (kept->owner && kept->expected && kept->got)
+		d->kept_count++;
+	else
+		d->lost++;
+}
+
+static int compare_kept(const void *left, const void *right)
+{
+	const struct kept *a = left, *b = right;
+	int order = a->server == b->server ? name_compare(a->owner, b->owner) : a->server < b->server ? -1 : 1;
+
+	return order ? order : (a->type > b->type) - (a->type < b->type);
+}
+
+/* --- asking ------------------------------------------------------------------------------ */
+
+static void on_done(void *ctx)
+{
+	struct diffing *d = ctx;
+
+	event_base_loopbreak(d->loop);
+}
+
+static void on_signal(evutil_socket_t fd, short what, void *ctx)
+{
+	struct diffing *d = ctx;
+
+	(void)fd;
+	(void)what;
+	d->interrupted = true;
+	event_base_loopbreak(d->loop);
+}
+
+static void on_progress(evutil_socket_t fd, short what, void *ctx)
+{
+	struct diffing *d = ctx;
+	uint64_t done, all;
+	char text[64];
+
+	(void)fd;
+	(void)what;
+	if (!d->differ)
+		return;
+	differ_progress(d->differ, &done, &all);
+	snprintf(text, sizeof text, "%zu differences", d->kept_count + d->lost);
+	show_bar(stderr, done, all, text);
+}
+
+static bool watch(struct diffing *d, bool bar)
+{
+	struct timeval tv = {0, PROGRESS_MS * 1000};
+
+	d->loop = event_base_new();
+	d->interrupt = d->loop ? evsignal_new(d->loop, SIGINT, on_signal, d) : NULL;
+	d->terminate = d->loop ? evsignal_new(d->loop, SIGTERM, on_signal, d) : NULL;
+	if (!d->interrupt || !d->terminate || event_add(d->interrupt, NULL) < 0 || event_add(d->terminate, NULL) < 0)
+		return false;
+	d->progress = bar ? event_new(d->loop, -1, EV_PERSIST, on_progress, d) : NULL;
+	return !bar || (d->progress && event_add(d->progress, &tv) == 0);
+}
+
+static enum err ask(struct diffing *d, bool bar, struct why *why)
+{
+	struct differ_ask ask = {d->prober, d->zone, d->addresses, d->target_count, DIFFER_SAMPLE, on_difference, on_done, d};
+
+	d->differ = differ_start(&ask);
+	if (!d->differ)
+		return err_why(why, ERR_NOMEM, "out of memory");
+	if (!differ_over(d->differ) && !d->interrupted)
+		event_base_dispatch(d->loop);
+	differ_stop(d->differ);
+	if (bar)
+		show_progress_end(stderr);
+	if (d->kept_count)
+		qsort(d->kept, d->kept_count, sizeof *d->kept, compare_kept);
+	d->ended = clock_ms();
+	return ERR_OK;
+}
+
+/* --- findings ---------------------------------------------------------------------------- */
+
+/* Lines become a line. In text of RDATA a semicolon is always escaped, or in quotes. */
+static char *one_line(struct diffing *d, const char *lines)
+{
+	size_t n = 0, length = strlen(lines);
+	char *text = arena_alloc(&d->arena, 2 * length + 1);
+
+	for (size_t i = 0; text && i + 1 < length; i++) {
+		if (lines[i] == '\n')
+			text[n++] = ';';
+		text[n++] = lines[i] == '\n' ? ' ' : lines[i];
+	}
+	if (text)
+		text[n] = 0;
+	return text;
+}
+
+static bool find_difference(struct diffing *d, struct findings *findings, const struct kept *kept)
+{
+	const struct target *target = &d->targets[kept->server];
+	char owner[NAME_TEXT_SIZE], type[RR_TYPE_TEXT];
+	char *expected = one_line(d, kept->expected), *got = one_line(d, kept->got);
+	struct finding_place place = {target->name, target->address, name_text(kept->owner, owner), rr_type_text(kept->type, type),
+		expected && *expected ? expected : NULL, got && *got ? got : NULL};
+
+	return expected && got && findings_add(findings, FINDING_ANSWER_DIFF, false, &place, "%s %s %s: expected %s, got %s", owner, type,
+		difference_text(kept->kind), place.expected ? place.expected : "nothing more", place.got ? place.got : "nothing");
+}
+
+static void find_state(struct diffing *d, struct findings *findings, size_t server)
+{
+	const struct differ_row *row = &differ_rows(d->differ)[server];
+	struct finding_place place = {.server = d->targets[server].name, .address = d->targets[server].address};
+
+	switch (row->state) {
+	case DIFFER_SILENT:
+		findings_add(findings, FINDING_UNREACHABLE, false, &place, "no answer: %s", row->said);
+		break;
+	case DIFFER_LAME:
+		findings_add(findings, FINDING_LAME, false, &place, "it does not answer for the zone: %s", row->said);
+		break;
+	case DIFFER_LOST:
+		findings_add(findings, FINDING_CHECK_INCOMPLETE, false, &place, "after %llu answers it has answered no more: %s",
+			(unsigned long long)row->answered, row->said);
+		break;
+	case DIFFER_STOPPED: case DIFFER_ASKING:
+		findings_add(findings, FINDING_CHECK_INCOMPLETE, false, &place, "interrupted after %llu answers", (unsigned long long)row->answered);
+		break;
+	case DIFFER_DONE:
+		if (row->answered < row->asked)
+			findings_add(findings, FINDING_CHECK_INCOMPLETE, false, &place, "%llu of %llu questions were not answered",
+				(unsigned long long)(row->asked - row->answered), (unsigned long long)row->asked);
+		break;
+	}
+	if (row->has_serial && !row->authoritative)
+		findings_add(findings, FINDING_LAME, false, &place, "it answers without authority");
+}
+
+static void find_all(struct diffing *d, struct findings *findings)
+{
+	for (size_t i = 0; i < d->target_count; i++)
+		find_state(d, findings, i);
+	for (size_t i = 0; i < d->kept_count; i++)
+		find_difference(d, findings, &d->kept[i]);
+}
+
+/* --- as a person reads it ---------------------------------------------------------------- */
+
+static void paint(const struct show *show, const char *color)
+{
+	if (show->color)
+		fputs(color, show->out);
+}
+
+/* A record with its owner; a word with owner and type. */
+static void print_side(const struct show *show, const struct kept *kept, char sign, const char *lines)
+{
+	char owner[NAME_TEXT_SIZE], type[RR_TYPE_TEXT];
+
+	name_text(kept->owner, owner);
+	rr_type_text(kept->type, type);
+	for (const char *line = lines; *line; line += strcspn(line, "\n") + 1) {
+		paint(show, sign == '-' ? "\33[31m" : "\33[32m");
+		fprintf(show->out, "%c%s\t", sign, owner);
+		if (*line < '0' || *line > '9')
+			fprintf(show->out, "%s\t", type);
+		fprintf(show->out, "%.*s", (int)strcspn(line, "\n"), line);
+		paint(show, "\33[m");
+		putc('\n', show->out);
+	}
+}
+
+static void print_server(struct diffing *d, const struct show *show, size_t server, size_t *next)
+{
+	const struct differ_row *row = &differ_rows(d->differ)[server];
+	const struct target *target = &d->targets[server];
+
+	if (!row->differences && d->command->quiet)
+		return;
+	fprintf(show->out, "%s %s %s", row->differences ? "+++" : "   ", target->name, target->address);
+	if (row->has_serial)
+		fprintf(show->out, " serial %u", row->serial);
+	if (row->differences)
+		fprintf(show->out, ": ANSWER-DIFF, %llu of %llu answers differ\n", (unsigned long long)row->differences, (unsigned long long)row->answered);
+	else
+		fprintf(show->out, ": %llu answers, no difference\n", (unsigned long long)row->answered);
+	for (; *next < d->kept_count && d->kept[*next].server == server; ++*next) {
+		print_side(show, &d->kept[*next], '-', d->kept[*next].expected);
+		print_side(show, &d->kept[*next], '+', d->kept[*next].got);
+	}
+}
+
+static const char *const severity_color[] = {"", "\33[33m", "\33[31m", "\33[35m"};
+
+static void print_finding(const struct show *show, const struct finding *finding)
+{
+	paint(show, severity_color[finding->severity]);
+	fputs(finding_name(finding->id), show->out);
+	paint(show, "\33[m");
+	fprintf(show->out, "%s%s%s%s: %s\n", finding->server ? " " : "", finding->server ? finding->server : "", finding->address ? " " : "",
+		finding->address ? finding->address : "", finding->message);
+}
+
+static void print_end(struct diffing *d, const struct show *show, const struct findings *findings)
+{
+	uint64_t differences = 0, answers = 0;
+	size_t servers = 0;
+
+	for (size_t i = 0; i < d->target_count; i++) {
+		differences += differ_rows(d->differ)[i].differences;
+		answers += differ_rows(d->differ)[i].answered;
+		servers += differ_rows(d->differ)[i].differences != 0;
+	}
+	if (d->lost)
+		fprintf(show->out, "... and %zu more differences, which are not shown\n", d->lost);
+	fprintf(show->out, "%s %s ", finding_status_name(findings_status(findings)), d->command->zones[0]);
+	if (differences)
+		fprintf(show->out, "%llu differences at %zu of %zu addresses of nameservers", (unsigned long long)differences, servers, d->target_count);
+	else
+		fprintf(show->out, "no difference");
+	fprintf(show->out, "; %llu answers from %zu addresses in %.1f s\n", (unsigned long long)answers, d->target_count,
+		(double)(d->ended - d->began) / 1000.0);
+}
+
+static void print_text(struct diffing *d, const struct findings *findings)
+{
+	struct show show = show_of(stdout);
+	size_t next = 0;
+
+	if (d->command->quiet && findings_status(findings) == STATUS_OK)
+		return;
+	printf("--- %s serial %u, %s\n", d->command->zones[0], d->zone->serial.v, d->source);
+	for (size_t i = 0; i < d->target_count; i++)
+		if (differ_rows(d->differ)[i].answered || differ_rows(d->differ)[i].state == DIFFER_DONE)
+			print_server(d, &show, i, &next);
+	for (size_t i = 0; i < findings_count(findings); i++)
+		if (findings_at(findings, i)->id != FINDING_ANSWER_DIFF)
+			print_finding(&show, findings_at(findings, i));
+	print_end(d, &show, findings);
+}
+
+/* --- as an object ------------------------------------------------------------------------ */
+
+static json_t *text_or_null(const char *text) { return text ? json_string(text) : json_null(); }
+
+static void set_if(json_t *object, const char *name, const char *text)
+{
+	if (text)
+		json_object_set_new(object, name, json_string(text));
+}
+
+static json_t *finding_object(const struct finding *finding)
+{
+	json_t *o = json_pack("{s:s, s:s}", "id", finding_name(finding->id), "severity", finding_severity_name(finding->severity));
+
+	set_if(o, "server", finding->server);
+	set_if(o, "address", finding->address);
+	json_object_set_new(o, "message", json_string(finding->message));
+	set_if(o, "owner", finding->owner);
+	set_if(o, "type", finding->type);
+	if (finding->owner) {
+		json_object_set_new(o, "expected", text_or_null(finding->expected));
+		json_object_set_new(o, "got", text_or_null(finding->got));
+	}
+	return o;
+}
+
+static json_t *server_object(const struct diffing *d, const struct findings *findings, size_t server)
+{
+	const struct differ_row *row = &differ_rows(d->differ)[server];
+	const struct target *target = &d->targets[server];
+	json_t *o = json_pack("{s:s, s:s}", "name", target->name, "address", target->address), *found = json_array();
+
+	json_object_set_new(o, "serial", row->has_serial ? json_integer(row->serial) : json_null());
+	json_object_set_new(o, "lag", json_null());
+	json_object_set_new(o, "rtt", row->has_serial ? json_real(row->rtt_us / 1e6) : json_null());
+	for (int id = 0; id < FINDING_COUNT; id++)
+		if (findings_has(findings, (enum finding_id)id, target->name, target->address))
+			json_array_append_new(found, json_string(finding_name((enum finding_id)id)));
+	json_object_set_new(o, "findings", found);
+	return o;
+}
+
+static json_t *newest_serial(const struct diffing *d)
+{
+	const struct differ_row *rows = differ_rows(d->differ);
+	struct serial newest = d->zone->serial;
+
+	for (size_t i = 0; i < d->target_count; i++)
+		if (rows[i].has_serial && serial_compare(newest, (struct serial){rows[i].serial}) == SERIAL_OLDER)
+			newest = (struct serial){rows[i].serial};
+	return json_integer(newest.v);
+}
+
+static void print_object(const struct diffing *d, const struct findings *findings)
+{
+	json_t *servers = json_array(), *list = json_array(), *o;
+
+	for (size_t i = 0; i < d->target_count; i++)
+		json_array_append_new(servers, server_object(d, findings, i));
+	for (size_t i = 0; i < findings_count(findings); i++)
+		json_array_append_new(list, finding_object(findings_at(findings, i)));
+	o = json_pack("{s:s, s:s, s:o, s:o, s:o}", "zone", d->command->zones[0], "status", finding_status_name(findings_status(findings)),
+		"serial", newest_serial(d), "nameservers", servers, "findings", list);
+	json_dumpf(o, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(6));
+	putchar('\n');
+	json_decref(o);
+}
+
+/* --- the whole --------------------------------------------------------------------------- */
+
+static enum err report(struct diffing *d, int *status, struct why *why)
+{
+	struct findings *findings = findings_new(NULL);
+
+	if (!findings)
+		return err_why(why, ERR_NOMEM, "out of memory");
+	find_all(d, findings);
+	if (d->command->json)
+		print_object(d, findings);
+	else
+		print_text(d, findings);
+	*status = findings_status(findings);
+	findings_free(findings);
+	return fflush(stdout) == 0 ? ERR_OK : err_why(why, ERR_IO, "standard output: %m");
+}
+
+/* NAME/ADDRESS[@PORT] */
+static enum err take_given(struct diffing *d, const char *given, struct why *why)
+{
+	const char *slash = strchr(given, '/');
+	uint8_t name[NAME_SIZE];
+	char text[NAME_TEXT_SIZE];
+	struct target *target = &d->targets[d->target_count];
+	enum err err = slash ? name_parse(given, (size_t)(slash - given), NULL, name, why) :
+		err_why(why, ERR_SYNTAX, "--ns %.200s: it must be NAME/ADDRESS[@PORT]", given);
+
+	if (!err)
+		err = net_addr_parse(&d->addresses[d->target_count], slash + 1, d->command->asking.port ? d->command->asking.port : 53, why);
+	if (err)
+		return err;
+	target->name = arena_strdup(&d->arena, name_text(name, text));
+	net_addr_text(&d->addresses[d->target_count++], 53, target->address);
+	return target->name ? ERR_OK : err_why(why, ERR_NOMEM, "out of memory");
+}
+
+static enum err find_servers(struct diffing *d, struct why *why)
+{
+	const struct command_asking *asking = &d->command->asking;
+	enum err err = ERR_OK;
+
+	d->targets = calloc(asking->ns_count + 1, sizeof *d->targets);
+	d->addresses = calloc(asking->ns_count + 1, sizeof *d->addresses);
+	if (!d->targets || !d->addresses)
+		return err_why(why, ERR_NOMEM, "out of memory");
+	for (size_t i = 0; i < asking->ns_count && !err; i++)
+		err = take_given(d, asking->ns[i], why);
+	return err;
+}
+
+static enum err run(struct diffing *d, const char *socket_path, int *status, struct why *why)
+{
+	const struct command_asking *asking = &d->command->asking;
+	struct prober_limits limits = {.under_way = 512, .per_server = DIFFER_UNDER_WAY, .timeout_ms = asking->timeout_ms,
+		.rate = asking->rate < 0 ? RATE : (uint32_t)asking->rate};
+	bool bar = isatty(STDERR_FILENO) && !d->command->quiet && !d->command->json;
+	enum err err = find_servers(d, why);
+
+	if (!err)
+		err = obtain_zone(d->command, socket_path, &d->zone, d->source, why);
+	if (err)
+		return err;
+	d->kept = calloc(KEPT_MAX, sizeof *d->kept);
+	if (!d->kept || !watch(d, bar) || !(d->prober = prober_new(d->loop, limits)))
+		return err_why(why, ERR_NOMEM, "out of memory");
+	err = ask(d, bar, why);
+	return err ? err : report(d, status, why);
+}
+
+static void free_event(struct event *event)
+{
+	if (event)
+		event_free(event);
+}
+
+int diffing_run(const struct command *command, const char *socket_path, const struct why *no_socket, struct why *why)
+{
+	struct diffing d = {.command = command, .began = clock_ms()};
+	int status = STATUS_UNKNOWN;
+
+	if (!socket_path)
+		*why = *no_socket;
+	if (run(&d, socket_path, &status, why))
+		status = STATUS_UNKNOWN;
+	else
+		why->text[0] = 0;
+	differ_free(d.differ);
+	prober_free(d.prober);
+	free_event(d.interrupt);
+	free_event(d.terminate);
+	free_event(d.progress);
+	if (d.loop)
+		event_base_free(d.loop);
+	zone_put(d.zone);
+	free(d.kept);
+	free(d.targets);
+	free(d.addresses);
+	arena_release(&d.arena);
+	return status;
+}
