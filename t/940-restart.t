@@ -147,9 +147,17 @@ subtest 'the serial was raised in the minute before a kill' => sub {
     is($lockstep->state('example'), 'ok', 'and is known to be the newest');
 };
 
+sub patch {
+    my ($path, $at, $bytes) = @_;
+    my $whole = slurp($path);
+    substr $whole, $at, length $bytes, $bytes;
+    spew($path, $whole);
+}
+
 subtest 'the database is gone or damaged' => sub {
     for my $case ([ 'is gone', sub { unlink $database, "$database-wal", "$database-shm" }, 0 ],
         [ 'is gone after a kill, its log is not', sub { unlink $database }, 0, 'KILL' ],
+        [ 'has another schema number', sub { patch($database, 60, pack 'N', 6) }, 1 ],
         [ 'has noise in it', sub { spew($database, 'noise' x 2000) }, 1 ],
         [ 'is a directory where its log should be', sub { mkdir "$database-wal" }, undef ]) {
         my ($what, $damage, $aside, $kill) = @$case;
@@ -175,6 +183,27 @@ subtest 'the database is gone or damaged' => sub {
         like($said[0]{msg}, qr/\Q$database\E was damaged/, "$what: and which") if $aside;
         unlink @kept;
     }
+};
+
+# It has the number twice, as one that was made so (zone/journal.h).
+subtest 'the database was made by a newer program' => sub {
+    $lockstep->stop;
+    patch($database, 60, pack 'N', 3);
+    patch($database, 68, pack 'N', 0x4c530003);
+    my $kept = slurp($database);
+    forget_log();
+    $lockstep->start;
+    ok($lockstep->wait_serial('example', 8), 'the zone is served from its file');
+    like(join('', $lockstep->log_lines(qr/error state-write-failed copy=database /)), qr/made by a newer version of Lockstep \(schema 3, this one knows 2\)/, 'the log says what is wrong');
+    like($lockstep->json('status')->{storage}{database_error}, qr/made by a newer version/, 'so does status');
+    is($lockstep->stop, 0, 'lockstepd ends cleanly');
+    is(slurp($database), $kept, 'and has left it as it is');
+    is_deeply([ glob "$database.damaged-*" ], [], 'where it is');
+    patch($database, 60, pack 'N', 2);
+    patch($database, 68, pack 'N', 0x4c530002);
+    $lockstep->start;
+    ok($lockstep->wait_serial('example', 8), 'what knows it goes on with it');
+    is($lockstep->json('status')->{storage}{state}, 'ok', 'and all is well');
 };
 
 subtest 'the zone file is gone or damaged' => sub {

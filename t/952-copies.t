@@ -134,6 +134,9 @@ for my $how (sort keys %change) {
     survives("the log of steps is $how", sub { change($change{$how}, glob "$state/steps-*") }, $lose_database);
     survives("zone files and log are $how", sub { change($change{$how}, other_files()) }, $lose_database);
 }
+for my $at (18, 19, 63, 71) {
+    survives("a bit is flipped in octet $at of the database's head", sub { change(sub { my $bytes = $_[0]; substr($bytes, $at, 1) ^= "\4"; $bytes }, $database) }, $lose_files);
+}
 survives('zone files are cut at a line\'s end', sub { change(sub { my @lines = $_[0] =~ /^.*\n/mg; join '', @lines[0 .. $#lines / 2] }, map { file_of($_) } @zones) }, $lose_database);
 survives('zone files are edited', sub { change(sub { $_[0] =~ s/ at /  at /gr }, map { file_of($_) } @zones) }, $lose_database);
 

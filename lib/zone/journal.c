@@ -15,7 +15,7 @@
 
 /* Pieces of images and steps lie beside each other by zone: the upper bits of their id are the zone's. */
 enum {
-	SCHEMA = 2, ID_SHIFT = 36,
+	SCHEMA = 2, APPLICATION = 0x4c530000, ID_SHIFT = 36,
 	LOG_MAX = 64 << 20,          /* octets of the write-ahead log with which it is emptied at once */
 	FEW_OCTETS = 16 << 10,       /* steps so small never outgrow an image */
 	STEPS_WANTED = 4096, STEPS_MAX = 1 << 16, STEP_MAX = 256 << 20,
@@ -36,12 +36,15 @@ static const char setup[] =
 	"PRAGMA wal_autocheckpoint = 0;"
 	"PRAGMA journal_size_limit = 67108864;"
 	"PRAGMA cache_size = -8192;";
+#define NUMBER_IT "PRAGMA application_id = 1280507906;"         /* APPLICATION | SCHEMA */
 static const char schema[] =
 	JOURNALROW_TABLE ";"
 	"CREATE TABLE image (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);"
 	"CREATE TABLE step (id INTEGER PRIMARY KEY, from_serial INTEGER NOT NULL, to_serial INTEGER NOT NULL,"
 	" bytes BLOB NOT NULL, sum INTEGER NOT NULL);"
+	NUMBER_IT
 	"PRAGMA user_version = 2;";
+static const char number_it[] = NUMBER_IT;
 
 #define ROW_PARAMETERS "?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21"
 enum statement {
@@ -186,10 +189,11 @@ static bool run_range(struct journal *j, enum statement which, int64_t from, int
 }
 
 /* The number that a query gives first; -1: none, -2: an error of the database. */
+#define FAILED INT64_MIN
 static int64_t ask_number(struct journal *j, const char *query)
 {
 	sqlite3_stmt *stmt = NULL;
-	int64_t number = -2;
+	int64_t number = FAILED;
 	int code = sqlite3_prepare_v2(j->db, query, -1, &stmt, NULL);
 
 	if (code == SQLITE_OK)
@@ -269,38 +273,59 @@ static int count_log(void *ctx, sqlite3 *db, const char *name, int pages)
 	return SQLITE_OK;
 }
 
-static enum err check_schema(struct journal *j, int64_t *version, struct why *why)
+/* The schema's number stands twice in the file's head, once as the low half of the application's: one that was made by a newer Lockstep has it in
+ * both, one that was damaged has not. */
+static enum err check_schema(struct journal *j, int64_t *version, int64_t *application, struct why *why)
 {
 	int64_t tables;
 
 	*version = ask_number(j, "PRAGMA user_version");
+	*application = ask_number(j, "PRAGMA application_id");
 	tables = *version == 0 ? ask_number(j, "SELECT 1 FROM sqlite_schema") : 0;
-	if (*version < -1 || tables < -1)
+	if (*version == FAILED || tables == FAILED || *application == FAILED)
 		return db_fail(j, why, "open");
-	if (*version > SCHEMA)
+	if (*version > SCHEMA && *version <= 0xffff && *application == (APPLICATION | *version))
 		return err_why(why, ERR_CONF, "database: %s: made by a newer version of Lockstep (schema %lld, this one knows %d)", j->path,
 			(long long)*version, SCHEMA);
-	if (*version == -1 || tables == 1)
+	if (*version == 0 && tables == 1)
 		return err_why(why, ERR_DAMAGED, "database: %s: not one of Lockstep", j->path);
+	if (*version < 0 || *version > SCHEMA || (*version != SCHEMA && *application == (APPLICATION | SCHEMA)))
+		return err_why(why, ERR_DAMAGED, "database: %s: its schema number (%lld) is damaged", j->path, (long long)*version);
 	return ERR_OK;
+}
+
+/* Why it cannot be written: its head may say that nobody who does not know a newer SQLite may. */
+static enum err read_only(const struct journal *j, struct why *why)
+{
+	uint8_t head[20];
+	int fd = open(j->path, O_RDONLY | O_CLOEXEC);
+	bool damaged = fd >= 0 && pread(fd, head, sizeof head, 0) == sizeof head && head[18] > 2;
+
+	if (fd >= 0)
+		close(fd);
+	if (damaged)
+		return err_why(why, ERR_DAMAGED, "database: %s: its head is damaged", j->path);
+	return err_why(why, ERR_REFUSED, "database: %s: it cannot be written", j->path);
 }
 
 static enum err prepare(struct journal *j, struct why *why)
 {
-	int64_t version = 0;
+	int64_t version = 0, application = 0;
 	enum err err;
 
 	if (sqlite3_exec(j->db, setup_first, NULL, NULL, NULL) != SQLITE_OK)
 		return db_fail(j, why, "open");
-	err = check_schema(j, &version, why);
+	err = check_schema(j, &version, &application, why);
 	if (err)
 		return err;
 	if (sqlite3_exec(j->db, setup, NULL, NULL, NULL) != SQLITE_OK)
 		return db_fail(j, why, "set up");
 	if (sqlite3_db_readonly(j->db, NULL) == 1)
-		return err_why(why, ERR_REFUSED, "database: %s: it cannot be written", j->path);
+		return read_only(j, why);
 	if (version != SCHEMA && (err = make_tables(j, version == 1, why)))
 		return err;
+	if (version == SCHEMA && application != (APPLICATION | SCHEMA) && sqlite3_exec(j->db, number_it, NULL, NULL, NULL) != SQLITE_OK)
+		return db_fail(j, why, "set up");
 	for (enum statement i = 0; i < STATEMENTS; i++)
 		if (!statement(j, i))
 			return db_fail(j, why, "prepare");

@@ -21,7 +21,8 @@
 struct journal;
 
 /* Opens or creates DIR/lockstep.db, for this process alone (ERR_EXISTS if another one has it open with this call). A file that is no database, or none of ours, is
- * set aside (".damaged-TIME") and begun anew, said in `why` with ERR_OK; one of a newer schema is ERR_CONF, and left as it is. Takes the same time
+ * set aside (".damaged-TIME") and begun anew, said in `why` with ERR_OK; one of a newer schema is ERR_CONF, and left as it is: its number stands in the
+ * user_version and, above 0x4c530000, in the application_id, so that a bit that flipped is not taken for it. Takes the same time
  * whatever is in it. */
 enum err journal_open(struct journal **, const char *dir, struct why *);
 void journal_close(struct journal *);        /* NULL is allowed */
