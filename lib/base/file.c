@@ -83,6 +83,15 @@ void file_bytes_release(struct file_bytes *file)
 	*file = (struct file_bytes){0};
 }
 
+struct file_mark file_mark_of(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return (struct file_mark){0};
+	return (struct file_mark){st.st_ino, st.st_size, st.st_mtim};
+}
+
 struct file_digest file_digest_of(const void *bytes, size_t length)
 {
 	return (struct file_digest){siphash(siphash_sum_key, bytes, length), length};

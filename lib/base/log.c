@@ -113,29 +113,47 @@ void log_fmt(struct log *log, const char *key, const char *format, ...)
 
 void log_int(struct log *log, const char *key, int64_t value)
 {
-	char digits[24];
+	uint64_t left = value < 0 ? -(uint64_t)value : (uint64_t)value;
+	char digits[24], *at = digits + sizeof digits;
 
 	if (!log->active)
 		return;
-	snprintf(digits, sizeof digits, "%lld", (long long)value);
-	log_str(log, key, digits);
+	do {
+		*--at = (char)('0' + left % 10);
+		left /= 10;
+	} while (left);
+	if (value < 0)
+		*--at = '-';
+	put_key(log, key);
+	put(log, at, (size_t)(digits + sizeof digits - at));
+}
+
+/* The time, to the second, as the thread's last line had it. */
+static const char *second_text(time_t second)
+{
+	static __thread char text[32];
+	static __thread time_t last = -1;
+	struct tm tm;
+
+	if (second == last)
+		return text;
+	gmtime_r(&second, &tm);
+	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
+	last = second;
+	return text;
 }
 
 static void write_stderr(struct log *log)
 {
 	char out[LOG_LINE_MAX + 64];
 	struct timespec now;
-	struct tm tm;
 	int head;
 
 	if (getenv("JOURNAL_STREAM")) {
 		head = snprintf(out, 64, "<%d>", syslog_priority[log->level]);
 	} else {
 		clock_gettime(CLOCK_REALTIME, &now);
-		gmtime_r(&now.tv_sec, &tm);
-		head = snprintf(out, 64, "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ %s ",
-			tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
-			tm.tm_min, tm.tm_sec, now.tv_nsec / 1000000, level_name[log->level]);
+		head = snprintf(out, 64, "%s.%03ldZ %s ", second_text(now.tv_sec), now.tv_nsec / 1000000, level_name[log->level]);
 	}
 	memcpy(out + head, log->line, log->length);
 	out[(size_t)head + log->length] = '\n';

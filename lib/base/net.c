@@ -318,7 +318,7 @@ int net_connect_tcp(const struct net_addr *to, struct why *why)
 	return fd;
 }
 
-void net_random(void *bytes, size_t n)
+static void from_kernel(void *bytes, size_t n)
 {
 	uint8_t *at = bytes;
 
@@ -330,4 +330,23 @@ void net_random(void *bytes, size_t n)
 			n -= (size_t)got;
 		}
 	}
+}
+
+/* Small numbers come from a store of the thread's own; what is given is gone from it. */
+void net_random(void *bytes, size_t n)
+{
+	static __thread uint8_t store[256];
+	static __thread size_t left;
+
+	if (n > sizeof store) {
+		from_kernel(bytes, n);
+		return;
+	}
+	if (left < n) {
+		from_kernel(store, sizeof store);
+		left = sizeof store;
+	}
+	left -= n;
+	memcpy(bytes, store + left, n);
+	explicit_bzero(store + left, n);
 }

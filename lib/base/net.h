@@ -62,7 +62,7 @@ void net_drain_errors(int fd);
 /* Begins to connect: EINPROGRESS is success. */
 int net_connect_tcp(const struct net_addr *to, struct why *);
 
-/* Random bytes from the kernel (getrandom). */
+/* Random bytes from the kernel (getrandom), each given once. A child of fork must not go on with it: it would give the same. */
 void net_random(void *bytes, size_t n);
 
 #endif

@@ -19,6 +19,7 @@ enum {
 	TRY_MS = 5000,               /* between attempts to open what could not be opened */
 	FORGET_MS = 10000,           /* until the log is told what zone files hold, where there is no quiet moment */
 	BEHIND_MAX = 10000,          /* zones that are remembered singly */
+	TOGETHER_MAX = 16 << 20,     /* octets that are read of several zones before they are built */
 	AT_ONCE_MAX = 1 << 20,       /* octets of an image that goes into the database with the commit; larger ones later */
 };
 
@@ -847,12 +848,39 @@ static void find_in_database(struct copies *c, struct copies_zone *z, struct fou
 	struct why why = {{0}};
 	enum err err = ERR_NOTFOUND;
 
-	pthread_mutex_lock(&c->lock);
 	if (c->journal && !c->journal_spoilt)
 		err = journal_load(c->journal, z->name, each_item, f, &why);
-	pthread_mutex_unlock(&c->lock);
 	if (err && err != ERR_NOTFOUND)
 		snprintf(f->damage, sizeof f->damage, "%s", err_say(&why, err));
+}
+
+static size_t octets_of(const struct found *f)
+{
+	size_t octets = 0;
+
+	for (size_t i = 0; i < f->image.count; i++)
+		octets += f->image.piece[i].length;
+	for (size_t i = 0; i < f->step_count; i++)
+		octets += diff_octets(f->steps[i]);
+	return octets;
+}
+
+/* The first of them, as many as fit in memory, in one go; the commits wait so long. */
+static size_t find_some(struct copies *c, struct copies_zone *const *zones, struct found *found, size_t count)
+{
+	size_t n = 0, octets = 0;
+
+	pthread_mutex_lock(&c->lock);
+	if (c->journal && !c->journal_spoilt)
+		journal_hold_reads(c->journal, true);
+	for (; n < count && octets < TOGETHER_MAX; n++) {
+		find_in_database(c, zones[n], &found[n]);
+		octets += octets_of(&found[n]);
+	}
+	if (c->journal)
+		journal_hold_reads(c->journal, false);
+	pthread_mutex_unlock(&c->lock);
+	return n;
 }
 
 static bool each_record(void *ctx, const struct steplog_record *record)
@@ -981,16 +1009,21 @@ static bool is_at(const struct zone *version, struct serial serial)
 	return version && serial_equal(version->serial, serial);
 }
 
+static void mark_file(struct copies_zone *z)
+{
+	z->mark = file_mark_of(z->path);
+	if (z->mark.inode)
+		z->modified = z->mark.time.tv_sec;
+}
+
 /* The zone file, if it can be read. */
 static struct zone *read_file(struct copies_zone *z)
 {
 	struct zone *version = NULL;
-	struct stat st;
 
 	if (!z->path)
 		return NULL;
-	if (stat(z->path, &st) == 0)
-		z->modified = st.st_mtime;
+	mark_file(z);
 	z->err = zonefile_load_digest(z->path, z->name, z->limits, &version, &z->digest, &z->why);
 	return z->err ? NULL : version;
 }
@@ -1143,30 +1176,28 @@ static void look_at_file(struct copies_zone *z, const struct found *database)
 		z->written = file->serial;
 }
 
-void copies_load(struct copies *c, struct copies_zone *z)
+static void load_one(struct copies *c, struct copies_zone *z, struct found *database)
 {
-	struct found database = {0};
 	struct file_digest note;
 	struct serial newest;
 	bool in_database;
 
-	find_in_database(c, z, &database);
-	if (database.damage[0])
-		say(z, LOG_LEVEL_ERROR, "zone-copy-damaged", "database", database.damage);
-	z->version = build_image(z, &database, "database");
-	follow(z, &z->version, &database, database.first);
-	in_database = z->version && database.whole;
+	if (database->damage[0])
+		say(z, LOG_LEVEL_ERROR, "zone-copy-damaged", "database", database->damage);
+	z->version = build_image(z, database, "database");
+	follow(z, &z->version, database, database->first);
+	in_database = z->version && database->whole;
 	if (in_database)
-		take_steps(z, &database);
+		take_steps(z, database);
 	newest = z->version ? z->version->serial : (struct serial){0};
-	go_on_from_log(c, z, &database, &z->version);
-	look_at_file(z, &database);
+	go_on_from_log(c, z, database, &z->version);
+	look_at_file(z, database);
 	z->in_database = in_database && is_at(z->version, newest);
-	if (database.row && !z->from_file) {
-		z->file_known = database.row->file_known;
-		z->written = database.row->written;
-		z->digest = database.row->file;
-	} else if (database.row && database.row->file_known && !read_note(z->path, &note) && !file_digest_equal(z->digest, database.row->file)) {
+	if (database->row && !z->from_file) {
+		z->file_known = database->row->file_known;
+		z->written = database->row->written;
+		z->digest = database->row->file;
+	} else if (database->row && database->row->file_known && !read_note(z->path, &note) && !file_digest_equal(z->digest, database->row->file)) {
 		say(z, LOG_LEVEL_WARNING, "zone-file-edited", NULL, "it is not what was written, and there is nothing else: it is taken as it is");
 	}
 	if (z->version && !(z->from_file && is_at(z->version, z->written)))
@@ -1175,8 +1206,22 @@ void copies_load(struct copies *c, struct copies_zone *z)
 	if (z->version)
 		z->err = ERR_OK;
 	else if (!z->err)
-		z->err = database.damage[0] ? err_why(&z->why, ERR_DAMAGED, "%s", database.damage) : ERR_NOTFOUND;
-	found_release(&database);
+		z->err = database->damage[0] ? err_why(&z->why, ERR_DAMAGED, "%s", database->damage) : ERR_NOTFOUND;
+}
+
+void copies_load(struct copies *c, struct copies_zone *const *zones, size_t count)
+{
+	struct found *found = calloc(count + 1, sizeof *found);
+
+	for (size_t i = 0; i < count && !found; i++)
+		zones[i]->err = err_why(&zones[i]->why, ERR_NOMEM, "out of memory");
+	for (size_t i = 0, end = 0; i < count && found; i++) {
+		if (i == end)
+			end += find_some(c, zones + i, found + i, count - i);
+		load_one(c, zones[i], &found[i]);
+		found_release(&found[i]);
+	}
+	free(found);
 }
 
 /* The file holds this very version, whoever wrote it. */
@@ -1211,13 +1256,11 @@ static void look_into(struct copies_zone *z)
 void copies_check_file(struct copies_zone *z)
 {
 	struct file_bytes file;
-	struct stat st;
 	bool same;
 	enum err err;
 
 	z->why.text[0] = 0;
-	if (stat(z->path, &st) == 0)
-		z->modified = st.st_mtime;
+	mark_file(z);
 	err = file_read(z->path, 0, &file, &z->why);
 	if (err == ERR_NOTFOUND && !z->file_known)
 		return;

@@ -74,10 +74,11 @@ struct copies_zone {
 	bool file_bad;               /* it is missing, damaged, or was edited: to be written anew */
 	struct serial written;
 	struct file_digest digest;
+	struct file_mark mark;       /* of the file, before it was read */
 	int64_t modified;            /* the time of the file that the version was in, seconds since 1970; 0: not known */
 };
-/* Any thread. */
-void copies_load(struct copies *, struct copies_zone *);
+/* So many zones, which are in memory twice until it returns. Any thread. */
+void copies_load(struct copies *, struct copies_zone *const *zones, size_t count);
 void copies_zone_release(struct copies_zone *);      /* what is still there */
 /* Whether the zone file is what we wrote, where the version did not come from it: reads it, and sets what of the above is of the file; why, where it is
  * bad. Any thread. */

@@ -16,6 +16,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -596,6 +597,7 @@ static void ready(void *ctx, struct disk_result *result)
 	struct log log;
 
 	(void)result;
+	malloc_trim(0);              /* of reading the configuration, and of waiting for the disk */
 	log_begin(&log, LOG_LEVEL_NOTICE, "ready");
 	log_int(&log, "zones", (int64_t)keeper_count(d->keeper));
 	log_int(&log, "failed", (int64_t)keeper_counters(d->keeper)->loads_failed);

@@ -21,31 +21,41 @@ enum {
 	IDLE_S = 1,                  /* without a commit, and the database tidies up */
 	GROUP_MAX = 4096,            /* changes committed together */
 	WRITE_MAX = 32,              /* zone files written together: each has a buffer of 1 MB */
+	LOAD_MAX = 64,               /* zones loaded together: each is in memory twice for a moment */
 };
 
 enum kind { LOAD, CHECK, READ, CALL, WRITE, COMMIT, ROWS, MARK, TOLD };
 
+/* What a job leads to; made when it is begun. */
+struct outcome {
+	struct disk_result result;
+	struct copies_zone zone;
+};
+
+/* 100,000 may wait. */
 struct job {
 	struct job *next;
 	struct disk *disk;
-	enum kind kind;
-	char *path;
-	uint8_t name[NAME_SIZE];
+	const char *path;            /* behind the name; NULL: none */
 	struct build_limits limits;
 	struct zone *version, *old;
-	struct copies_zone zone;
-	struct copies_change change;
 	struct journal_row *row, **rows;
 	size_t count;
 	struct mark *mark;
 	struct disk_work *work;
 	void (*tell)(struct disk *, const struct job *);
+	disk_done *done;
+	void *ctx;
+	struct outcome *out;         /* NULL: it was not begun, or there is no memory for it */
+	struct file_digest digest;   /* CHECK: of the file, and what it held; */
+	struct serial written;
+	bool file_known;             /* if that is known */
+	enum kind kind : 8;
+	enum copies_kind commit : 8;
 	bool alone;                  /* a file that the database does not know of */
 	bool all;                    /* a mend: of all zones, */
 	unsigned mend;               /* of this kind */
-	disk_done *done;
-	void *ctx;
-	struct disk_result result;
+	uint8_t name[];
 };
 
 /* A mark goes through all queues; the last of its jobs calls back. */
@@ -110,12 +120,14 @@ static void job_free(struct job *job)
 {
 	zone_put(job->version);
 	zone_put(job->old);
-	zone_put(job->result.version);
-	diff_drop(job->result.diff);
-	copies_zone_release(&job->zone);
+	if (job->out) {
+		zone_put(job->out->result.version);
+		diff_drop(job->out->result.diff);
+		copies_zone_release(&job->out->zone);
+		free(job->out);
+	}
 	if (job->work)
 		job->work->free(job->work);
-	free(job->path);
 	free(job->row);
 	rows_free(job->rows, job->count);
 	free(job);
@@ -147,26 +159,35 @@ static void finished(struct worker *w)
 
 /* --- files ---------------------------------------------------------------- */
 
-static void begin_zone(struct job *job)
+/* False: there is no memory for what comes of it. */
+static bool begin(struct job *job)
 {
-	job->zone.name = job->name;
-	job->zone.path = job->path;
-	job->zone.limits = job->limits;
-	job->result.zone = &job->zone;
+	job->out = calloc(1, sizeof *job->out);
+	if (!job->out)
+		return false;
+	job->out->zone.name = job->name;
+	job->out->zone.path = job->path;
+	job->out->zone.limits = job->limits;
+	return true;
 }
 
 static void do_check(struct job *job)
 {
-	begin_zone(job);
-	job->zone.version = job->version;
+	struct copies_zone *z = &job->out->zone;
+
+	job->out->result.zone = z;
+	z->file_known = job->file_known;
+	z->written = job->written;
+	z->digest = job->digest;
+	z->version = job->version;
 	job->version = NULL;
-	copies_check_file(&job->zone);
-	job->result.why = job->zone.why;
+	copies_check_file(z);
+	job->out->result.why = z->why;
 }
 
 static void do_read(struct job *job)
 {
-	struct disk_result *r = &job->result;
+	struct disk_result *r = &job->out->result;
 	struct stat st;
 
 	if (stat(job->path, &st) == 0)
@@ -181,22 +202,40 @@ static void log_failure(const struct job *job, const char *what)
 	struct log log;
 
 	log_begin(&log, LOG_LEVEL_ERROR, what);
-	log_str(&log, "why", err_say(&job->result.why, job->result.err));
+	log_str(&log, "why", err_say(&job->out->result.why, job->out->result.err));
 	log_end(&log);
 }
 
-static void do_file(struct disk *d, struct job *job)
+/* Zones that are loaded together are looked for in the database at once. */
+static void do_loads(struct disk *d, struct job *first)
 {
-	struct disk_result *r = &job->result;
+	struct copies_zone *zones[LOAD_MAX];
+	int64_t began = clock_ms();
+	size_t n = 0;
+
+	for (struct job *job = first; job; job = job->next)
+		if (begin(job))
+			zones[n++] = &job->out->zone;
+	copies_load(d->copies, zones, n);
+	for (struct job *job = first; job; job = job->next) {
+		if (!job->out)
+			continue;
+		job->out->result.zone = &job->out->zone;
+		job->out->result.err = job->out->zone.err;
+		job->out->result.why = job->out->zone.why;
+		job->out->result.ms = (uint32_t)(clock_ms() - began);
+	}
+}
+
+static void do_file(struct job *job)
+{
+	struct disk_result *r;
 	int64_t began = clock_ms();
 
+	if (!begin(job))
+		return;
+	r = &job->out->result;
 	switch (job->kind) {
-	case LOAD:
-		begin_zone(job);
-		copies_load(d->copies, &job->zone);
-		r->err = job->zone.err;
-		r->why = job->zone.why;
-		break;
 	case CHECK:
 		do_check(job);
 		break;
@@ -204,9 +243,10 @@ static void do_file(struct disk *d, struct job *job)
 		do_read(job);
 		break;
 	case CALL:
+		r->work = job->work;
 		r->err = job->work->run(job->work, &r->why);
 		break;
-	case WRITE: case COMMIT: case ROWS: case MARK: case TOLD:
+	case LOAD: case WRITE: case COMMIT: case ROWS: case MARK: case TOLD:
 		break;
 	}
 	r->ms = (uint32_t)(clock_ms() - began);
@@ -221,9 +261,10 @@ static void follow_with_row(struct job *job)
 
 	job->row->file_known = true;
 	job->row->written = job->version->serial;
-	job->row->file = job->result.digest;
-	if (!rows || !(rows->rows = malloc(sizeof *rows->rows))) {
-		free(rows);
+	job->row->file = job->out->result.digest;
+	if (!rows || !begin(rows) || !(rows->rows = malloc(sizeof *rows->rows))) {
+		if (rows)
+			job_free(rows);
 		return;
 	}
 	rows->kind = ROWS;
@@ -237,12 +278,12 @@ static void written(void *ctx, enum err err, const struct why *why, struct file_
 {
 	struct job *job = ctx;
 
-	job->result.err = err;
-	job->result.digest = digest;
+	job->out->result.err = err;
+	job->out->result.digest = digest;
 	if (err && why)
-		job->result.why = *why;
+		job->out->result.why = *why;
 	if (!err && job->alone)
-		job->result.err = err = copies_note_file(job->path, digest, &job->result.why);
+		job->out->result.err = err = copies_note_file(job->path, digest, &job->out->result.why);
 	else if (!err)
 		copies_drop_note(job->path);
 	if (err && !job->done)
@@ -261,8 +302,11 @@ static void write_files(struct job *first)
 		file_batch_begin(batch);
 	for (struct job *job = first; job; job = job->next) {
 		struct file_replace file;
-		enum err err = batch ? zonefile_begin(job->path, job->version, &file, &job->result.why) : ERR_NOMEM;
+		enum err err;
 
+		if (!begin(job))
+			continue;
+		err = batch ? zonefile_begin(job->path, job->version, &file, &job->out->result.why) : ERR_NOMEM;
 		if (err)
 			written(job, err, NULL, (struct file_digest){0});
 		else
@@ -272,15 +316,21 @@ static void write_files(struct job *first)
 		file_batch_commit(batch, written);
 	free(batch);
 	for (struct job *job = first; job; job = job->next)
-		job->result.ms = (uint32_t)(clock_ms() - began);
+		if (job->out)
+			job->out->result.ms = (uint32_t)(clock_ms() - began);
 }
 
-/* The next thing to do: one job, or the writes that follow on each other. */
+static unsigned together(enum kind kind)
+{
+	return kind == WRITE ? WRITE_MAX : kind == LOAD ? LOAD_MAX : 1;
+}
+
+/* The next thing to do: one job, or those that follow on each other and are done together. */
 static struct job *take_files(struct queue *q)
 {
 	struct job *first = take(q), *last = first;
 
-	for (unsigned n = 1; last && last->kind == WRITE && q->first && q->first->kind == WRITE && n < WRITE_MAX; n++) {
+	for (unsigned n = 1; last && n < together(first->kind) && q->first && q->first->kind == first->kind; n++) {
 		last->next = take(q);
 		last = last->next;
 	}
@@ -304,8 +354,10 @@ static void *run_files(void *arg)
 		pthread_mutex_unlock(&d->lock);
 		if (w->current->kind == WRITE)
 			write_files(w->current);
+		else if (w->current->kind == LOAD)
+			do_loads(d, w->current);
 		else
-			do_file(d, w->current);
+			do_file(w->current);
 		finished(w);
 		pthread_mutex_lock(&d->lock);
 	}
@@ -340,7 +392,8 @@ static struct job *take_group(struct worker *w, size_t *changes)
 static size_t gather(struct job *job, struct copies_change *changes)
 {
 	if (job->kind == COMMIT)
-		changes[0] = job->change;
+		changes[0] = (struct copies_change){.kind = job->commit, .name = job->name, .row = job->row, .version = job->version, .old = job->old,
+			.mend = job->mend};
 	for (size_t i = 0; job->kind == ROWS && i < job->count; i++)
 		changes[i] = (struct copies_change){.kind = COPIES_ROW, .name = job->rows[i]->name, .row = job->rows[i]};
 	return changes_in(job);
@@ -348,12 +401,14 @@ static size_t gather(struct job *job, struct copies_change *changes)
 
 static size_t conclude(struct job *job, const struct copies_change *changes)
 {
-	for (size_t i = 0; i < changes_in(job) && !job->result.err; i++) {
-		job->result.err = changes[i].err;
-		job->result.why = changes[i].why;
+	struct disk_result *r = &job->out->result;
+
+	for (size_t i = 0; i < changes_in(job) && !r->err; i++) {
+		r->err = changes[i].err;
+		r->why = changes[i].why;
 	}
 	if (job->kind == COMMIT)
-		job->result.diff = changes[0].diff;
+		r->diff = changes[0].diff;
 	return changes_in(job);
 }
 
@@ -371,11 +426,13 @@ static void call_back_early(void *ctx, size_t i)
 	struct group *g = ctx;
 	struct job *job = g->jobs[i], *told = calloc(1, sizeof *told);
 
-	if (!told)
+	if (!told || !begin(told)) {
+		free(told);
 		return;              /* then it waits */
+	}
 	told->kind = TOLD;
-	told->result.diff = g->changes[i].diff ? diff_hold(g->changes[i].diff) : NULL;
-	told->result.ms = (uint32_t)(clock_ms() - g->began);
+	told->out->result.diff = g->changes[i].diff ? diff_hold(g->changes[i].diff) : NULL;
+	told->out->result.ms = (uint32_t)(clock_ms() - g->began);
 	pthread_mutex_lock(&g->disk->lock);
 	told->done = job->done;
 	told->ctx = job->ctx;
@@ -407,25 +464,30 @@ static void do_group(struct disk *d, struct job *first, size_t count)
 	}
 	at = changes;
 	for (struct job *job = first; job; job = job->next) {
+		if (!changes_in(job))
+			continue;
 		if (changes)
 			at += conclude(job, at);
-		else if (changes_in(job))
-			job->result.err = ERR_NOMEM;
-		job->result.ms = (uint32_t)(clock_ms() - began);
+		else
+			job->out->result.err = ERR_NOMEM;
+		job->out->result.ms = (uint32_t)(clock_ms() - began);
 	}
 	free(changes);
 	free(jobs);
 }
 
 /* Something for the loop that nobody asked for. */
-static void tell_loop(struct disk *d, struct job told)
+static void tell_loop(struct disk *d, void (*tell)(struct disk *, const struct job *), const uint8_t *name, bool all, unsigned mend)
 {
-	struct job *job = malloc(sizeof *job);
+	struct job *job = calloc(1, sizeof *job + NAME_SIZE);
 
 	if (!job)
 		return;
-	*job = told;
 	job->kind = TOLD;
+	job->tell = tell;
+	job->all = all;
+	job->mend = mend;
+	name_copy(name, job->name);
 	pthread_mutex_lock(&d->lock);
 	put(&d->done, job);
 	pthread_mutex_unlock(&d->lock);
@@ -446,19 +508,18 @@ static void tell_pinned(struct disk *d, const struct job *job)
 
 static bool each_pinned(void *ctx, const uint8_t *name)
 {
-	struct job told = {.tell = tell_pinned};
-
-	name_copy(name, told.name);
-	tell_loop(ctx, told);
+	tell_loop(ctx, tell_pinned, name, false, 0);
 	return true;
 }
 
 static void tell_to_mend(struct disk *d)
 {
-	struct job told = {.tell = tell_mend};
+	uint8_t name[NAME_SIZE] = {0};
+	unsigned what;
+	bool all;
 
-	while ((told.mend = copies_to_mend(d->copies, told.name, &told.all)))
-		tell_loop(d, told);
+	while ((what = copies_to_mend(d->copies, name, &all)))
+		tell_loop(d, tell_mend, name, all, what);
 }
 
 static void after_group(struct disk *d)
@@ -525,15 +586,17 @@ static void *run_commits(void *arg)
 
 static void call_back(struct disk *d, struct job *job)
 {
+	struct disk_result no_memory = {.err = ERR_NOMEM}, ended = {0}, *result = job->out ? &job->out->result : job->kind == MARK ? &ended : &no_memory;
+
 	if (job->tell)
 		job->tell(d, job);
 	if (job->kind == MARK && --job->mark->left == 0) {
 		if (job->mark->done)
-			job->mark->done(job->mark->ctx, &job->result);
+			job->mark->done(job->mark->ctx, result);
 		free(job->mark);
 	}
 	if (job->done)
-		job->done(job->ctx, &job->result);
+		job->done(job->ctx, result);
 }
 
 static struct job *next_done(struct disk *d)
@@ -664,9 +727,12 @@ static void no_memory(disk_done *done, void *ctx)
 /* With a path and a name, where they are given. */
 static struct job *job_new(enum kind kind, const uint8_t *name, const char *path, disk_done *done, void *ctx)
 {
-	struct job *job = calloc(1, sizeof *job);
+	size_t octets = name ? name_length(name) : 0, length = path ? strlen(path) + 1 : 0;
+	struct job *job = calloc(1, sizeof *job + octets + length);
 
-	if (job && path && !(job->path = strdup(path))) {
+	if (job)
+		job->kind = kind;
+	if (job && (kind == COMMIT || kind == ROWS) && !begin(job)) {
 		free(job);
 		job = NULL;
 	}
@@ -674,9 +740,10 @@ static struct job *job_new(enum kind kind, const uint8_t *name, const char *path
 		no_memory(done, ctx);
 		return NULL;
 	}
-	job->kind = kind;
 	if (name)
 		name_copy(name, job->name);
+	if (path)
+		job->path = memcpy(job->name + octets, path, length);
 	job->done = done;
 	job->ctx = ctx;
 	return job;
@@ -721,9 +788,9 @@ void disk_check(struct disk *d, const uint8_t *name, const char *path, struct bu
 		return;
 	job->limits = limits;
 	job->version = zone_hold(version);
-	job->zone.file_known = loaded->file_known;
-	job->zone.written = loaded->written;
-	job->zone.digest = loaded->digest;
+	job->file_known = loaded->file_known;
+	job->written = loaded->written;
+	job->digest = loaded->digest;
 	enqueue(d, queue_of(name), job);
 }
 
@@ -778,7 +845,7 @@ void disk_call(struct disk *d, const uint8_t *name, struct disk_work *work, disk
 		work->free(work);
 		return;
 	}
-	job->work = job->result.work = work;
+	job->work = work;
 	enqueue(d, name ? queue_of(name) : 0, job);
 }
 
@@ -787,7 +854,7 @@ static void commit(struct disk *d, const struct journal_row *row, struct copies_
 	struct job *job = job_new(COMMIT, change.name, NULL, done, ctx);
 
 	if (job && row && !(job->row = journal_row_copy(row))) {
-		free(job);
+		job_free(job);
 		job = NULL;
 		no_memory(done, ctx);
 	}
@@ -795,9 +862,8 @@ static void commit(struct disk *d, const struct journal_row *row, struct copies_
 		return;
 	job->version = change.version ? zone_hold(change.version) : NULL;
 	job->old = change.old ? zone_hold(change.old) : NULL;
-	job->change = change;
-	job->change.name = job->name;
-	job->change.row = job->row;
+	job->commit = change.kind;
+	job->mend = change.mend;
 	enqueue(d, COMMITS, job);
 }
 

@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "xfer/notify.h"
 
-#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,19 +41,18 @@ struct keep {
 	struct disk_result *read;            /* source = "file": what was read and is being judged; NULL: nothing */
 	struct history *history;             /* what led to the version; NULL: nothing is known */
 	bool unsure;                         /* the version's serial has stood for other content too */
-	struct event *sync;
+	struct timer sync;                   /* the file is to be written, or read */
 	struct waiter *write_waiters, *load_waiters;
 	struct notify_wait *notify_waits;
 	struct journal_row row;
-	bool row_dirty, writing, write_again, loading, load_again, started, stays, held, begun;
+	bool row_dirty, writing, write_again, loading, load_again, started, stays, held, begun, timed;
 	bool told;                           /* NOTIFY was sent: */
 	struct serial told_serial;
 	int64_t told_at;
 	struct serial writing_serial;
-	/* The file as we read or wrote it; zeros: it is not there. */
-	struct file_mark { ino_t inode; off_t size; struct timespec time; } file;
+	struct file_mark file;               /* as we read or wrote it */
 	int64_t loaded, written_at;          /* seconds since 1970; 0: not known */
-	char error[WHY_MAX];
+	char *error;                         /* of the file; NULL: none */
 	char *notice;                        /* source = "file": what is not right with what is served; NULL: nothing */
 	uint8_t name[];
 };
@@ -88,6 +86,12 @@ static struct log *log_keep(struct log *log, enum log_level level, const char *e
 	log_begin(log, level, event);
 	log_str(log, "zone", name_text(k->name, text));
 	return log;
+}
+
+static void set_error(struct keep *k, const char *text)
+{
+	free(k->error);
+	k->error = text && *text ? strdup(text) : NULL;
 }
 
 static void wait_for(struct waiter **list, struct keep *k, keep_done *done, void *ctx)
@@ -208,22 +212,12 @@ const struct journal_row *keep_take_row(struct keep *k)
 
 /* --- the zone file -------------------------------------------------------- */
 
-static struct file_mark file_mark_of(const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st) < 0)
-		return (struct file_mark){0};
-	return (struct file_mark){st.st_ino, st.st_size, st.st_mtim};
-}
-
 /* Somebody else has changed, replaced or removed it. */
 static bool file_changed(const struct keep *k)
 {
 	struct file_mark now = file_mark_of(k->path);
 
-	return now.inode != k->file.inode || now.size != k->file.size || now.time.tv_sec != k->file.time.tv_sec ||
-		now.time.tv_nsec != k->file.time.tv_nsec;
+	return !file_mark_equal(&now, &k->file);
 }
 
 static void write_done(void *ctx, struct disk_result *result);
@@ -274,12 +268,15 @@ static void log_write(const struct keep *k, const struct disk_result *result)
 	log_end(&log);
 }
 
+static void sync_at(struct keep *k, int64_t seconds)
+{
+	timer_set(k->env->secondary.timers, &k->sync, k->env->secondary.now() + seconds * 1000);
+}
+
 static void sync_in(struct keep *k, int64_t seconds)
 {
-	struct timeval tv = {seconds, 0};
-
-	if (k->secondary && k->wired->set->zonefile_sync >= 0 && !evtimer_pending(k->sync, NULL))
-		evtimer_add(k->sync, &tv);
+	if (k->secondary && k->wired->set->zonefile_sync >= 0 && !k->sync.place)
+		sync_at(k, seconds);
 }
 
 static void sync_later(struct keep *k)
@@ -317,7 +314,7 @@ static void write_done(void *ctx, struct disk_result *result)
 		write_version(k, version_of(k));
 		return;
 	}
-	snprintf(k->error, sizeof k->error, "%s", result->err ? err_say(&result->why, result->err) : "");
+	set_error(k, result->err ? err_say(&result->why, result->err) : NULL);
 	tell(&k->write_waiters, k, result->err, &result->why);
 	if (result->err)
 		sync_later(k);       /* try again */
@@ -325,12 +322,10 @@ static void write_done(void *ctx, struct disk_result *result)
 
 static void load(struct keep *);
 
-static void sync_due(evutil_socket_t fd, short what, void *ctx)
+static void sync_due(struct timer *timer)
 {
-	struct keep *k = ctx;
+	struct keep *k = (struct keep *)((char *)timer - offsetof(struct keep, sync));
 
-	(void)fd;
-	(void)what;
 	if (is_written(k) || (!k->path && version_of(k)))
 		return;
 	if (version_of(k) && k->writing)
@@ -450,7 +445,7 @@ static void published(struct keep *k)
 	struct zone *version = k->pending;
 
 	if (!version_of(k))
-		evtimer_del(k->sync);        /* a file that could not be read need not be any more */
+		timer_stop(k->env->secondary.timers, &k->sync);      /* a file that could not be read need not be any more */
 	add_step(k, k->pending_diff, version_of(k), version);
 	diff_drop(k->pending_diff);
 	k->pending = NULL;
@@ -718,6 +713,8 @@ static void loaded_secondary(struct keep *k, struct copies_zone *z)
 		secondary_known(k->secondary, k->row.serial);
 	if (z->file_known)
 		note_file(k, z->written, z->digest, z->from_file ? z->modified : 0);
+	if (z->from_file)
+		k->file = z->mark;
 	set_expiry(k);
 	secondary_status(k->secondary, &status);
 	if (status.refresh.expire_at > env->now()) {
@@ -741,12 +738,13 @@ static void checked(void *ctx, struct disk_result *result)
 
 	if (!z || k->writing || !version_of(k))
 		return;
+	k->file = z->mark;
 	if (!z->file_bad) {
 		if (z->file_known)
 			note_file(k, z->written, z->digest, z->modified);
 		return;
 	}
-	snprintf(k->error, sizeof k->error, "%s", z->why.text);
+	set_error(k, z->why.text);
 	k->row.file_known = false;
 	touch_row(k);
 	mend(k, COPIES_MEND_LOG_ANEW);
@@ -834,10 +832,8 @@ static bool may_pass(enum err err)
 
 static void reload_later(struct keep *k)
 {
-	static const struct timeval later = {RELOAD_S, 0};
-
-	if (!evtimer_pending(k->sync, NULL))
-		evtimer_add(k->sync, &later);
+	if (!k->sync.place)
+		sync_at(k, RELOAD_S);
 }
 
 /* A zone of which there is nothing is new, or was never there. */
@@ -856,7 +852,7 @@ static void found(void *ctx, struct disk_result *result)
 		log_load(k, result->err, &result->why, z ? z->version : NULL, z && z->from_file ? "file" : "database", result->ms);
 	k->env->counters.loads++;
 	k->env->counters.loads_failed += result->err && !absent;
-	snprintf(k->error, sizeof k->error, "%s", result->err && !absent ? err_say(&result->why, result->err) : "");
+	set_error(k, result->err && !absent ? err_say(&result->why, result->err) : NULL);
 	if (!result->err && !version_of(k))
 		loaded_secondary(k, z);
 	else if (may_pass(result->err) && !version_of(k))
@@ -875,7 +871,7 @@ static void end_reading(struct keep *k, struct disk_result *result, bool absent)
 		load(k);
 		return;
 	}
-	snprintf(k->error, sizeof k->error, "%s", result->err && !absent ? err_say(&result->why, result->err) : "");
+	set_error(k, result->err && !absent ? err_say(&result->why, result->err) : NULL);
 	if (!result->err)
 		loaded_file(k, result);
 	tell(&k->load_waiters, k, result->err, &result->why);
@@ -952,7 +948,7 @@ static void load(struct keep *k)
 {
 	k->loading = true;
 	k->load_again = false;
-	if (k->path)
+	if (k->path && !k->secondary)
 		k->file = file_mark_of(k->path);
 	if (k->secondary)
 		disk_load(k->env->disk, k->name, k->path, load_limits(k), found, k);
@@ -969,9 +965,9 @@ void keep_reread(struct keep *k, keep_done *done, void *ctx)
 			done(ctx, k, err_why(&why, ERR_REFUSED, "the zone is on hold"), &why);
 		return;
 	}
-	if (!k->path || (k->file_version && !k->error[0] && !k->loading && !file_changed(k))) {
+	if (!k->path || (k->file_version && !k->error && !k->loading && !file_changed(k))) {
 		if (done)
-			done(ctx, k, k->path ? ERR_OK : err_why(&why, ERR_CONF, "%s", k->error), &why);
+			done(ctx, k, k->path ? ERR_OK : err_why(&why, ERR_CONF, "%s", k->error ? k->error : "it has no file"), &why);
 		return;
 	}
 	wait_for(&k->load_waiters, k, done, ctx);
@@ -1049,7 +1045,7 @@ static const char *secondary_word(const struct keep *k)
 void keep_state(const struct keep *k, struct keep_state *out)
 {
 	*out = (struct keep_state){
-		.state = k->secondary ? secondary_word(k) : k->held ? "held" : k->error[0] ? "rejected" : k->file_version ? "ok" : "empty",
+		.state = k->secondary ? secondary_word(k) : k->held ? "held" : k->error ? "rejected" : k->file_version ? "ok" : "empty",
 		.durable_known = k->secondary ? version_of(k) != NULL : k->row.file_known,
 		.durable = k->secondary && version_of(k) ? version_of(k)->serial : k->row.written,
 		.written_known = k->row.file_known,
@@ -1057,7 +1053,7 @@ void keep_state(const struct keep *k, struct keep_state *out)
 		.written_at = k->written_at,
 		.changed = k->row.changed,
 		.loaded = k->loaded,
-		.error = k->error[0] ? k->error : NULL,
+		.error = k->error,
 		.notice = k->notice,
 		.held = k->held,
 		.told = k->told,
@@ -1084,8 +1080,10 @@ void keep_free(struct keep *k)
 	if (k->env->disk)
 		disk_disown(k->env->disk, k);
 	judge_disown(k->env->judge, k);
-	if (k->sync)
-		event_free(k->sync);
+	if (k->timed) {
+		timer_stop(k->env->secondary.timers, &k->sync);
+		timers_leave(k->env->secondary.timers);
+	}
 	secondary_free(k->secondary);
 	fail_waiters(k, ERR_NOTFOUND, "the zone was removed");
 	zone_put(k->pending);
@@ -1093,6 +1091,7 @@ void keep_free(struct keep *k)
 	zone_put(k->file_version);
 	history_drop(k->history);
 	free(k->notice);
+	free(k->error);
 	free(k->path);
 	if (k->generation)
 		generation_drop(k->generation);
@@ -1143,10 +1142,11 @@ struct keep *keep_new(struct keep_env *env, struct generation *g, const struct c
 	k->row.rejected_why = NULL;
 	k->row.member = NULL;
 	k->row.file_known = false;
-	k->sync = evtimer_new(env->loop, sync_due, k);
-	if (zone->set->source == CONF_TRANSFER && env->secondary.timers && env->secondary.links)
+	k->sync.call = sync_due;
+	k->timed = env->secondary.timers && timers_join(env->secondary.timers);
+	if (zone->set->source == CONF_TRANSFER && k->timed && env->secondary.links)
 		k->secondary = secondary_new(&env->secondary, zone->name, (struct secondary_conf *)&k->wired->secondary, k);
-	if (!k->sync || (zone->set->source == CONF_TRANSFER && !k->secondary)) {
+	if (!k->timed || (zone->set->source == CONF_TRANSFER && !k->secondary)) {
 		keep_free(k);
 		return NULL;
 	}
@@ -1197,7 +1197,7 @@ static void set_path(struct keep *k, char *path)
 	k->writing = k->write_again = false;
 	k->row.file_known = false;
 	k->file = (struct file_mark){0};
-	snprintf(k->error, sizeof k->error, "%s", path ? "" : too_long);
+	set_error(k, path ? NULL : too_long);
 	if (!path)
 		lose_path(k);
 	if (committing)
@@ -1213,7 +1213,7 @@ static void set_path(struct keep *k, char *path)
 static void set_sync(struct keep *k, int64_t before)
 {
 	if (k->wired->set->zonefile_sync != before)
-		evtimer_del(k->sync);
+		timer_stop(k->env->secondary.timers, &k->sync);
 	if (version_of(k) && !is_written(k))
 		sync_in(k, k->wired->set->zonefile_sync);
 }
@@ -1307,7 +1307,7 @@ void keep_start(struct keep *k)
 {
 	k->begun = true;
 	if (!k->path)
-		snprintf(k->error, sizeof k->error, "%s", too_long);
+		set_error(k, too_long);
 	if (k->path || k->secondary)
 		load(k);
 }

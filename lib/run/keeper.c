@@ -464,22 +464,14 @@ static void begin_keep(struct keeper *all, struct keep *k)
 
 /* --- zones come and go ---------------------------------------------------- */
 
-static const struct journal_row *find_row(const struct keeper *all, const uint8_t *name)
+/* For names that come in order: goes on from the row at `*at`. */
+static const struct journal_row *next_row(const struct keeper *all, size_t *at, const uint8_t *name)
 {
-	size_t low = 0, high = all->row_count;
+	int order = -1;
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		int order = name_compare(name, all->rows[middle]->name);
-
-		if (order == 0)
-			return all->rows[middle];
-		if (order < 0)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return NULL;
+	while (*at < all->row_count && (order = name_compare(all->rows[*at]->name, name)) < 0)
+		++*at;
+	return order == 0 ? all->rows[*at] : NULL;
 }
 
 static bool is_held(const struct keeper *all, const uint8_t *name)
@@ -518,7 +510,7 @@ struct plan {
 /* False: out of memory, nothing has changed. */
 static bool make_list(struct keeper *all, struct plan *p)
 {
-	size_t count = p->zones.count, n = 0, i = 0;
+	size_t count = p->zones.count, n = 0, i = 0, row = 0;
 
 	p->list = calloc(count + 1, sizeof *p->list);
 	for (size_t k = 0; k < all->count; k++)
@@ -535,7 +527,7 @@ static bool make_list(struct keeper *all, struct plan *p)
 			keep_set_stays(k, true);
 			continue;
 		}
-		p->list[i] = make_keep(all, p->generation, zone, k, find_row(all, zone->name));
+		p->list[i] = make_keep(all, p->generation, zone, k, next_row(all, &row, zone->name));
 		if (!p->list[i])
 			break;
 		if (k)
@@ -614,9 +606,15 @@ static void free_rows(struct keeper *all)
 /* What the database told is in the keeps now; of other zones nothing need be remembered, unless they are only left out. */
 static void drop_rows(struct keeper *all, const struct roster_list *zones)
 {
-	for (size_t i = 0; i < all->row_count; i++)
-		if (!find_zone(zones, all->rows[i]->name) && !roster_find(all->roster, all->rows[i]->name))
-			disk_forget(all->env.disk, all->rows[i]->name);
+	for (size_t i = 0, at = 0; i < all->row_count; i++) {
+		const uint8_t *name = all->rows[i]->name;
+		int order = -1;
+
+		while (at < zones->count && (order = name_compare(zones->zones[at].name, name)) < 0)
+			at++;
+		if (order != 0 && !roster_find(all->roster, name))
+			disk_forget(all->env.disk, name);
+	}
 	free_rows(all);
 }
 

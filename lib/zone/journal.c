@@ -48,7 +48,7 @@ static const char number_it[] = NUMBER_IT;
 
 #define ROW_PARAMETERS "?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21"
 enum statement {
-	FIND, ADD_ZONE, SET_ROW, SET_CONTENT, DROP_ZONE, PUT_PIECE, CUT_PIECES, PUT_STEP, CUT_STEPS, STEP_SIZES, BEGIN, COMMIT, ROLLBACK,
+	FIND, ADD_ZONE, SET_ROW, SET_CONTENT, DROP_ZONE, PUT_PIECE, CUT_PIECES, PUT_STEP, CUT_STEPS, STEP_SIZES, BEGIN, READ, COMMIT, ROLLBACK,
 	ALL_ZONES, ONE_ZONE, PIECES, STEPS, STATEMENTS
 };
 static const char *const sql[STATEMENTS] = {
@@ -64,6 +64,7 @@ static const char *const sql[STATEMENTS] = {
 	[CUT_STEPS] = "DELETE FROM step WHERE id >= ?1 AND id < ?2",
 	[STEP_SIZES] = "SELECT id, length(bytes) FROM step WHERE id >= ?1 AND id < ?2 ORDER BY id DESC",
 	[BEGIN] = "BEGIN IMMEDIATE",
+	[READ] = "BEGIN",
 	[COMMIT] = "COMMIT",
 	[ROLLBACK] = "ROLLBACK",
 	[ALL_ZONES] = "SELECT id, name, " JOURNALROW_ROW ", " JOURNALROW_CONTENT " FROM zone WHERE id >= ?1 ORDER BY id",
@@ -976,6 +977,12 @@ enum err journal_scan(struct journal *j, enum journal_extent extent, journal_eac
 	}
 	end_scan(&s);
 	return s.err ? err_why(why, s.err, "%s", s.said.text) : ERR_OK;
+}
+
+void journal_hold_reads(struct journal *j, bool hold)
+{
+	if (j->db && hold == (sqlite3_get_autocommit(j->db) != 0))
+		run_plain(j, hold ? READ : ROLLBACK);
 }
 
 enum err journal_load(struct journal *j, const uint8_t *name, journal_each *each, void *ctx, struct why *why)

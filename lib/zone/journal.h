@@ -90,6 +90,8 @@ enum journal_extent { JOURNAL_ROWS, JOURNAL_ALL };
 enum err journal_scan(struct journal *, enum journal_extent, journal_each *, void *ctx, struct why *);
 /* One zone, with all of it. ERR_NOTFOUND: there is nothing. */
 enum err journal_load(struct journal *, const uint8_t *name, journal_each *, void *ctx, struct why *);
+/* Between the two calls reading costs less, as all of it is of one state of the database. Nothing may be committed meanwhile. */
+void journal_hold_reads(struct journal *, bool hold);
 
 /* For status. */
 struct journal_sizes {

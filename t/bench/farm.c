@@ -401,6 +401,7 @@ static void on_datagrams(int udp)
 enum watching { WATCH_NOTHING, WATCH_ZONES, WATCH_BIG };
 static enum watching watching;
 static uint32_t first_unserved, *unserved, unserved_count;      /* numbers of zones */
+static uint32_t burst = 1;           /* of those asked for together: as many as BURST while they are served, one while they are not */
 static double began, run_until, next_ask;
 static unsigned long ran;
 static unsigned outstanding;
@@ -434,7 +435,7 @@ static void ask_again(int watch)
 		return;
 	}
 	outstanding = 0;
-	for (uint32_t i = first_unserved; i < unserved_count && i < first_unserved + BURST; i++)
+	for (uint32_t i = first_unserved; i < unserved_count && i < first_unserved + burst; i++)
 		ask(watch, unserved[i], false, false);
 }
 
@@ -526,6 +527,7 @@ static void on_answers(int watch)
 	} else if (outstanding == 0 && unserved_count - first_unserved > 0) {
 		static uint32_t last;
 
+		burst = last != first_unserved ? BURST : 1;
 		if (last != first_unserved)          /* some were: on at once */
 			ask_again(watch);
 		last = first_unserved;
