@@ -89,22 +89,49 @@ is(($lockstep->verb('refresh', 'plain'))[0], 0, 'and the zone can be refreshed')
 cmp_ok($plain->count('SOA') - $before, '<=', 12, 'the primary is asked a handful of times');
 is($lockstep->serial('plain'), $plain->{serial}, 'and the zone is served');
 
-subtest 'NOTIFY during a transfer: one more look, no more' => sub {
-    my $slow = $fake->{serial} + 1;
-    $fake->serve(serial => $slow, axfr => sub {
+# Transfers that take half a second; those from the `$then`th on bring the serial after it, which the primary shows all the time.
+sub slowly {
+    my ($serial, $then) = @_;
+    $fake->serve(serial => $serial, soa => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa($serial + ($then ? 1 : 0)) ]) }, axfr => sub {
         my ($talk) = @_;
-        $talk->send(answer => [ $talk->soa, @records ]);
+        my $brings = $serial + ($then && $talk->nth >= $then ? 1 : 0);
+        $talk->send(answer => [ $talk->soa($brings), @records ]);
         $talk->pause(0.5);
-        $talk->send(answer => [ $talk->soa ]);
+        $talk->send(answer => [ $talk->soa($brings) ]);
     });
-    my ($probes, $transfers) = map { $fake->count($_) } 'SOA', 'IXFR';
-    $fake->notify($at);
-    ok($fake->wait_count('IXFR', $transfers + 1, 15), 'the transfer is under way');
-    is(code($fake->notify($at, serial => $slow + 1)), 0, 'NOTIFY is answered') for 1 .. 20;
-    ok($lockstep->wait_serial('example', $slow, 15), 'the transfer ends');
-    ok($fake->wait_count('SOA', $probes + 2, 15), 'one more look');
-    is(($lockstep->verb('refresh', 'example'))[0], 0, 'refresh');
-    cmp_ok($fake->count('SOA') - $probes, '<=', 5, 'and not twenty');
+}
+sub asked_of { my ($fake) = @_; return join ' ', map { "$_ " . $fake->count($_) } qw(SOA IXFR AXFR) }
+
+my $settled;
+subtest 'NOTIFY during a transfer: one more look, no more' => sub {
+    my ($transfers, $probes) = $fake->count('IXFR');
+    my $during = sub {
+        my ($what, $serial, $named) = @_;
+        is(code($fake->notify($at, serial => $serial)), 0, "$what: it begins");
+        ok($fake->wait_count('IXFR', ++$transfers, 15), "$what: the transfer is under way");
+        is(scalar(grep { code($fake->notify($at, serial => $named)) eq '0' } 1 .. 20), 20, "$what: twenty NOTIFYs are answered");
+        is($lockstep->serial('example'), $serial - 1, "$what: it is under way still");
+        $probes = $fake->count('SOA');
+    };
+    my $serial = $fake->{serial} + 1;
+    slowly($serial);
+    $during->('of the serial that is coming', $serial, $serial);
+    ok($lockstep->wait_serial('example', $serial, 15), 'it comes');
+    is($fake->count('SOA') . ' ' . $fake->count('IXFR'), "$probes $transfers", 'and that is all');
+
+    slowly(++$serial);
+    $during->('without a serial', $serial, undef);
+    ok($lockstep->wait_serial('example', $serial, 15), 'it comes');
+    ok($fake->wait_count('SOA', $probes + 1, 15), 'one more look');
+    is(($lockstep->verb('status'))[0], 0, 'after it');
+    is($fake->count('SOA') . ' ' . $fake->count('IXFR'), ($probes + 1) . " $transfers", 'no more than that');
+
+    slowly(++$serial, $transfers + 2);
+    $during->('of the next one', $serial, $serial + 1);
+    ok($lockstep->wait_serial('example', ++$serial, 15), 'it comes, and the next one');
+    ($probes, $transfers) = ($probes + 1, $transfers + 1);
+    is($fake->count('SOA') . ' ' . $fake->count('IXFR'), "$probes $transfers", 'one look, and one transfer for what is newer, no more');
+    $settled = asked_of($fake);
 };
 
 # --- probes ------------------------------------------------------------------------------------------
@@ -193,6 +220,7 @@ subtest 'who cannot see the query cannot guess its answer' => sub {
     cmp_ok(scalar keys %{ { map { $_ => 1 } @step } }, '>', 15, 'IDs do not follow one another');
 };
 
+is(asked_of($fake), $settled, 'NOTIFY during a transfer: nothing more came of it later');
 cmp_ok($ahead->count('SOA') - $ahead_asked, '>=', 1, 'NOTIFY of a serial that the primary has not: it was asked');
 cmp_ok($ahead->count('SOA') - $ahead_asked, '<=', 6, 'but not for ever');
 is($lockstep->serial('ahead'), 1, 'and the zone is as it was');
