@@ -77,6 +77,19 @@ subtest 'from our own daemon, with certificates on both sides' => sub {
     ends_well($_) for $below, $primary;
 };
 
+subtest 'our own certificate is renewed' => sub {
+    my $primary = primary(server => { 'tls-ca' => $clients->{cert} }, acls => [ { name => 'all', 'cert-name' => 'down.example' } ])->start;
+    my $own = work_dir('own');
+    my $show = sub { my ($name) = @_; spew("$own/$_.pem", slurp($client{$name}{$_})) for qw(cert key); chmod 0600, "$own/key.pem" };
+    $show->('other');
+    my $below = secondary($primary->{tls_at}, { 'auth-name' => 'ns.example', ca => $ca->{cert}, map { $_ => "$own/$_.pem" } qw(cert key) })->start;
+    is((asks($below, 'own'))[0], 1, 'with one the zone is not given');
+    $show->('down');
+    is($below->json('reload')->{changed}, 1, 'another one in the same files is a change');
+    ok($below->wait_serial('own', 1), 'and used from then on');
+    ends_well($_) for $below, $primary;
+};
+
 subtest 'many zones: sessions are resumed' => sub {
     my @names = map { "z$_.example" } 1 .. 60;
     my $primary = primary(names => \@names)->start;
@@ -269,13 +282,18 @@ subtest 'the configuration' => sub {
     spew("$dir/ca.pem", slurp($ca->{cert}));
     my $lockstep = secondary($fake->at, { 'auth-name' => 'ns.example', ca => "$dir/ca.pem" }, names => ['example'])->start;
     ok($lockstep->wait_serial('example', 1), 'it works');
+    my $probes = stat_of($lockstep, 'transfer', 'probes');
+    is($lockstep->json('reload')->{changed}, 0, 'a reload of the same changes no zone');
+    utime 1, 1, "$dir/ca.pem";
+    is($lockstep->json('reload')->{changed}, 0, 'nor does a file that is only touched');
+    is(stat_of($lockstep, 'transfer', 'probes'), $probes, 'and nobody is asked because of it');
     unlink "$dir/ca.pem";
     my ($status, $out, $said) = $lockstep->verb('reload');
     is($status, 1, 'a file that is gone: reload fails');
     like($said, qr,remotes: "up": tls: \Q$dir\E/ca\.pem: open: No such file,, 'and says which');
     is((run_command("$build/lockstepd", '-t', '-c', $lockstep->conf_file))[0], 256 >> 8, '-t too');
     spew("$dir/ca.pem", slurp($others->{cert}));
-    is(($lockstep->verb('reload'))[0], 0, 'other authorities in the file');
+    is($lockstep->json('reload')->{changed}, 1, 'other authorities in the file');
     $fake->serve(serial => 2, tls => tls_of('right'));
     like((asks($lockstep, 'example'))[2], qr/expected a certificate of an authority in/, 'are those that count');
     my $late = Tls::certificate('down.example', $clients, days => -1);
