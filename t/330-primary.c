@@ -147,25 +147,55 @@ static void silence_does_not_use_up_the_total(void **state)
 	primaries_free(table);
 }
 
+static struct peer *peer_at(struct primaries *table, const char *text)
+{
+	struct net_addr addr;
+
+	assert_int_equal(net_addr_parse(&addr, text, 53, NULL), ERR_OK);
+	return peer_get(primaries_peers(table), &addr);
+}
+
 static void who_sleeps_is_called_when_the_primary_is_back(void **state)
 {
 	struct primaries *table = primaries_new();
 	struct primary *p = primary_get(table, "a");
 	struct zone_that_waits z[3] = {0};
+	struct peer *peer = peer_at(table, "192.0.2.1");
 
 	(void)state;
 	turns = 0;
+	assert_true(primary_is_at(p, peer));
 	for (unsigned i = 0; i < 3; i++)
 		primary_sleep(p, LANE_PROBES, &z[i].ticket, granted);
 	assert_int_equal(primary_sleepers(p, LANE_PROBES), 3);
 	primary_leave(&z[1].ticket);
-	primary_back(p, LANE_TRANSFERS);
+	primary_back(table, LANE_TRANSFERS, peer);
 	assert_int_equal(turns, 0);
-	primary_back(p, LANE_PROBES);
+	primary_back(table, LANE_PROBES, peer);
 	assert_int_equal(turns, 2);
 	assert_int_equal(z[2].why, TURN_BACK);
 	assert_int_equal(z[1].turn, 0);
 	assert_int_equal(primary_sleepers(p, LANE_PROBES), 0);
+	primaries_free(table);
+}
+
+static void who_sleeps_is_called_by_the_address_whatever_its_name(void **state)
+{
+	struct primaries *table = primaries_new();
+	struct primary *a = primary_get(table, "a"), *b = primary_get(table, "b"), *other = primary_get(table, "other");
+	struct zone_that_waits z[3] = {0};
+	struct peer *first = peer_at(table, "192.0.2.1"), *second = peer_at(table, "192.0.2.2");
+
+	(void)state;
+	turns = 0;
+	assert_true(primary_is_at(a, first) && primary_is_at(b, second) && primary_is_at(b, first) && primary_is_at(b, first) && primary_is_at(other, second));
+	primary_sleep(a, LANE_PROBES, &z[0].ticket, granted);
+	primary_sleep(b, LANE_PROBES, &z[1].ticket, granted);
+	primary_sleep(other, LANE_PROBES, &z[2].ticket, granted);
+	primary_back(table, LANE_PROBES, first);
+	assert_true(z[0].turn && z[1].turn && !z[2].turn);
+	primary_back(table, LANE_PROBES, second);
+	assert_int_equal(turns, 3);
 	primaries_free(table);
 }
 
@@ -202,6 +232,7 @@ int main(void)
 		cmocka_unit_test(a_primary_that_was_never_heard_has_few_places),
 		cmocka_unit_test(silence_does_not_use_up_the_total),
 		cmocka_unit_test(who_sleeps_is_called_when_the_primary_is_back),
+		cmocka_unit_test(who_sleeps_is_called_by_the_address_whatever_its_name),
 		cmocka_unit_test(who_waits_may_go_from_the_middle),
 	};
 

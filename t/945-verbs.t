@@ -343,4 +343,25 @@ subtest 'stop' => sub {
     is(<$socket>, undef, 'a connection that was open is closed');
     fails('another stop', 'not running', 'stop');
 };
+subtest 'all of a thousand zones' => sub {
+    my @names = map { sprintf 'z%04d', $_ } 1 .. 1000;
+    my $many = Lockstep->new(zones => [ map { { name => $_, source => 'file' } } @names ]);
+    $many->put_zone($_, "$_. 300 IN SOA ns.$_. host.$_. 1 3600 900 604800 300\n$_. 300 IN NS ns.$_.\n") for @names;
+    $many->start;
+    for my $verb (qw(refresh notify write)) {
+        my $socket = $many->control_socket;
+        print $socket qq({"verb":"$verb","all":true}\n);
+        $socket->flush;
+        my @answers = map { JSON::PP::decode_json($_) } <$socket>;
+        cmp_ok(scalar(grep { $_->{zones} } @answers), '>=', 9, "$verb: it is told as it goes on");
+        is(join(' ', sort map { $_->{zone} } map { @{ $_->{zones} // $_->{done}{zones} } } @answers), join(' ', map { "$_." } @names), "$verb: each zone once");
+        is(($many->verb($verb, '--all'))[1], "$verb: 1000 zones\n", "$verb: which the command counts");
+    }
+    my $socket = $many->control_socket;
+    print $socket qq({"verb":"refresh","all":true}\n);
+    $socket->flush;
+    is(($many->reload(zones => [ @{ $many->{conf}{zones} }[ 0 .. 499 ] ]))[0], 0, 'half of them go meanwhile');
+    like((<$socket>)[-1], qr/"done"/, 'and it comes to its end');
+    is($many->stop, 0, 'lockstepd ends cleanly');
+};
 done_testing;

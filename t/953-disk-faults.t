@@ -131,6 +131,25 @@ subtest 'both copies fail' => sub {
     is_durable($lockstep, 'afterwards');
 };
 
+subtest 'what is purged cannot be forgotten' => sub {
+    my ($lockstep, $faults) = (new_lockstep(), Faults->new);
+    $lockstep->start($faults->command);
+    $lockstep->wait_serial($_, $history->serial($_)) for @zones;
+    is(($lockstep->verb('write', '--all'))[0], 0, 'the files are written');
+    for my $case ([ 'the database', 'write */state/lockstep.db* 1+ EIO' ], [ 'the zone file', 'unlink *example.zone 1+ EIO' ]) {
+        my ($what, $rule) = @$case;
+        $faults->set($rule);
+        my ($status, $out, $said) = $lockstep->verb('purge', 'example');
+        is($status, 1, "$what: purge fails");
+        like($said, qr/^lockstep: purge: example\.: it begins anew, but what was kept of it may come back with a restart: /, "$what: and says what that means");
+        ok($lockstep->wait_serial('example.', $history->serial('example.')), "$what: the zone comes anew all the same");
+        $faults->clear;
+        ok(wait_for(sub { ($lockstep->verb('purge', 'example'))[0] == 0 }, 15), "$what: once the disk is well again it succeeds");
+        ok($lockstep->wait_serial('example.', $history->serial('example.')), "$what: and the zone comes again");
+    }
+    is($lockstep->stop, 0, 'lockstepd ends cleanly');
+};
+
 subtest 'a state-dir that cannot be written at the start' => sub {
     my ($lockstep, $faults) = (new_lockstep(), Faults->new);
     $lockstep->start($faults->command);

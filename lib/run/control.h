@@ -5,7 +5,7 @@
  * with the members that the verb uses; the daemon answers with lines of JSON, each one object, and closes:
  *
  *     {"progress":{"zone":"example.com.","records":12345,"bytes":456,"seconds":0.5}}   transfer, while it runs
- *     {"zones":[...]}                                                                 status of all zones, in pieces
+ *     {"zones":[...]}                                                                 status of all zones, results of many, in pieces
  *     {"text":"..."}                                                                  dump, in pieces
  *     {"error":"one line"}                                                            it failed (exit status 1)
  *     {"done":{...}}                                                                  last: the verb's result

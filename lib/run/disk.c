@@ -877,9 +877,9 @@ void disk_mend(struct disk *d, const struct journal_row *row, struct zone *versi
 	commit(d, row, (struct copies_change){.kind = COPIES_MEND, .name = row->name, .version = version, .mend = mend}, done, ctx);
 }
 
-void disk_forget(struct disk *d, const uint8_t *name)
+void disk_forget(struct disk *d, const uint8_t *name, disk_done *done, void *ctx)
 {
-	commit(d, NULL, (struct copies_change){.kind = COPIES_FORGET, .name = name}, NULL, NULL);
+	commit(d, NULL, (struct copies_change){.kind = COPIES_FORGET, .name = name}, done, ctx);
 }
 
 void disk_rows(struct disk *d, struct journal_row **rows, size_t count, disk_done *done, void *ctx)

@@ -55,8 +55,8 @@ void disk_commit(struct disk *, const struct journal_row *, struct zone *old, st
 void disk_mend(struct disk *, const struct journal_row *, struct zone *version, unsigned mend, disk_done *, void *ctx);
 /* Takes over `rows`, an array of copies (journal_row_copy). */
 void disk_rows(struct disk *, struct journal_row **rows, size_t count, disk_done *, void *ctx);
-/* Nothing of the zone need be remembered. */
-void disk_forget(struct disk *, const uint8_t *name);
+/* Nothing of the zone need be remembered. `done` may be NULL. */
+void disk_forget(struct disk *, const uint8_t *name, disk_done *done, void *ctx);
 /* Something else that must not make the loop wait, behind what was given before of this zone's files (NULL: of none): `run` is called on a thread of
  * files, `free` once, after `done`. */
 struct disk_work {

@@ -623,7 +623,7 @@ void keep_mend(struct keep *k, unsigned what)
 void keep_unpin(struct keep *k)
 {
 	if (!k->secondary)           /* from when it was one that is transferred */
-		disk_forget(k->env->disk, k->name);
+		disk_forget(k->env->disk, k->name, NULL, NULL);
 	if (!k->secondary || !version_of(k) || k->writing)
 		return;
 	if (k->path && k->wired->set->zonefile_sync >= 0 && !is_written(k))
@@ -1283,19 +1283,20 @@ static void removal_free(struct disk_work *work)
 	free(work);
 }
 
-void keep_purge(struct keep *k)
+unsigned keep_purge(struct keep *k, disk_done *done, void *ctx)
 {
 	struct removal *removal;
 
 	if (!k->secondary || !k->env->disk)
-		return;
-	disk_forget(k->env->disk, k->name);
+		return 0;
+	disk_forget(k->env->disk, k->name, done, ctx);
 	removal = k->path ? malloc(sizeof *removal + strlen(k->path) + 1) : NULL;
 	if (!removal)
-		return;
+		return 1;
 	removal->work = (struct disk_work){remove_file, removal_free};
 	strcpy(removal->path, k->path);
-	disk_call(k->env->disk, k->name, &removal->work, NULL, NULL);
+	disk_call(k->env->disk, k->name, &removal->work, done, ctx);
+	return 2;
 }
 
 bool keep_same_source(const struct keep *k, const struct conf_zone *zone)

@@ -63,8 +63,9 @@ struct store_policy *keep_adopt(struct keep *, struct generation *, const struct
 /* Takes no new versions until it is let go; it expires all the same. */
 void keep_hold(struct keep *, bool held);
 bool keep_held(const struct keep *);
-/* Its zone file and what the database has of it go (of a zone that is transferred), behind everything that is being written. */
-void keep_purge(struct keep *);
+/* Its zone file and what the database has of it go (of a zone that is transferred), behind everything that is being written. How many times `done`,
+ * which may be NULL, is called, for one part of it each. */
+unsigned keep_purge(struct keep *, disk_done *done, void *ctx);
 /* Its version goes to what lacks it (enum copies_mend), with its row; it keeps the log of steps large: it is to be in its file, or there as a whole. */
 void keep_mend(struct keep *, unsigned what);
 void keep_unpin(struct keep *);

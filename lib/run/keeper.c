@@ -36,6 +36,16 @@ struct save_wait {
 	void *ctx;
 };
 
+/* A zone whose data are to go, at the operator's word: until that is done, or what went wrong was asked for. */
+struct purge {
+	LIST_ENTRY(purge) link;
+	struct keeper *keeper;
+	unsigned left;               /* parts of it that are not done */
+	enum err err;
+	struct why why;
+	uint8_t name[];
+};
+
 struct keeper {
 	struct keep_env env;
 	struct generation *generation;
@@ -54,6 +64,7 @@ struct keeper {
 	} save;
 	uint64_t waves, forgotten;           /* of purges: begun, and done */
 	struct beginner *beginners;
+	LIST_HEAD(, purge) purges;
 	STAILQ_HEAD(, telling) tellings;
 	struct event *tell_timer;
 	int64_t told_from;                   /* ms: at the start, when the primaries have been asked */
@@ -587,9 +598,9 @@ static void remove_keep(struct keeper *all, struct keep *k, const struct roster_
 	if (find_zone(zones, keep_name(k)))
 		keep_write_last(k);       /* it comes back at once, with another source */
 	else if (known && known->origin == ROSTER_MEMBER)
-		keep_purge(k);
+		keep_purge(k, NULL, NULL);
 	else
-		disk_forget(all->env.disk, keep_name(k));
+		disk_forget(all->env.disk, keep_name(k), NULL, NULL);
 	notify_cancel(all->env.notifier, keep_name(k));
 	keep_free(k);
 }
@@ -613,7 +624,7 @@ static void drop_rows(struct keeper *all, const struct roster_list *zones)
 		while (at < zones->count && (order = name_compare(zones->zones[at].name, name)) < 0)
 			at++;
 		if (order != 0 && !roster_find(all->roster, name))
-			disk_forget(all->env.disk, name);
+			disk_forget(all->env.disk, name, NULL, NULL);
 	}
 	free_rows(all);
 }
@@ -790,6 +801,64 @@ static struct keep **edited_list(const struct keeper *all, const struct keeper_e
 	return NULL;
 }
 
+static void purge_end(struct purge *p)
+{
+	LIST_REMOVE(p, link);
+	free(p);
+}
+
+static void part_purged(void *ctx, struct disk_result *result)
+{
+	struct purge *p = ctx;
+
+	if (result->err && !p->err) {
+		p->err = result->err;
+		p->why = result->why;
+	}
+	if (--p->left == 0 && !p->err)
+		purge_end(p);
+}
+
+static struct purge *find_purge(const struct keeper *all, const uint8_t *name)
+{
+	struct purge *p;
+
+	LIST_FOREACH(p, &all->purges, link)
+		if (name_equal(p->name, name))
+			break;
+	return p;
+}
+
+/* Those that nobody has asked about do not pile up: a zone has one. */
+static void purge(struct keeper *all, struct keep *k)
+{
+	struct purge *before = find_purge(all, keep_name(k)), *p = calloc(1, sizeof *p + name_length(keep_name(k)));
+
+	if (before && !before->left)
+		purge_end(before);
+	if (!p) {
+		keep_purge(k, NULL, NULL);
+		return;
+	}
+	name_copy(keep_name(k), p->name);
+	LIST_INSERT_HEAD(&all->purges, p, link);
+	p->left = 1;                 /* one more, should it be called at once */
+	p->left += keep_purge(k, part_purged, p);
+	part_purged(p, &(struct disk_result){0});
+}
+
+enum err keeper_purged(struct keeper *all, const uint8_t *name, struct why *why)
+{
+	struct purge *p = find_purge(all, name);
+	enum err err = p ? p->err : ERR_OK;
+
+	if (!p || p->left)
+		return err;
+	err_why(why, err, "%s", err_say(&p->why, err));
+	purge_end(p);
+	return err;
+}
+
 static bool place_edit(struct keeper *all, const struct keeper_edit *e, struct keep *const *fresh)
 {
 	bool placed = true;
@@ -840,7 +909,10 @@ enum err keeper_edit(struct keeper *all, const struct keeper_edit *e, struct why
 	all->keeps = list;
 	all->count = all->count - e->go_count + e->come_count;
 	for (size_t i = 0; i < e->go_count; i++) {
-		keep_purge(e->go[i]);
+		if (e->ask)
+			purge(all, e->go[i]);
+		else
+			keep_purge(e->go[i], NULL, NULL);
 		notify_cancel(all->env.notifier, keep_name(e->go[i]));
 		keep_free(e->go[i]);
 	}
@@ -891,7 +963,7 @@ enum err keeper_add(struct keeper *all, const uint8_t *name, const char *templat
 	const struct conf *conf = generation_conf(all->generation);
 	struct roster_zone like = {.name = name, .origin = ROSTER_ADDED, .template_name = template_name};
 	struct conf_zone zone = {.name = name, .template_name = template_name};
-	struct keeper_edit come = {&zone, 1, NULL, 0};
+	struct keeper_edit come = {&zone, 1, NULL, 0, false};
 	enum err err;
 
 	if (keeper_find(all, name)) {
@@ -919,7 +991,7 @@ enum err keeper_remove(struct keeper *all, const uint8_t *name, struct why *why)
 {
 	const struct roster_zone *known = roster_find(all->roster, name);
 	struct keep *k = keeper_find(all, name);
-	struct keeper_edit go = {NULL, 0, &k, 1};
+	struct keeper_edit go = {NULL, 0, &k, 1, false};
 	enum err err;
 
 	if (!known || known->origin != ROSTER_ADDED) {
@@ -939,7 +1011,7 @@ enum err keeper_purge(struct keeper *all, const uint8_t *name, struct why *why)
 {
 	struct keep *k = keeper_find(all, name);
 	struct conf_zone zone = {.name = name};
-	struct keeper_edit both = {&zone, 1, &k, 1};
+	struct keeper_edit both = {&zone, 1, &k, 1, true};
 
 	if (!k)
 		return err_why(why, ERR_NOTFOUND, "no such zone is configured");
@@ -966,7 +1038,7 @@ enum err keeper_hold(struct keeper *all, const uint8_t *name, bool held, struct 
 
 enum err keeper_reset(struct keeper *all, struct keep *k, const struct conf_zone *zone, struct why *why)
 {
-	struct keeper_edit both = {zone, 1, &k, 1};
+	struct keeper_edit both = {zone, 1, &k, 1, false};
 
 	if (!keep_same_source(k, zone))
 		return keeper_edit(all, &both, why);
@@ -1020,7 +1092,7 @@ static void pinned(void *ctx, const uint8_t *name)
 	if (k)
 		keep_unpin(k);
 	else
-		disk_forget(all->env.disk, name);
+		disk_forget(all->env.disk, name, NULL, NULL);
 }
 
 void keeper_set_disk(struct keeper *all, struct disk *disk)
@@ -1112,6 +1184,8 @@ void keeper_free(struct keeper *all)
 	timers_free(all->env.secondary.timers);
 	if (all->rows_timer)
 		event_free(all->rows_timer);
+	while (!LIST_EMPTY(&all->purges))
+		purge_end(LIST_FIRST(&all->purges));
 	while (!STAILQ_EMPTY(&all->tellings))
 		drop_telling(all);
 	if (all->tell_timer)

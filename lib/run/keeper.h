@@ -48,6 +48,8 @@ enum err keeper_add(struct keeper *, const uint8_t *name, const char *template_n
 enum err keeper_remove(struct keeper *, const uint8_t *name, struct why *);
 /* The zone begins anew: its version, file, and what the database has of it go. */
 enum err keeper_purge(struct keeper *, const uint8_t *name, struct why *);
+/* After disk_mark: whether what keeper_purge began with was done. Asked once. */
+enum err keeper_purged(struct keeper *, const uint8_t *name, struct why *);
 enum err keeper_hold(struct keeper *, const uint8_t *name, bool held, struct why *);
 /* Many zones at once. Those that go are forgotten with their data; one may be in both lists, and begins anew. Both in canonical order; the
  * roster is the caller's part. */
@@ -56,6 +58,7 @@ struct keeper_edit {
 	size_t come_count;
 	struct keep *const *go;
 	size_t go_count;
+	bool ask;                    /* keeper_purged is asked about them */
 };
 enum err keeper_edit(struct keeper *, const struct keeper_edit *, struct why *);
 /* Other settings for a zone that stays (of the generation in force). */

@@ -18,6 +18,7 @@ enum {
 	STATUS_TURN = 200,           /* zones described in one turn of the loop, */
 	STATUS_UNSENT = 1 << 20,     /* while the client has not more to read than this; */
 	STATUS_WAIT_MS = 5,          /* else it is looked at again after this */
+	ALL_TURN = 100,              /* zones that --all begins with in one turn, and told of together */
 	DUMPS = 8,
 };
 
@@ -39,18 +40,24 @@ struct part {
 	bool open;
 };
 
+/* Begins what the request asks for, for one zone; may finish its part at once. */
+typedef void start_part(struct part *, json_t *ask);
+
 struct call {
 	struct verbs *verbs;
 	struct control_session *session;
 	struct part *parts;
 	size_t count, open;
-	bool all;                    /* zones: one for which there is nothing to do is no failure */
+	bool all;                    /* zones: one for which there is nothing to do is no failure; told as they are done */
+	size_t most;                 /* of parts: all zones that there were at the beginning */
+	json_t *ask, *finished;      /* of all: the request; results not yet told */
+	start_part *start;
 	struct event *progress;
 	int64_t began;
-	/* The status of all zones, told in turns: */
+	/* All zones, in turns: */
 	struct event *turn;
 	struct status_sum sum;
-	bool under_way;              /* the zones up to `last` are told */
+	bool under_way;              /* the zones up to `last` are told, or begun with */
 	uint8_t last[NAME_SIZE];
 };
 
@@ -109,11 +116,13 @@ static void request_free(struct call *r)
 		event_free(r->progress);
 	if (r->turn)
 		event_free(r->turn);
+	json_decref(r->ask);
+	json_decref(r->finished);
 	free(r->parts);
 	free(r);
 }
 
-/* All zones that the request names ("zones", or "all"), as parts. NULL: an error was sent, or there are none. */
+/* All zones that the request names ("zones"), as parts, or ("all") room for them. NULL: an error was sent. */
 static struct call *request_new(struct verbs *v, struct control_session *session, json_t *ask)
 {
 	json_t *names = json_object_get(ask, "zones"), *name;
@@ -131,12 +140,10 @@ static struct call *request_new(struct verbs *v, struct control_session *session
 	r->verbs = v;
 	r->session = session;
 	r->all = all;
+	r->most = most;
 	r->began = v->env.now();
-	if (all) {
-		for (; r->count < most; r->count++)
-			r->parts[r->count].keep = keeper_at(v->env.keeper, r->count);
+	if (all)
 		return r;
-	}
 	json_array_foreach(names, i, name) {
 		const char *text = json_string_value(name);
 		struct keep *k = text ? find_zone(v, text) : NULL;
@@ -151,13 +158,39 @@ static struct call *request_new(struct verbs *v, struct control_session *session
 
 static void request_finish(struct call *r)
 {
-	json_t *zones = json_array();
+	json_t *zones = r->finished ? r->finished : json_array();
 
-	for (size_t i = 0; i < r->count; i++)
+	r->finished = NULL;
+	for (size_t i = 0; i < r->count && !r->all; i++)
 		json_array_append(zones, r->parts[i].result);
 	control_set_data(r->session, NULL);
 	send_done(r->session, json_pack("{s:o}", "zones", zones));
 	request_free(r);
+}
+
+/* Of many zones: those that are done so far. */
+static void tell_finished(struct call *r)
+{
+	if (json_array_size(r->finished))
+		send_json(r->session, json_pack("{s:O}", "zones", r->finished));
+	json_decref(r->finished);
+	r->finished = NULL;
+}
+
+static void take_result(struct part *part, json_t *result)
+{
+	struct call *r = part->request;
+
+	part->open = false;
+	if (!r->all) {
+		part->result = result;
+		return;
+	}
+	if (!r->finished)
+		r->finished = json_array();
+	json_array_append_new(r->finished, result);
+	if (json_array_size(r->finished) >= ALL_TURN)
+		tell_finished(r);
 }
 
 static void part_done(struct part *part, json_t *result, const char *error)
@@ -168,20 +201,65 @@ static void part_done(struct part *part, json_t *result, const char *error)
 
 	json_object_set_new(result, "zone", json_string(name));
 	json_object_set_new(result, "error", error ? json_string(error) : json_null());
-	part->result = result;
-	part->open = false;
+	take_result(part, result);
 	if (error)
 		send_error(r->session, "%s: %s", name, error);
 	if (--r->open == 0)
 		request_finish(r);
 }
 
-/* Begins what the request asks for, for one zone; may finish its part at once. `ask` lives only as long as the call. */
-typedef void start_part(struct part *, json_t *ask);
+/* Some zones more. Others may come and go between two turns. False: there are no more. */
+static bool begin_some(struct call *r)
+{
+	const struct keeper *keeper = r->verbs->env.keeper;
+	size_t at = r->under_way ? keeper_after(keeper, r->last) : 0, end = at + ALL_TURN;
 
+	for (; at < keeper_count(keeper) && at < end && r->count < r->most; at++) {
+		struct part *part = &r->parts[r->count++];
+
+		*part = (struct part){.request = r, .keep = keeper_at(keeper, at), .open = true};
+		name_copy(keep_name(part->keep), r->last);
+		r->under_way = true;
+		r->open++;
+		r->start(part, r->ask);
+	}
+	return at < keeper_count(keeper) && r->count < r->most;
+}
+
+static void run_turn(evutil_socket_t fd, short what, void *ctx)
+{
+	struct timeval next = {0, 0};
+	struct call *r = ctx;
+
+	(void)fd;
+	(void)what;
+	if (begin_some(r))
+		event_add(r->turn, &next);
+	else if (--r->open == 0)
+		request_finish(r);
+}
+
+static void run_all(struct call *r, json_t *ask, start_part *start)
+{
+	r->turn = evtimer_new(r->verbs->env.loop, run_turn, r);
+	if (!r->turn) {
+		send_error(r->session, "out of memory");
+		r->most = 0;
+	}
+	r->ask = json_incref(ask);
+	r->start = start;
+	r->open = 1;
+	run_turn(-1, 0, r);
+}
+
+/* `ask` lives only as long as the call, but for all zones. */
 static void request_run(struct call *r, json_t *ask, start_part *start)
 {
 	control_set_data(r->session, r);
+	if (r->all) {
+		run_all(r, ask, start);
+		return;
+	}
 	r->open = r->count + 1;      /* one more, so that it does not end before all are started */
 	for (size_t i = 0; i < r->count; i++) {
 		r->parts[i].request = r;
@@ -394,7 +472,18 @@ static void saved(void *ctx, enum err err, const struct why *why)
 
 static void purged(void *ctx, struct disk_result *result)
 {
-	edit_done(ctx, result->err, &result->why);
+	struct part *part = ctx;
+	struct why why, text = result->why;
+	uint8_t name[NAME_SIZE];
+	enum err err = result->err;
+
+	if (!err && parse_name(part->text, name)) {
+		name_lower(name, name);
+		err = keeper_purged(part->request->verbs->env.keeper, name, &why);
+		if (err)
+			err_why(&text, err, "it begins anew, but what was kept of it may come back with a restart: %s", err_say(&why, err));
+	}
+	edit_done(part, err, &text);
 }
 
 static enum err edit_zone(struct part *part, json_t *ask, struct why *why)

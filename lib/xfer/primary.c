@@ -23,6 +23,8 @@ struct primary {
 	struct primary *next;
 	struct primaries *table;
 	struct lane lane[PRIMARY_LANES];
+	const struct peer **peers;   /* its addresses: each that it ever had */
+	size_t peer_count;
 	char name[];
 };
 
@@ -61,6 +63,7 @@ void primaries_free(struct primaries *table)
 		while (table->bucket[i]) {
 			struct primary *next = table->bucket[i]->next;
 
+			free(table->bucket[i]->peers);
 			free(table->bucket[i]);
 			table->bucket[i] = next;
 		}
@@ -272,7 +275,7 @@ void primary_lost(struct primary *p, enum primary_lane lane)
 	}
 }
 
-void primary_back(struct primary *p, enum primary_lane lane)
+static void wake_all(struct primary *p, enum primary_lane lane)
 {
 	struct lane *l = &p->lane[lane];
 
@@ -282,6 +285,36 @@ void primary_back(struct primary *p, enum primary_lane lane)
 		primary_leave(ticket);
 		ticket->turn(ticket, TURN_BACK);
 	}
+}
+
+static bool has_peer(const struct primary *p, const struct peer *peer)
+{
+	for (size_t i = 0; i < p->peer_count; i++)
+		if (p->peers[i] == peer)
+			return true;
+	return false;
+}
+
+bool primary_is_at(struct primary *p, const struct peer *peer)
+{
+	const struct peer **more;
+
+	if (has_peer(p, peer))
+		return true;
+	more = realloc(p->peers, (p->peer_count + 1) * sizeof *more);
+	if (!more)
+		return false;
+	p->peers = more;
+	p->peers[p->peer_count++] = peer;
+	return true;
+}
+
+void primary_back(struct primaries *table, enum primary_lane lane, const struct peer *peer)
+{
+	for (unsigned i = 0; i < BUCKETS; i++)
+		for (struct primary *p = table->bucket[i]; p; p = p->next)
+			if (p->lane[lane].sleepers && has_peer(p, peer))
+				wake_all(p, lane);
 }
 
 void primaries_set_limits(struct primaries *table, enum primary_lane lane, struct primary_limits limits)

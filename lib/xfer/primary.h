@@ -43,6 +43,8 @@ struct primary_ticket {
  * has PRIMARY_FIRST places there. */
 enum { PRIMARY_FIRST = 2 };
 bool primary_enter(struct primary *, enum primary_lane, struct primary_ticket *, void (*turn)(struct primary_ticket *, enum primary_turn));
+/* Its zones are pulled from this address: who sleeps here is woken when it is heard, be it under another primary's name. False: out of memory. */
+bool primary_is_at(struct primary *, const struct peer *);
 /* Until primary_back. */
 void primary_sleep(struct primary *, enum primary_lane, struct primary_ticket *, void (*turn)(struct primary_ticket *, enum primary_turn));
 /* Who has a place has waited long for an answer: it does not count in the total any more, so that silence holds nobody else up, until
@@ -53,8 +55,8 @@ void primary_answers(struct primary_ticket *);
 void primary_leave(struct primary_ticket *);
 /* Nothing is heard: all who wait are called with TURN_AGAIN. */
 void primary_lost(struct primary *, enum primary_lane);
-/* It is heard: all who sleep are called with TURN_BACK. */
-void primary_back(struct primary *, enum primary_lane);
+/* The address is heard: all who sleep at primaries that have it are called with TURN_BACK. */
+void primary_back(struct primaries *, enum primary_lane, const struct peer *);
 size_t primary_sleepers(const struct primary *, enum primary_lane);
 size_t primary_waiting(const struct primary *, enum primary_lane);
 unsigned primary_running(const struct primary *, enum primary_lane);

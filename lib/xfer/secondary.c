@@ -372,7 +372,7 @@ static bool lane_heard(struct secondary *s, struct peer *peer, enum primary_lane
 	enum peer_change change = peer_heard(peer, lane, s->env->now());
 
 	if (change != PEER_SAME)
-		primary_back(remote_at(s->round, s->round->turn)->primary, lane);
+		primary_back(primary_table(remote_at(s->round, s->round->turn)->primary), lane, peer);
 	return change == PEER_BACK;
 }
 
@@ -392,7 +392,7 @@ static void on_heard(void *ctx, enum fetch_transport transport)
 	if (transport != FETCH_UDP)
 		back |= (unsigned)lane_heard(s, peer, LANE_TRANSFERS) << LANE_TRANSFERS;
 	else if (peer_wake(peer, LANE_TRANSFERS, s->env->now()))
-		primary_back(remote->primary, LANE_TRANSFERS);
+		primary_back(primary_table(remote->primary), LANE_TRANSFERS, peer);
 	if (!back)
 		return;
 	s->env->counters->primaries_back++;
@@ -466,6 +466,17 @@ static void nap_over(struct primary_ticket *ticket, enum primary_turn turn)
 	arm(s);
 }
 
+/* False: nothing could wake it. */
+static bool may_sleep_at(const struct secondary_remote *remote)
+{
+	struct peer *peer;
+
+	for (size_t i = 0; i < remote->address_count; i++)
+		if (!(peer = peer_at(remote, i)) || !primary_is_at(remote->primary, peer))
+			return false;
+	return true;
+}
+
 /* The primaries that could not be asked, each once, before the round ends; NULL: none, or out of memory. */
 static struct nap *make_nap(struct secondary *s)
 {
@@ -473,7 +484,7 @@ static struct nap *make_nap(struct secondary *s)
 	struct nap *nap = calloc(1, sizeof *nap + r->count * sizeof *nap->at);
 
 	for (size_t i = 0; nap && i < r->count; i++)
-		if (!any_may_ask(s, remote_at(r, i), lane_of(r)))
+		if (!any_may_ask(s, remote_at(r, i), lane_of(r)) && may_sleep_at(remote_at(r, i)))
 			nap->at[nap->count++] = (struct napper){.zone = s, .ticket.primary = remote_at(r, i)->primary, .ticket.lane = lane_of(r)};
 	if (nap && nap->count)
 		return nap;
