@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/conn.h"
-#include "check/delegation.h"
+#include "check/check.h"
 #include "check/resolve.h"
 #include "dns/frame.h"
 #include "dns/msg.h"
@@ -668,6 +668,75 @@ static void what_is_given_up_is_not_told(void **state)
 	assert_null(result);
 }
 
+/* --- many zones ------------------------------------------------------------------------------------------ */
+
+static unsigned zones_left, zones_whole;
+
+static void one_done(void *ctx, struct survey *survey)
+{
+	(void)ctx;
+	assert_non_null(survey);
+	zones_whole += survey->gap_count == 0 && survey->server_count == 2;
+	survey_free(survey);
+	if (!--zones_left)
+		event_base_loopbreak(loop);
+}
+
+static void look_at_many(unsigned count, unsigned at_once, const struct survey_settings *set)
+{
+	struct checks *checks = checks_new(loop, prober, at_once);
+
+	assert_non_null(checks);
+	zones_left = count;
+	zones_whole = 0;
+	for (unsigned i = 0; i < count; i++)
+		assert_non_null(checks_add(checks, (const uint8_t *)"\2ex\3com", set, one_done, NULL));
+	assert_int_equal(checks_pending(checks), count);
+	event_base_dispatch(loop);
+	assert_int_equal(zones_left, 0);
+	assert_int_equal(checks_pending(checks), 0);
+	checks_free(checks);
+}
+
+static void many_zones_take_turns(void **state)
+{
+	struct survey_settings set = {.resolvers = &address[0], .resolver_count = 1, .port = port};
+
+	(void)state;
+	twist = NULL;
+	look_at_many(20, 3, &set);
+	assert_int_equal(zones_whole, 20);
+}
+
+/* All at once they would have no answer in time. */
+static void a_rate_in_all_lets_fewer_begin(void **state)
+{
+	struct survey_settings set = {.resolvers = &address[0], .resolver_count = 1, .port = port};
+
+	(void)state;
+	twist = NULL;
+	prober_set_limits(prober, (struct prober_limits){.timeout_ms = TIME_MS, .rate_all = 300});
+	look_at_many(6, 6, &set);
+	prober_set_limits(prober, (struct prober_limits){.timeout_ms = TIME_MS});
+	assert_int_equal(zones_whole, 6);
+}
+
+static void zones_that_are_given_up_are_not_told(void **state)
+{
+	struct survey_settings set = {.resolvers = &address[0], .resolver_count = 1, .port = port};
+	struct checks *checks = checks_new(loop, prober, 2);
+
+	(void)state;
+	zones_left = 100;
+	for (unsigned i = 0; i < 5; i++)
+		assert_non_null(checks_add(checks, (const uint8_t *)"\2ex\3com", &set, one_done, NULL));
+	check_cancel(checks_add(checks, (const uint8_t *)"\2ex\3com", &set, one_done, NULL));
+	event_base_loop(loop, EVLOOP_ONCE);
+	checks_free(checks);
+	assert_int_equal(zones_left, 100);
+	assert_int_equal(prober_pending(prober), 0);
+}
+
 static void the_systems_resolvers_are_read(void **state)
 {
 	char path[] = "/tmp/lockstep-resolv-XXXXXX", text[NET_ADDR_TEXT];
@@ -738,6 +807,9 @@ int main(void)
 		cmocka_unit_test(what_never_ends_is_ended),
 		cmocka_unit_test(time_that_is_up_is_a_gap),
 		cmocka_unit_test(what_is_given_up_is_not_told),
+		cmocka_unit_test(many_zones_take_turns),
+		cmocka_unit_test(a_rate_in_all_lets_fewer_begin),
+		cmocka_unit_test(zones_that_are_given_up_are_not_told),
 		cmocka_unit_test(the_systems_resolvers_are_read),
 	};
 
