@@ -42,6 +42,7 @@ struct build {
 	size_t apex_length;
 	unsigned apex_labels;
 	struct zone *base;
+	bool view;                   /* beside the base, in a lineage of its own */
 	struct zone_lineage *lineage;
 	struct tree_edit edit;
 	struct tree_edit hashed;     /* the index of NSEC3 owners; of what is built from nothing it is made at the end */
@@ -85,9 +86,9 @@ static bool grow(void **block, size_t *room, size_t need, size_t unit)
 }
 #define GROW(array, room, need) grow((void **)&(array), &(room), need, sizeof *(array))
 
-struct build *build_new(const uint8_t *apex, struct zone *base, struct build_limits limits)
+static struct build *begin(const uint8_t *apex, struct zone *base, struct zone_lineage *lineage, struct build_limits limits)
 {
-	struct build *b = calloc(1, sizeof *b);
+	struct build *b = lineage ? calloc(1, sizeof *b) : NULL;
 
 	if (!b)
 		return NULL;
@@ -96,18 +97,38 @@ struct build *build_new(const uint8_t *apex, struct zone *base, struct build_lim
 	b->limits = limits;
 	b->batch = BATCH_MIN;
 	b->in_order = true;
+	b->lineage = lineage;
 	if (base) {
 		b->base = zone_hold(base);
-		b->lineage = base->lineage;
 		b->totals = (struct totals){base->records, base->names, base->wire_bytes, base->wildcards, base->rrsigs,
 			base->hashed, 0};
-		zone_lineage_reclaim(b->lineage);
 		tree_edit_begin_shared(&b->hashed, &base->nsec3, zone_lineage_pool(b->lineage));
-	} else if (!(b->lineage = zone_lineage_new())) {
-		free(b);
-		return NULL;
 	}
 	tree_edit_begin(&b->edit, base ? &base->tree : NULL, zone_lineage_pool(b->lineage));
+	return b;
+}
+
+struct build *build_new(const uint8_t *apex, struct zone *base, struct build_limits limits)
+{
+	struct zone_lineage *lineage = base ? base->lineage : zone_lineage_new();
+	struct build *b = begin(apex, base, lineage, limits);
+
+	if (base && b)
+		zone_lineage_reclaim(lineage);
+	if (!base && !b)
+		zone_lineage_free(lineage);
+	return b;
+}
+
+struct build *build_view(struct zone *base)
+{
+	struct zone_lineage *lineage = zone_lineage_new();
+	struct build *b = begin(base->apex, base, lineage, (struct build_limits){0});
+
+	if (!b)
+		zone_lineage_free(lineage);
+	else
+		b->view = true;
 	return b;
 }
 
@@ -134,10 +155,9 @@ void build_free(struct build *b)
 		return;
 	tree_edit_abort(&b->hashed, tree_items_stay);
 	tree_edit_abort(&b->edit, item_size);
-	if (b->base)
-		zone_put(b->base);
-	else
+	if (!b->base || b->view)
 		zone_lineage_free(b->lineage);
+	zone_put(b->base);
 	release(b);
 }
 
@@ -1012,7 +1032,12 @@ static enum err make_version(struct build *b, struct zone **out, struct why *why
 	zone->denial = denial_of(apex, &zone->nsec3, &zone->chain);
 	if (zone->denial == ZONE_DENIES_BY_NSEC3)
 		denial_prepare(zone);
-	zone_lineage_add(b->lineage, zone, b->base, &retired);
+	if (b->view) {
+		zone_lineage_add_view(b->lineage, zone, b->base);
+		free(retired.list);
+	} else {
+		zone_lineage_add(b->lineage, zone, b->base, &retired);
+	}
 	*out = zone;
 	return ERR_OK;
 }

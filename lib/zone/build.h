@@ -23,6 +23,9 @@ struct build_limits {
 
 /* `base` NULL: from nothing; else a new version of it (held until the build ends). NULL: out of memory. */
 struct build *build_new(const uint8_t *apex, struct zone *base, struct build_limits);
+/* For a view of `base`: a version beside it, no step of its lineage. What it changes lies apart and goes with it; the rest is the base's, which
+ * it holds. So it may be made while the next version of the base is; and on any thread. NULL: out of memory. */
+struct build *build_view(struct zone *base);
 /* One record more. Refused (ERR_ZONE, `why` names the record): an owner not at or below the apex, a class other than IN, a meta
  * type, a TTL over 2^31-1 counts as 0 (RFC 2181 8). RDATA must have been checked (rr_read_rdata). ERR_LIMIT at a limit, `why` names
  * its key in the configuration; and for a record that fits no message even if it is alone there.

@@ -78,6 +78,14 @@ void zone_lineage_add(struct zone_lineage *lineage, struct zone *version, struct
 	pthread_mutex_unlock(&lineage->lock);
 }
 
+void zone_lineage_add_view(struct zone_lineage *lineage, struct zone *view, struct zone *of)
+{
+	view->lineage = lineage;
+	atomic_init(&view->holders, 1);
+	view->older = zone_hold(of);
+	lineage->oldest = lineage->newest = view;
+}
+
 struct zone *zone_hold(struct zone *zone)
 {
 	atomic_fetch_add_explicit(&zone->holders, 1, memory_order_relaxed);
@@ -123,26 +131,39 @@ static void drop_newest(struct zone_lineage *lineage)
 	}
 }
 
+/* The version that a view is of; NULL: it is none. */
+static struct zone *viewed(const struct zone *zone)
+{
+	return zone->older && zone->older->lineage != zone->lineage ? zone->older : NULL;
+}
+
 void zone_put(struct zone *zone)
 {
 	struct zone_lineage *lineage;
-	struct zone *left;
+	struct zone *left, *of;
 
 	if (!zone || atomic_fetch_sub_explicit(&zone->holders, 1, memory_order_acq_rel) != 1)
 		return;
 	lineage = zone->lineage;
 	pthread_mutex_lock(&lineage->lock);
+	of = viewed(zone);
 	zone->dead = true;
 	left = drop_dead(lineage);
 	drop_newest(lineage);
 	pthread_mutex_unlock(&lineage->lock);
 	if (!left)
 		zone_lineage_free(lineage);
+	zone_put(of);
 }
 
 size_t zone_memory(const struct zone *zone)
 {
-	return pool_bytes(zone->lineage->pool) + sizeof *zone + sizeof *zone->lineage;
+	const struct zone *of;
+
+	pthread_mutex_lock(&zone->lineage->lock);
+	of = viewed(zone);
+	pthread_mutex_unlock(&zone->lineage->lock);
+	return pool_bytes(zone->lineage->pool) + sizeof *zone + sizeof *zone->lineage + (of ? zone_memory(of) : 0);
 }
 
 /* An owner's block: name, then the number of RRsets, then each with a head of 8 octets (host order, unaligned). */

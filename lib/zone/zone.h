@@ -42,7 +42,7 @@ struct zone_lineage;             /* the pool and all versions in it */
 struct zone {
 	atomic_uint holders;
 	struct zone_lineage *lineage;
-	struct zone *older, *newer;  /* in the lineage; its lock */
+	struct zone *older, *newer;  /* in the lineage; its lock. A view, alone in its own: the version that it is of, held */
 	struct tree_retired_list retired;   /* what the next version replaced */
 	bool dead;
 	struct tree tree;
@@ -141,6 +141,8 @@ void zone_lineage_set_pool(struct zone_lineage *, struct pool *);      /* of one
 void zone_lineage_reclaim(struct zone_lineage *);
 /* Enters a finished version, held once by the caller; `retired` goes to `base` (NULL: the first version). */
 void zone_lineage_add(struct zone_lineage *, struct zone *version, struct zone *base, struct tree_retired_list *retired);
+/* Enters a finished view of `of` (held from now on) into a lineage that has nothing else. */
+void zone_lineage_add_view(struct zone_lineage *, struct zone *view, struct zone *of);
 void zone_lineage_free(struct zone_lineage *);   /* one without versions */
 /* The node's size in octets, by walking it. */
 size_t zone_node_size(const struct zone_node *);
