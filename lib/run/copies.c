@@ -1163,7 +1163,7 @@ static void look_at_file(struct copies_zone *z, const struct found *database)
 	if (z->from_file || !z->path || !before)
 		return;
 	noted = read_note(z->path, &note);
-	if (!noted && row && !database->damage[0] && (!row->has_serial || is_at(before, row->serial)))
+	if (!noted && (z->apart || (row && !database->damage[0] && (!row->has_serial || is_at(before, row->serial)))))
 		return;
 	file = read_file(z);
 	if (!file)
@@ -1203,6 +1203,10 @@ static void load_one(struct copies *c, struct copies_zone *z, struct found *data
 	if (z->version && !(z->from_file && is_at(z->version, z->written)))
 		z->modified = c->state_time;
 	z->in_log = z->version && log_has(c, z);
+	if (z->apart) {              /* and what the log has must not begin with the file */
+		z->in_log = z->in_log && !z->from_file && !(database->row && database->row->file_known);
+		z->file_known = false;
+	}
 	if (z->version)
 		z->err = ERR_OK;
 	else if (!z->err)
@@ -1250,6 +1254,7 @@ static void look_into(struct copies_zone *z)
 	z->file_known = !z->file_bad;
 	if (!z->file_bad)
 		z->written = z->version->serial;
+	z->file_other = !err && z->file_bad && serial_equal(file->serial, z->version->serial);
 	zone_put(file);
 }
 

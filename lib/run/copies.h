@@ -62,6 +62,7 @@ struct copies_zone {
 	const uint8_t *name;
 	const char *path;            /* of the zone file; NULL: none */
 	struct build_limits limits;
+	bool apart;                  /* the file holds what is made of the version: it is no copy, but better than nothing */
 	/* Out: */
 	enum err err;                /* ERR_NOTFOUND: it is nowhere, and never was; else there is something that cannot be read */
 	struct why why;              /* also with ERR_OK: what was wrong */
@@ -72,6 +73,7 @@ struct copies_zone {
 	bool in_database, in_log;    /* the version is there (in the log: with the zone file); where it is not it is to be mended */
 	bool file_known;             /* the zone file holds `written` */
 	bool file_bad;               /* it is missing, damaged, or was edited: to be written anew */
+	bool file_other;             /* bad, as it has other content under the version's serial */
 	struct serial written;
 	struct file_digest digest;
 	struct file_mark mark;       /* of the file, before it was read */

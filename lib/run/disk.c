@@ -52,6 +52,7 @@ struct job {
 	bool file_known;             /* if that is known */
 	enum kind kind : 8;
 	enum copies_kind commit : 8;
+	bool apart;                  /* LOAD: see struct copies_zone */
 	bool alone;                  /* a file that the database does not know of */
 	bool all;                    /* a mend: of all zones, */
 	unsigned mend;               /* of this kind */
@@ -168,6 +169,7 @@ static bool begin(struct job *job)
 	job->out->zone.name = job->name;
 	job->out->zone.path = job->path;
 	job->out->zone.limits = job->limits;
+	job->out->zone.apart = job->apart;
 	return true;
 }
 
@@ -769,13 +771,14 @@ static unsigned queue_of(const uint8_t *name)
 	return sum % FILE_THREADS;
 }
 
-void disk_load(struct disk *d, const uint8_t *name, const char *path, struct build_limits limits, disk_done *done, void *ctx)
+void disk_load(struct disk *d, const uint8_t *name, const char *path, bool apart, struct build_limits limits, disk_done *done, void *ctx)
 {
 	struct job *job = job_new(LOAD, name, path, done, ctx);
 
 	if (!job)
 		return;
 	job->limits = limits;
+	job->apart = apart;
 	enqueue(d, queue_of(name), job);
 }
 

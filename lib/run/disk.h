@@ -37,8 +37,8 @@ void disk_set_hooks(struct disk *, void (*mend)(void *ctx, const uint8_t *name, 
 
 /* Each returns at once; without memory for the job, `done` is called before it does, with ERR_NOMEM. What is given is copied or held. */
 
-/* A zone as it was served last, from wherever it is (result.zone). `path` NULL: it has no file. */
-void disk_load(struct disk *, const uint8_t *name, const char *path, struct build_limits, disk_done *, void *ctx);
+/* A zone as it was served last, from wherever it is (result.zone). `path` NULL: it has no file. `apart`: see struct copies_zone. */
+void disk_load(struct disk *, const uint8_t *name, const char *path, bool apart, struct build_limits, disk_done *, void *ctx);
 /* Whether the file is what was written when it held `written` (result.zone). `version` is the one that is served. */
 void disk_check(struct disk *, const uint8_t *name, const char *path, struct build_limits, const struct copies_zone *loaded, struct zone *version,
 	disk_done *, void *ctx);

@@ -6,6 +6,7 @@
 #include "run/approve.h"
 #include "zone/diff.h"
 #include "zone/dnssec.h"
+#include "zone/nsset.h"
 #include "zone/zonemd.h"
 
 #include <event2/event.h>
@@ -22,7 +23,7 @@ enum {
 };
 static const unsigned lane_threads[LANES] = {[COMPUTING] = 4, [COMMANDS] = THREADS_MAX};
 
-enum judge_by { BY_NOBODY, BY_ZONEMD, BY_DNSSEC, BY_CHANGE, BY_COMMAND };
+enum judge_by { BY_NOBODY, BY_NS_SET, BY_ZONEMD, BY_DNSSEC, BY_CHANGE, BY_COMMAND };
 
 struct job {
 	struct job *next;
@@ -86,6 +87,29 @@ static bool wants_computing(const struct judge_ask *ask)
 
 	return set->zonemd == CONF_ZONEMD_REQUIRE || (set->zonemd == CONF_ZONEMD_CHECK && has_zonemd(ask->version)) ||
 		(set->dnssec_check && dnssec_is_signed(ask->version)) || (set->approve.max_change < 100 && ask->older);
+}
+
+/* What is rewritten is not refused. */
+static enum err check_ns_set(const struct judge_ask *ask, struct why *why)
+{
+	struct why said;
+	bool sealed = nsset_sealed(ask->version);
+
+	switch (ask->ns_mode) {
+	case CONF_NS_OFF: case CONF_NS_WARN:
+		return ERR_OK;
+	case CONF_NS_REWRITE:
+		if (!sealed)
+			return ERR_OK;
+		break;
+	case CONF_NS_REQUIRE:
+		break;
+	}
+	if (nsset_shown(ask->ns_set, ask->version))
+		return ERR_OK;
+	nsset_say(ask->ns_set, ask->version, &said);
+	return err_why(why, ERR_REFUSED, "%s%s", ask->ns_mode == CONF_NS_REWRITE ? "the zone is signed or has a digest, it cannot be rewritten: " : "",
+		said.text);
 }
 
 static enum err check_zonemd(const struct job *job, struct why *why)
@@ -284,7 +308,7 @@ static void *run(void *arg)
 
 static void log_verdict(const struct job *job)
 {
-	static const char *const by[] = {"", "zonemd", "dnssec", "max-change", "command"};
+	static const char *const by[] = {"", "ns-set", "zonemd", "dnssec", "max-change", "command"};
 	char text[NAME_TEXT_SIZE];
 	struct log log;
 	bool refused = job->err == ERR_ZONE || job->err == ERR_REFUSED;
@@ -308,7 +332,7 @@ static void log_verdict(const struct job *job)
 
 static void count(struct judge_counters *c, const struct job *job)
 {
-	uint64_t *const refused[] = {NULL, &c->refused_zonemd, &c->refused_dnssec, &c->refused_change, &c->refused_command};
+	uint64_t *const refused[] = {NULL, &c->refused_ns_set, &c->refused_zonemd, &c->refused_dnssec, &c->refused_change, &c->refused_command};
 
 	c->judged++;
 	if ((job->err == ERR_ZONE || job->err == ERR_REFUSED) && refused[job->by])
@@ -381,12 +405,28 @@ static struct job *job_new(const struct judge_ask *ask, judge_done *done, void *
 	return job;
 }
 
+/* The NS set needs no thread. */
+static void refuse(struct judge *judge, const struct judge_ask *ask, enum err err, const struct why *why)
+{
+	struct job job = {.version = ask->version, .older = ask->older, .err = err, .why = *why, .by = BY_NS_SET};
+
+	log_verdict(&job);
+	if (judge)
+		count(&judge->counters, &job);
+}
+
 void judge_submit(struct judge *judge, const struct judge_ask *ask, judge_done *done, void *ctx)
 {
 	bool computing = wants_computing(ask), taken;
 	struct why why = {{0}};
 	struct job *job;
+	enum err err = check_ns_set(ask, &why);
 
+	if (err) {
+		refuse(judge, ask, err, &why);
+		done(ctx, err, &why);
+		return;
+	}
 	if (!computing && !ask->set->approve.command) {
 		done(ctx, ERR_OK, &why);
 		return;

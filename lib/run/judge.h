@@ -1,5 +1,5 @@
 /* run/judge: whether a new version may be served, by what the zone's settings want: its ZONEMD digest, its signatures, the share of it that
- * changes, the operator's command. On threads of its own, a few for what computes and others for commands, so that none of this holds up the
+ * changes, the operator's command; and before all of these, at once, its NS set. On threads of its own, a few for what computes and others for commands, so that none of this holds up the
  * event loop, and no command another zone's digest. Between a version that came and what makes it durable:
  *
  *     publish ─► judge ─► commit ─► serve
@@ -15,16 +15,19 @@
 
 struct event_base;
 struct judge;
+struct nsset;
 
 struct judge_ask {
 	struct zone *version;        /* held meanwhile, but no more when `done` is called */
 	struct zone *older;          /* what is to be replaced; the same; NULL: none */
 	bool older_validated;        /* it has passed with dnssec = "check": what did not change since is not looked at again */
 	const struct conf_settings *set;     /* copied */
+	enum conf_ns_mode ns_mode;
+	const struct nsset *ns_set;          /* looked at before judge_submit returns */
 };
 
 /* Never reset. X(name) */
-#define JUDGE_COUNTERS(X) X(judged) X(refused_zonemd) X(refused_dnssec) X(refused_change) X(refused_command)
+#define JUDGE_COUNTERS(X) X(judged) X(refused_ns_set) X(refused_zonemd) X(refused_dnssec) X(refused_change) X(refused_command)
 struct judge_counters {
 #define JUDGE_COUNTER(name) uint64_t name;
 	JUDGE_COUNTERS(JUDGE_COUNTER)

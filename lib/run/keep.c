@@ -41,6 +41,10 @@ struct keep {
 	struct disk_result *read;            /* source = "file": what was read and is being judged; NULL: nothing */
 	struct history *history;             /* what led to the version; NULL: nothing is known */
 	bool unsure;                         /* the version's serial has stood for other content too */
+	bool written_apart;                  /* the zone file holds `row.written` as it is served, which is not as it came */
+	bool write_stale;                    /* what is being written is not what the file is to hold any more */
+	bool guessed;                        /* the version is what was served, found in the zone file alone: not what came */
+	bool ns_ahead;                       /* another NS set was configured, but the serial is that of the one before */
 	struct timer sync;                   /* the file is to be written, or read */
 	struct waiter *write_waiters, *load_waiters;
 	struct notify_wait *notify_waits;
@@ -148,6 +152,68 @@ void keep_forget(struct keep *k, void *ctx)
 			w->done = NULL;
 }
 
+/* --- the NS set ----------------------------------------------------------- */
+
+/* What is served is made of what came: the zone file is no copy of it, as the database knows it. */
+static bool is_apart(const struct keep *k)
+{
+	return k->secondary && k->wired->ns_mode == CONF_NS_REWRITE;
+}
+
+static struct zone *version_of(const struct keep *k)
+{
+	return k->secondary ? secondary_version(k->secondary) : k->file_version;
+}
+
+/* The version as it is served, held once by the caller. One that is sealed was taken before it was to be rewritten, and stays. */
+static struct zone *as_served(const struct wired *wired, struct zone *version)
+{
+	struct zone *served;
+	struct why why;
+
+	if (wired->ns_mode != CONF_NS_REWRITE || nsset_view(&wired->ns_set, version, &served, &why) != ERR_OK)
+		return zone_hold(version);
+	return served;
+}
+
+static void log_ns_set(const struct keep *k, const struct zone *version, const struct zone *served)
+{
+	const struct nsset *set = &k->wired->ns_set;
+	bool shown = k->wired->ns_mode == CONF_NS_OFF || nsset_shown(set, served);
+	struct why why;
+	struct log log;
+
+	if (shown && version == served)
+		return;
+	nsset_say(set, version, &why);
+	log_keep(&log, shown ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, shown ? "ns-set-rewritten" : "ns-set-differs", k);
+	log_int(&log, "serial", version->serial.v);
+	if (!shown)
+		log_str(&log, "finding", "NS-EXPECTED");
+	if (!nsset_shown(set, version))
+		log_str(&log, "why", why.text);
+	log_end(&log);
+}
+
+/* The same, on its way to be served. */
+static struct zone *to_serve(const struct keep *k, struct zone *version)
+{
+	struct zone *served = as_served(k->wired, version);
+
+	log_ns_set(k, version, served);
+	return served;
+}
+
+/* How what is served differs from what is served from now on: by the step between what came. */
+static struct diff *served_step(const struct keep *k, struct diff *step, struct zone *version, struct zone *now)
+{
+	struct zone *old = version_of(k), *served = old ? as_served(k->wired, old) : NULL;
+	struct diff *made = served ? nsset_step(served, old, step, version, now, UINT64_MAX) : NULL;
+
+	zone_put(served);
+	return made;
+}
+
 /* --- the row -------------------------------------------------------------- */
 
 static bool is_asking(const struct refresh *r)
@@ -222,21 +288,17 @@ static bool file_changed(const struct keep *k)
 
 static void write_done(void *ctx, struct disk_result *result);
 
-static struct zone *version_of(const struct keep *k)
-{
-	return k->secondary ? secondary_version(k->secondary) : k->file_version;
-}
-
 static bool is_written(const struct keep *k)
 {
 	struct zone *version = version_of(k);
 
-	return version && k->row.file_known && serial_equal(k->row.written, version->serial);
+	return version && (k->row.file_known || k->written_apart) && serial_equal(k->row.written, version->serial);
 }
 
 static void note_file(struct keep *k, struct serial written, struct file_digest digest, int64_t at)
 {
-	k->row.file_known = true;
+	k->row.file_known = !is_apart(k);
+	k->written_apart = is_apart(k);
 	k->row.written = written;
 	k->row.file = digest;
 	k->written_at = at;
@@ -244,12 +306,16 @@ static void note_file(struct keep *k, struct serial written, struct file_digest 
 
 static void write_version(struct keep *k, struct zone *version)
 {
+	struct zone *served = as_served(k->wired, version);
+
 	k->writing = true;
+	k->write_stale = false;
 	k->writing_serial = version->serial;
 	if (k->pending_is == WRITING && k->alone)
-		disk_write_alone(k->env->disk, k->path, version, write_done, k);
+		disk_write_alone(k->env->disk, k->path, served, write_done, k);
 	else
-		disk_write(k->env->disk, k->path, version, write_done, k);
+		disk_write(k->env->disk, k->path, served, write_done, k);
+	zone_put(served);
 }
 
 static void published(struct keep *k);
@@ -295,12 +361,13 @@ static void write_done(void *ctx, struct disk_result *result)
 		k->env->counters.files_failed++;
 	} else {
 		k->env->counters.files_written++;
-		note_file(k, k->writing_serial, result->digest, (int64_t)k->env->secondary.unix_time());
+		if (!k->write_stale)
+			note_file(k, k->writing_serial, result->digest, (int64_t)k->env->secondary.unix_time());
 		k->file = file_mark_of(k->path);
 		touch_row(k);
 	}
 	if (pending && k->pending_is == WRITING) {
-		if (!serial_equal(pending->serial, k->writing_serial)) {
+		if (k->write_stale || !serial_equal(pending->serial, k->writing_serial)) {
 			write_version(k, pending);
 			return;
 		}
@@ -309,7 +376,7 @@ static void write_done(void *ctx, struct disk_result *result)
 		else
 			published(k);
 	}
-	if (k->write_again && version_of(k)) {
+	if ((k->write_again || k->write_stale) && version_of(k)) {
 		k->write_again = false;
 		write_version(k, version_of(k));
 		return;
@@ -442,16 +509,21 @@ static void serve(struct keep *k, struct zone *version)
 /* What is pending is durable. */
 static void published(struct keep *k)
 {
-	struct zone *version = k->pending;
+	struct zone *version = k->pending, *old = version_of(k), *served = to_serve(k, version);
+	struct diff *step = served_step(k, k->pending_diff, version, served);
 
-	if (!version_of(k))
+	if (!old)
 		timer_stop(k->env->secondary.timers, &k->sync);      /* a file that could not be read need not be any more */
-	add_step(k, k->pending_diff, version_of(k), version);
+	add_step(k, step, old, version);
+	diff_drop(step);
 	diff_drop(k->pending_diff);
+	k->ns_ahead = k->ns_ahead && serial_equal(old->serial, version->serial);
+	k->guessed = false;
 	k->pending = NULL;
 	k->pending_diff = NULL;
 	k->pending_is = NOTHING_PENDING;
-	serve(k, version);
+	serve(k, served);
+	zone_put(version);
 	secondary_published(k->secondary, ERR_OK, NULL);
 	set_expiry(k);
 	touch_row(k);
@@ -551,16 +623,34 @@ static void judged(void *ctx, enum err err, const struct why *why)
 	secondary_published(k->secondary, err, why);
 }
 
+static void judge_version(struct keep *k, struct zone *version, struct zone *older, judge_done *done)
+{
+	judge_submit(k->env->judge, &(struct judge_ask){version, older, older && older == k->validated, k->wired->set,
+		k->wired->ns_mode, &k->wired->ns_set}, done, k);
+}
+
+/* The step of a primary goes on from what it sent. */
+static bool goes_on_from_a_guess(const struct keep *k, const struct zone *version, const struct zone *older)
+{
+	return k->guessed && older && version->lineage == older->lineage;
+}
+
 static void publish(void *ctx, struct secondary *s, struct zone *version)
 {
 	struct keep *k = secondary_owner(s);
 	struct zone *older = secondary_version(s);
+	struct why why;
 
 	(void)ctx;
+	if (goes_on_from_a_guess(k, version, older)) {
+		zone_put(version);
+		secondary_published(s, err_why(&why, ERR_ZONE, "as it came the version before is lost: the zone is wanted as a whole"), &why);
+		return;
+	}
 	k->pending = version;
 	k->pending_is = JUDGING;
 	k->judges_signatures = k->wired->set->dnssec_check;
-	judge_submit(k->env->judge, &(struct judge_ask){version, older, older && older == k->validated, k->wired->set}, judged, k);
+	judge_version(k, version, older, judged);
 }
 
 static void confirmed(void *ctx, struct secondary *s, bool revived)
@@ -570,7 +660,7 @@ static void confirmed(void *ctx, struct secondary *s, bool revived)
 
 	(void)ctx;
 	if (revived) {
-		store_commit(k->place, zone_hold(secondary_version(s)), STORE_SERVED);
+		store_commit(k->place, as_served(k->wired, secondary_version(s)), STORE_SERVED);
 		log_end(log_keep(&log, LOG_LEVEL_NOTICE, "zone-revived", k));
 	}
 	set_expiry(k);
@@ -626,7 +716,7 @@ void keep_unpin(struct keep *k)
 		disk_forget(k->env->disk, k->name, NULL, NULL);
 	if (!k->secondary || !version_of(k) || k->writing)
 		return;
-	if (k->path && k->wired->set->zonefile_sync >= 0 && !is_written(k))
+	if (k->path && k->wired->set->zonefile_sync >= 0 && !is_written(k) && !is_apart(k))
 		write_version(k, version_of(k));
 	else
 		mend(k, COPIES_MEND_LOG_ANEW);
@@ -673,8 +763,12 @@ static struct build_limits load_limits(const struct keep *k)
 	return k->secondary ? none : k->wired->secondary.limits;
 }
 
+/* Which set was configured when each step was served nobody remembers. */
 static void take_history(struct keep *k, struct copies_zone *z)
 {
+	k->unsure = is_apart(k) && !nsset_sealed(z->version);
+	if (is_apart(k))
+		return;
 	for (size_t i = 0; i < z->step_count; i++)
 		add_step(k, z->steps[i], NULL, z->version);
 }
@@ -684,7 +778,7 @@ static void checked(void *ctx, struct disk_result *result);
 /* What is in service by now, of the file too. */
 static void check_file(struct keep *k, const struct copies_zone *z)
 {
-	if (k->path && !z->from_file)
+	if (k->path && !z->from_file && !is_apart(k))
 		disk_check(k->env->disk, k->name, k->path, load_limits(k), z, version_of(k), checked, k);
 }
 
@@ -705,6 +799,7 @@ static void loaded_secondary(struct keep *k, struct copies_zone *z)
 	if (!k->row.has_serial)
 		touch_row(k);
 	take_history(k, z);
+	k->guessed = z->from_file && is_apart(k);
 	z->version = NULL;
 	secondary_loaded(k->secondary, version, env->now() - age * 1000);
 	if (k->row.has_serial && serial_equal(k->row.serial, version->serial))
@@ -718,7 +813,7 @@ static void loaded_secondary(struct keep *k, struct copies_zone *z)
 	set_expiry(k);
 	secondary_status(k->secondary, &status);
 	if (status.refresh.expire_at > env->now()) {
-		store_commit(k->place, zone_hold(version), STORE_SERVED);
+		store_commit(k->place, to_serve(k, version), STORE_SERVED);
 		tell_again(k);
 	}
 	if (!z->in_database || !z->in_log)
@@ -748,6 +843,8 @@ static void checked(void *ctx, struct disk_result *result)
 	k->row.file_known = false;
 	touch_row(k);
 	mend(k, COPIES_MEND_LOG_ANEW);
+	if (z->file_other)
+		add_step(k, NULL, version_of(k), version_of(k));     /* it may have been served so */
 	if (k->wired->set->zonefile_sync >= 0)
 		write_version(k, version_of(k));
 }
@@ -802,7 +899,7 @@ static void set_notice(struct keep *k, const struct zone *old, const struct zone
 
 static void loaded_file(struct keep *k, struct disk_result *result)
 {
-	struct zone *version = result->version, *old = k->file_version;
+	struct zone *version = result->version, *old = k->file_version, *served;
 	bool changed = !old || !serial_equal(old->serial, version->serial);
 	struct diff *step = result->diff;
 
@@ -811,15 +908,18 @@ static void loaded_file(struct keep *k, struct disk_result *result)
 	if (!step || !diff_is_empty(step)) {
 		result->version = NULL;
 		set_notice(k, old, version);
-		k->file_version = zone_hold(version);
+		served = to_serve(k, version);
+		step = served_step(k, step, version, served);
+		k->file_version = version;
 		k->row.changed = k->loaded;
+		k->ns_ahead = k->ns_ahead && !changed;
 		add_step(k, step, old, version);
-		store_commit(k->place, zone_hold(version), STORE_SERVED);
+		store_commit(k->place, served, STORE_SERVED);
 		if (!old)
 			tell_again(k);
 		else if (changed)
 			tell_downstream(k, version);
-		zone_put(version);
+		diff_drop(step);
 		zone_put(old);
 	}
 }
@@ -858,6 +958,8 @@ static void found(void *ctx, struct disk_result *result)
 	else if (may_pass(result->err) && !version_of(k))
 		reload_later(k);
 	start_secondary(k, !result->err);
+	if (k->guessed)
+		secondary_transfer(k->secondary, true, NULL, NULL, NULL);
 	tell(&k->load_waiters, k, result->err, &result->why);
 	if (is_catalog(k))
 		k->env->catalog_changed(k->env);
@@ -926,7 +1028,7 @@ static void judge_file(struct keep *k, struct disk_result *result)
 	result->version = NULL;
 	result->diff = NULL;
 	k->judges_signatures = k->wired->set->dnssec_check;
-	judge_submit(k->env->judge, &(struct judge_ask){k->read->version, older, older && older == k->validated, k->wired->set}, file_judged, k);
+	judge_version(k, k->read->version, older, file_judged);
 }
 
 static void file_read_done(void *ctx, struct disk_result *result)
@@ -951,7 +1053,7 @@ static void load(struct keep *k)
 	if (k->path && !k->secondary)
 		k->file = file_mark_of(k->path);
 	if (k->secondary)
-		disk_load(k->env->disk, k->name, k->path, load_limits(k), found, k);
+		disk_load(k->env->disk, k->name, k->path, is_apart(k), load_limits(k), found, k);
 	else
 		disk_read(k->env->disk, k->name, k->path, load_limits(k), k->file_version, file_read_done, k);
 }
@@ -1042,18 +1144,29 @@ static const char *secondary_word(const struct keep *k)
 	return "ok";
 }
 
+static bool is_rewritten(const struct keep *k)
+{
+	struct zone *served = keep_served(k);
+	bool rewritten = served && k->wired->ns_mode == CONF_NS_REWRITE && served != version_of(k);
+
+	zone_put(served);
+	return rewritten;
+}
+
 void keep_state(const struct keep *k, struct keep_state *out)
 {
 	*out = (struct keep_state){
 		.state = k->secondary ? secondary_word(k) : k->held ? "held" : k->error ? "rejected" : k->file_version ? "ok" : "empty",
 		.durable_known = k->secondary ? version_of(k) != NULL : k->row.file_known,
 		.durable = k->secondary && version_of(k) ? version_of(k)->serial : k->row.written,
-		.written_known = k->row.file_known,
+		.written_known = k->row.file_known || k->written_apart,
 		.written = k->row.written,
 		.written_at = k->written_at,
 		.changed = k->row.changed,
 		.loaded = k->loaded,
 		.error = k->error,
+		.rewritten = is_rewritten(k),
+		.ns_ahead = k->ns_ahead,
 		.notice = k->notice,
 		.held = k->held,
 		.told = k->told,
@@ -1218,6 +1331,56 @@ static void set_sync(struct keep *k, int64_t before)
 		sync_in(k, k->wired->set->zonefile_sync);
 }
 
+/* What came is to be in both copies without the file, and then the file is written anew; or the file becomes one of them again. */
+static void set_apart(struct keep *k)
+{
+	k->row.file_known = k->written_apart = false;
+	k->write_stale = k->writing;
+	touch_row(k);
+	if (is_apart(k) && version_of(k))
+		mend(k, COPIES_MEND_LOG_ANEW);
+}
+
+/* What is served under another set or mode, and under the serial that those downstream have already. */
+static void serve_anew(struct keep *k, struct zone *version, struct zone *now)
+{
+	struct zone *before = keep_served(k);
+	struct log log;
+
+	add_step(k, NULL, version, version);
+	k->ns_ahead = true;
+	if (k->secondary) {
+		k->row.file_known = k->written_apart = false;
+		k->write_stale = k->writing;
+	}
+	if (before)
+		store_commit(k->place, zone_hold(now), STORE_SERVED);
+	zone_put(before);
+	log_keep(&log, LOG_LEVEL_NOTICE, "ns-set-changed", k);
+	log_int(&log, "serial", version->serial.v);
+	log_str(&log, "msg", "servers downstream will have it with the next serial");
+	log_end(&log);
+}
+
+static void set_ns(struct keep *k, const struct wired *old)
+{
+	bool was_apart = k->secondary && old->ns_mode == CONF_NS_REWRITE;
+	struct zone *version = version_of(k), *before, *now;
+	struct diff *diff = NULL;
+
+	if (was_apart != is_apart(k))
+		set_apart(k);
+	if (!version || (old->ns_mode == k->wired->ns_mode && nsset_equal(&old->ns_set, &k->wired->ns_set)))
+		return;
+	before = as_served(old, version);
+	now = to_serve(k, version);
+	if (diff_make(before, now, 0, &diff) == ERR_OK && !diff_is_empty(diff))
+		serve_anew(k, version, now);
+	diff_drop(diff);
+	zone_put(before);
+	zone_put(now);
+}
+
 void keep_change(struct keep *k, struct generation *g, const struct conf_zone *zone)
 {
 	const struct wired *old = k->wired;
@@ -1234,6 +1397,7 @@ void keep_change(struct keep *k, struct generation *g, const struct conf_zone *z
 		free(path);
 	else
 		set_path(k, path);
+	set_ns(k, old);
 	set_sync(k, old->set->zonefile_sync);
 	generation_hold(g);
 	generation_drop(k->generation);
@@ -1320,7 +1484,10 @@ void keep_write_last(struct keep *k)
 	if (!k->secondary || !k->path || !version || is_written(k) || k->wired->set->zonefile_sync < 0)
 		return;
 	fill_row(k);
-	disk_write_last(k->env->disk, k->path, version, &k->row);
+	if (is_apart(k))
+		write_version(k, version);
+	else
+		disk_write_last(k->env->disk, k->path, version, &k->row);
 }
 
 void keep_env_init(struct keep_env *env, struct event_base *loop, struct store *store, int64_t (*now)(void), uint64_t (*unix_time)(void))

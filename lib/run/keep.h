@@ -96,6 +96,8 @@ struct keep_state {
 	int64_t changed;             /* seconds since 1970 when the served version was taken; 0: not known */
 	int64_t loaded;              /* source = "file": when it was read */
 	const char *error;           /* of the file; NULL: none */
+	bool rewritten;              /* what is served is not what came, but has the NS set that is configured */
+	bool ns_ahead;               /* another NS set is served than those downstream have under this serial */
 	const char *notice;          /* source = "file": what is not right with what is served; NULL: nothing */
 	bool held;
 	bool told;                   /* NOTIFY was sent downstream: */

@@ -291,7 +291,7 @@ static const struct key settings_keys[] = {
 	KEY(S, "zonemd", word, zonemd, .words = zonemds),
 	KEY(S, "dnssec", word_bool, dnssec_check, .words = dnssecs),
 	{.name = "approve", .kind = &kind_approve, .table = approve_keys},
-	KEY_GROUP("ns-set", ns_set_keys, .when = KEY_LATER),
+	KEY_GROUP("ns-set", ns_set_keys),
 	KEY_GROUP("check", check_keys, .when = KEY_LATER),
 	KEY(S, "catalog", word, catalog, .words = catalogs),
 	KEY(S, "catalog-template", string, catalog_template),

@@ -97,9 +97,8 @@ struct conf_settings {
 	enum conf_zonemd zonemd;
 	bool dnssec_check;
 	struct conf_approve approve;
-	/* Read, checked and printed, but without effect in this version: */
 	struct conf_ns_set ns_set;
-	struct conf_check check;
+	struct conf_check check;     /* read, checked and printed, but without effect in this version */
 };
 struct conf_template {
 	const char *name;

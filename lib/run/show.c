@@ -307,6 +307,24 @@ static void put_members(const struct show *show, const json_t *members)
 		put_line(show, "catalog error", text_of(members, "error"));
 }
 
+/* "rewritten (mode rewrite)", and what is not as it is configured, by the finding's name. */
+static void put_ns_set(const struct show *show, const json_t *ns)
+{
+	fprintf(show->out, "%-14s%s, mode ", "ns-set", json_is_true(json_object_get(ns, "rewritten")) ? "rewritten" :
+		json_is_true(json_object_get(ns, "as_configured")) ? "as configured" : "not as configured");
+	show_text(show->out, text_of(ns, "mode"));
+	if (json_is_true(json_object_get(ns, "ahead")))
+		fputs("; changed under the serial that is served: servers downstream will have it with the next one", show->out);
+	putc('\n', show->out);
+	if (has(ns, "finding")) {
+		fprintf(show->out, "%-14s", "finding");
+		show_text(show->out, text_of(ns, "finding"));
+		fputs(": ", show->out);
+		show_text(show->out, text_of(ns, "message"));
+		putc('\n', show->out);
+	}
+}
+
 static void put_zone(const struct show *show, const json_t *zone)
 {
 	struct show people = {show->out, true, show->color};
@@ -326,6 +344,8 @@ static void put_zone(const struct show *show, const json_t *zone)
 	put_serial(show, zone, "best known", "best", "best_age");
 	if (has(zone, "notified"))
 		put_serial(show, zone, "notified", "notified", "notified_age");
+	if (has(zone, "ns_set"))
+		put_ns_set(show, json_object_get(zone, "ns_set"));
 	put_line(show, "source", text_of(zone, "source"));
 	put_origin(show, zone);
 	if (has(zone, "primary"))

@@ -179,6 +179,23 @@ static const char *source_of(const struct keep *k)
 	return keep_secondary(k) ? "transfer" : keep_wired(k)->set->catalog == CONF_CATALOG_PRODUCE ? "catalog" : "file";
 }
 
+/* What the zone is to show of its NS set, and does; NULL: nothing is said. */
+static json_t *ns_set(const struct keep *k, const struct keep_state *state, struct zone *served)
+{
+	static const char *const mode[] = {"off", "warn", "require", "rewrite"};
+	const struct wired *wired = keep_wired(k);
+	struct why why = {{0}};
+	bool shown;
+
+	if (wired->ns_mode == CONF_NS_OFF || !served)
+		return json_null();
+	shown = nsset_shown(&wired->ns_set, served);
+	if (!shown)
+		nsset_say(&wired->ns_set, served, &why);
+	return json_pack("{s:s, s:b, s:b, s:b, s:o, s:o}", "mode", mode[wired->ns_mode], "as_configured", shown, "rewritten", state->rewritten,
+		"ahead", state->ns_ahead, "finding", text_or_null(shown ? NULL : "NS-EXPECTED"), "message", text_or_null(shown ? NULL : why.text));
+}
+
 json_t *status_zone(const struct status_env *env, const struct keep *k, bool full)
 {
 	struct zone *served = keep_served(k);
@@ -210,6 +227,7 @@ json_t *status_zone(const struct status_env *env, const struct keep *k, bool ful
 		json_object_set_new(o, "best_age", since(state.changed, env->unix_now));
 	json_object_set_new(o, "file", text_or_null(keep_path(k)));
 	json_object_set_new(o, "file_error", text_or_null(state.error));
+	json_object_set_new(o, "ns_set", ns_set(k, &state, served));
 	json_object_set_new(o, "records", served ? json_integer((json_int_t)served->records) : json_null());
 	json_object_set_new(o, "memory", served ? json_integer((json_int_t)zone_memory(served)) : json_null());
 	zone_put(served);
@@ -304,7 +322,8 @@ static json_t *catalog_part(const struct catalogs_counters *c)
 
 static json_t *judge_part(const struct judge_counters *c)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "judged", (json_int_t)c->judged, "refused_zonemd", (json_int_t)c->refused_zonemd,
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "judged", (json_int_t)c->judged, "refused_ns_set",
+		(json_int_t)c->refused_ns_set, "refused_zonemd", (json_int_t)c->refused_zonemd,
 		"refused_dnssec", (json_int_t)c->refused_dnssec, "refused_change", (json_int_t)c->refused_change,
 		"refused_command", (json_int_t)c->refused_command);
 }

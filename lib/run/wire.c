@@ -173,6 +173,30 @@ static bool wire_targets(struct generation *g, struct wired *w)
 	return true;
 }
 
+static bool wire_ns_set(struct generation *g, struct wired *w)
+{
+	const struct conf_ns_set *from = &w->set->ns_set;
+	size_t count = from->name_count;
+	const uint8_t **names;
+
+	w->ns_mode = w->set->catalog == CONF_CATALOG_NONE ? from->mode : CONF_NS_OFF;
+	if (w->ns_mode == CONF_NS_OFF)
+		return true;
+	for (size_t i = 0; i < from->provider_count; i++)
+		count += from->providers[i]->ns_count;
+	names = arena_zero(&g->arena, (count + 1) * sizeof *names);
+	if (!names)
+		return false;
+	count = 0;
+	for (size_t i = 0; i < from->name_count; i++)
+		names[count++] = from->names[i];
+	for (size_t i = 0; i < from->provider_count; i++)
+		for (size_t j = 0; j < from->providers[i]->ns_count; j++)
+			names[count++] = from->providers[i]->ns[j];
+	w->ns_set = (struct nsset){names, nsset_sort(names, count), from->ttl};
+	return true;
+}
+
 static bool wire_settings(struct generation *g, const struct conf_settings *set, struct primaries *primaries)
 {
 	size_t at = slot_of(g, set);
@@ -186,7 +210,7 @@ static bool wire_settings(struct generation *g, const struct conf_settings *set,
 	w->generation = g;
 	w->set = set;
 	w->policy.base.release = release_policy;
-	if (!wire_secondary(g, w, primaries) || !wire_targets(g, w) ||
+	if (!wire_secondary(g, w, primaries) || !wire_targets(g, w) || !wire_ns_set(g, w) ||
 	    !wire_acl(g, set->allow_transfer, set->allow_transfer_count, true, &w->policy.transfer) ||
 	    !wire_acl(g, set->allow_notify, set->allow_notify_count, false, &w->policy.notify))
 		return false;
@@ -327,7 +351,7 @@ bool wired_same_source(const struct wired *a, const struct wired *b)
 {
 	const struct secondary_conf *x = &a->secondary, *y = &b->secondary;
 
-	if (!same_judgement(a->set, b->set))
+	if (!same_judgement(a->set, b->set) || a->ns_mode != b->ns_mode || !nsset_equal(&a->ns_set, &b->ns_set))
 		return false;
 	if (x->remote_count != y->remote_count || x->ixfr != y->ixfr || x->newest != y->newest || x->rollback != y->rollback ||
 	    x->limits.bytes != y->limits.bytes || x->limits.records != y->limits.records ||

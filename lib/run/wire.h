@@ -9,6 +9,7 @@
 #include "serve/udp.h"
 #include "xfer/notify.h"
 #include "xfer/secondary.h"
+#include "zone/nsset.h"
 
 struct generation;
 
@@ -20,6 +21,8 @@ struct wired {
 	struct serve_policy policy;          /* use wired_policy */
 	const struct notify_target *targets;
 	size_t target_count;
+	enum conf_ns_mode ns_mode;           /* off for a catalog: nothing is delegated to its nameservers */
+	struct nsset ns_set;                 /* providers' and names; empty where the mode is off */
 };
 
 /* Takes over `conf`, also when it fails (NULL: out of memory). Held once by the caller; each wired->secondary is held once

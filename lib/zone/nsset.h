@@ -19,8 +19,6 @@ struct nsset {
 	uint32_t ttl;                /* of a set that is put in place; 0: that of the set there */
 };
 
-enum { NSSET_MAX = 512 };            /* names in a set */
-
 /* Sorts `names`, drops what is there twice, and returns how many are left. */
 size_t nsset_sort(const uint8_t **names, size_t count);
 bool nsset_equal(const struct nsset *, const struct nsset *);
