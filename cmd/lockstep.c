@@ -1,5 +1,6 @@
 /* lockstep: the operator's command. */
 #include "run/client.h"
+#include "run/checking.h"
 #include "run/command.h"
 #include "run/conf.h"
 #include "run/diffing.h"
@@ -84,6 +85,16 @@ static int run_diff(const struct command *command)
 	return status;
 }
 
+static int run_check(const struct command *command)
+{
+	struct why why = {""};
+	int status = checking_run(command, &why);
+
+	if (*why.text)
+		fail(why.text);
+	return status;
+}
+
 static int run(const struct command *command)
 {
 	switch (command->verb) {
@@ -93,6 +104,8 @@ static int run(const struct command *command)
 		return run_pull(command);
 	case COMMAND_DIFF:
 		return run_diff(command);
+	case COMMAND_CHECK:
+		return run_check(command);
 	case COMMAND_STATUS: case COMMAND_TRANSFER: case COMMAND_REFRESH: case COMMAND_NOTIFY: case COMMAND_WRITE:
 	case COMMAND_RELOAD: case COMMAND_DUMP: case COMMAND_STATS: case COMMAND_STOP: case COMMAND_ADD: case COMMAND_REMOVE:
 	case COMMAND_HOLD: case COMMAND_RELEASE: case COMMAND_PURGE:

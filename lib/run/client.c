@@ -107,7 +107,7 @@ static int connect_to(struct client *client)
 static bool waits_for_others(enum command_verb verb)
 {
 	switch (verb) {
-	case COMMAND_STATUS: case COMMAND_STATS: case COMMAND_DUMP: case COMMAND_PULL: case COMMAND_CONFIG: case COMMAND_DIFF:
+	case COMMAND_STATUS: case COMMAND_STATS: case COMMAND_DUMP: case COMMAND_PULL: case COMMAND_CONFIG: case COMMAND_DIFF: case COMMAND_CHECK:
 		return false;
 	case COMMAND_TRANSFER: case COMMAND_REFRESH: case COMMAND_NOTIFY: case COMMAND_WRITE: case COMMAND_RELOAD: case COMMAND_STOP:
 	case COMMAND_ADD: case COMMAND_REMOVE: case COMMAND_HOLD: case COMMAND_RELEASE: case COMMAND_PURGE:
@@ -240,7 +240,7 @@ static void show_done(struct client *client, const json_t *done)
 	case COMMAND_STATS:
 		show_stats(&show, done);
 		break;
-	case COMMAND_DUMP: case COMMAND_STOP: case COMMAND_PULL: case COMMAND_CONFIG: case COMMAND_DIFF:
+	case COMMAND_DUMP: case COMMAND_STOP: case COMMAND_PULL: case COMMAND_CONFIG: case COMMAND_DIFF: case COMMAND_CHECK:
 		break;
 	}
 }

@@ -99,6 +99,11 @@ static const struct verb {
 		"The zone is written to standard output, or to FILE, which is replaced at once when the transfer is complete.\n"
 		"ALG is hmac-sha256 if it is left out. Other users of the machine can see a secret on the command line.",
 		FROM | KEY | OUTPUT | QUIET | TLS, 1, 1},
+	{"check", COMMAND_CHECK, "[ZONE...] [--ns NAME[/ADDRESS[@PORT]]...] [--resolver ADDRESS] [--parent ADDRESS] [--timeout TIME] [--quiet] ...",
+		"are zones in step at every nameserver of their delegation?",
+		"Asks the parent's servers who serves the zone, the nameservers themselves, and prints what is wrong; without ZONE, for all zones of the\n"
+		"configuration. Works without a daemon. The exit status is that of a monitoring plugin: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n"
+		"What the findings mean is in the manual, lockstep(1).", QUIET | ASKING, 0, ANY_NUMBER},
 	{"diff", COMMAND_DIFF, "ZONE [--ns NAME[/ADDRESS[@PORT]]...] [--from ADDRESS[@PORT] [--key KEY] [--tls ...]] [--rate N] ...",
 		"whether every nameserver answers as the zone says",
 		"Takes the zone from the daemon (without one: from its zone file, or with --from by AXFR), asks each public nameserver for\n"
@@ -205,6 +210,20 @@ static void set_tls_option(struct command_tls *tls, const char *name, const char
 		tls->key = value;
 }
 
+/* A time, or milliseconds: "500ms". */
+static bool read_timeout(const char *value, uint32_t *ms)
+{
+	size_t length = strlen(value);
+	uint32_t number;
+
+	if (length > 2 && strcmp(value + length - 2, "ms") == 0 && text_number(value, length - 2, TIMEOUT_MAX * 1000, ms))
+		return *ms > 0;
+	if (!text_period(value, length, &number) || !number || number > TIMEOUT_MAX)
+		return false;
+	*ms = number * 1000;
+	return true;
+}
+
 /* False: it is not such a value. */
 static bool set_asking_option(struct command_asking *asking, const char *name, const char *value)
 {
@@ -222,8 +241,8 @@ static bool set_asking_option(struct command_asking *asking, const char *name, c
 		asking->ns[asking->ns_count++] = value;
 	else if (strcmp(name, "port") == 0 && text_number(value, strlen(value), 65535, &number) && number)
 		asking->port = (uint16_t)number;
-	else if (strcmp(name, "timeout") == 0 && text_period(value, strlen(value), &number) && number && number <= TIMEOUT_MAX)
-		asking->timeout_ms = number * 1000;
+	else if (strcmp(name, "timeout") == 0 && read_timeout(value, &number))
+		asking->timeout_ms = number;
 	else if (strcmp(name, "rate") == 0 && text_number(value, strlen(value), UINT32_MAX, &number))
 		asking->rate = number;
 	else
@@ -425,9 +444,14 @@ static enum command_outcome take_verb(struct command *command, const struct word
 }
 
 /* Where a monitoring plugin's exit status is expected, 2 would say that something is wrong with the zone. */
-static int usage_status(const struct words *words)
+static int usage_status(const struct words *words, char *const argv[])
 {
-	const struct verb *verb = words->count ? find_verb(words->items[0]) : NULL;
+	const char *name = words->count ? words->items[0] : NULL;
+	const struct verb *verb;
+
+	for (; !name && *argv; argv++)   /* a wrong option may stand before it */
+		name = **argv != '-' ? *argv : NULL;
+	verb = name ? find_verb(name) : NULL;
 
 	return verb && verb->options & ASKING ? 3 : 2;
 }
@@ -452,7 +476,7 @@ enum command_outcome command_parse(struct command *command, int argc, char *cons
 	}
 	if (outcome == COMMAND_RUN)
 		outcome = take_verb(command, &words);
-	command->usage_status = usage_status(&words);
+	command->usage_status = usage_status(&words, argc ? argv + 1 : argv);
 	free(words.items);
 	return outcome;
 }

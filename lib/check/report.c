@@ -1,0 +1,387 @@
+#include "check/report.h"
+
+#include <string.h>
+
+enum { SETS_NAMED = 26 };
+
+static enum finding_status status_of(const struct report_zone *zone)
+{
+	return zone->verdict ? findings_status(zone->verdict->findings) : STATUS_UNKNOWN;
+}
+
+enum finding_status report_status(const struct report *report)
+{
+	enum finding_status status = report->count ? STATUS_OK : STATUS_UNKNOWN;
+
+	for (size_t i = 0; i < report->count; i++)
+		status = finding_status_worse(status, status_of(&report->zones[i]));
+	return status;
+}
+
+/* --- the first line ------------------------------------------------------------- */
+
+struct totals {
+	size_t servers, found[SEVERITY_COUNT], findings, bad_zones;
+	int64_t lag, rtt_us;         /* the longest */
+};
+
+static void add_zone(struct totals *totals, const struct report_zone *zone)
+{
+	const struct verdict *verdict = zone->verdict;
+
+	totals->bad_zones += status_of(zone) != STATUS_OK;
+	if (!verdict) {
+		totals->found[SEVERITY_UNKNOWN]++;
+		totals->findings++;
+		return;
+	}
+	totals->servers += verdict->row_count;
+	totals->findings += findings_count(verdict->findings) + findings_lost(verdict->findings);
+	for (size_t i = 0; i < findings_count(verdict->findings); i++)
+		totals->found[findings_at(verdict->findings, i)->severity]++;
+	for (size_t i = 0; i < verdict->row_count; i++) {
+		if (verdict->rows[i].lag > totals->lag)
+			totals->lag = verdict->rows[i].lag;
+		if (verdict->rows[i].rtt_us > totals->rtt_us)
+			totals->rtt_us = verdict->rows[i].rtt_us;
+	}
+}
+
+/* In the first line a "|" begins the performance data. */
+static void put_plain(FILE *out, const char *text)
+{
+	for (; *text; text++)
+		putc(*text == '|' ? '/' : *text, out);
+}
+
+static void put_place(FILE *out, const struct finding *f)
+{
+	if (f->server)
+		fprintf(out, " %s", f->server);
+	if (f->address)
+		fprintf(out, " %s", f->address);
+}
+
+static void put_worst(FILE *out, const struct report_zone *zone)
+{
+	const struct finding *f;
+
+	fprintf(out, "%s: ", zone->name);
+	if (!zone->verdict) {
+		put_plain(out, zone->failed);
+		return;
+	}
+	if (!findings_count(zone->verdict->findings)) {
+		fputs("out of memory", out);
+		return;
+	}
+	f = findings_at(zone->verdict->findings, 0);
+	fputs(finding_name(f->id), out);
+	put_place(out, f);
+	fputs(": ", out);
+	put_plain(out, f->message);
+}
+
+static const struct report_zone *worst_zone(const struct report *report, enum finding_status status)
+{
+	for (size_t i = 0; i < report->count; i++)
+		if (status_of(&report->zones[i]) == status)
+			return &report->zones[i];
+	return NULL;
+}
+
+static void put_well(FILE *out, const struct report *report, const struct totals *totals)
+{
+	const struct verdict *verdict = report->count == 1 ? report->zones[0].verdict : NULL;
+
+	if (!verdict)
+		fprintf(out, "%zu zones in step at all their nameservers", report->count);
+	else if (verdict->serial_known)
+		fprintf(out, "%s: serial %u at %zu address%s", verdict->zone, verdict->serial.v, totals->servers, totals->servers == 1 ? "" : "es");
+	else
+		fprintf(out, "%s: nothing to complain of", verdict->zone);
+}
+
+static void put_first_line(FILE *out, const struct report *report, enum finding_status status)
+{
+	const struct report_zone *worst = worst_zone(report, status);
+	struct totals totals = {0};
+
+	for (size_t i = 0; i < report->count; i++)
+		add_zone(&totals, &report->zones[i]);
+	fprintf(out, "LOCKSTEP %s - ", finding_status_name(status));
+	if (status == STATUS_OK)
+		put_well(out, report, &totals);
+	else if (worst)
+		put_worst(out, worst);
+	else
+		fputs("there is no zone to check", out);
+	if (totals.findings > 1)
+		fprintf(out, " (and %zu more%s)", totals.findings - 1, totals.bad_zones > 1 ? ", in several zones" : "");
+	fprintf(out, " | zones=%zu servers=%zu critical=%zu unknown=%zu warning=%zu lag=%llds rtt=%.6fs\n", report->count, totals.servers, totals.found[SEVERITY_CRITICAL],
+		totals.found[SEVERITY_UNKNOWN], totals.found[SEVERITY_WARNING], (long long)totals.lag, (double)totals.rtt_us / 1e6);
+}
+
+void report_unknown(FILE *out, const char *why)
+{
+	fputs("LOCKSTEP UNKNOWN - ", out);
+	put_plain(out, why);
+	fputs(" | zones=0\n", out);
+}
+
+/* --- the table ------------------------------------------------------------------ */
+
+enum { COLUMNS = 9, CELL_SIZE = NAME_TEXT_SIZE };
+static const char *const heads[COLUMNS] = {"NAMESERVER", "ADDRESS", "SERIAL", "LAG", "NS SET", "RTT", "UDP", "TCP", "EDNS"};
+
+static const char *answer_text(enum verdict_answer answer)
+{
+	switch (answer) {
+	case ANSWER_UNASKED:
+		return "-";
+	case ANSWER_GOOD:
+		return "ok";
+	case ANSWER_BAD:
+		return "no";
+	}
+	return "?";
+}
+
+/* What stands in a cell; `room` is where it may be put. */
+static const char *cell(const struct verdict_row *row, int column, char room[40])
+{
+	switch (column) {
+	case 0:
+		return row->name;
+	case 1:
+		return row->address;
+	case 2:
+		if (!row->shows_serial)
+			return row->says;
+		snprintf(room, 40, "%u", row->serial.v);
+		return room;
+	case 3:
+		if (!row->shows_serial)
+			return "-";
+		snprintf(room, 40, "%lld s", (long long)row->lag);
+		return room;
+	case 4:
+		if (!row->ns_set)
+			return "-";
+		snprintf(room, 40, row->ns_set <= SETS_NAMED ? "%c" : "%c+", row->ns_set <= SETS_NAMED ? 'A' + (int)row->ns_set - 1 : 'Z');
+		return room;
+	case 5:
+		if (row->rtt_us < 0)
+			return "-";
+		snprintf(room, 40, "%.1f ms", (double)row->rtt_us / 1000);
+		return room;
+	case 6:
+		return answer_text(row->udp);
+	case 7:
+		return answer_text(row->tcp);
+	default:
+		return answer_text(row->edns);
+	}
+}
+
+enum shade { PLAIN, GOOD, FAIR, BAD };
+static const char *const shades[] = {"", "\033[32m", "\033[33m", "\033[31m"};
+
+static enum shade shade_of(const struct verdict *verdict, const struct verdict_row *row, int column)
+{
+	switch (column) {
+	case 2:
+		return !row->shows_serial ? BAD : serial_equal(row->serial, verdict->serial) ? GOOD : FAIR;
+	case 3:
+		return row->shows_serial && row->lag ? FAIR : PLAIN;
+	case 4:
+		return row->ns_set > 1 ? BAD : PLAIN;
+	case 6:
+		return row->udp == ANSWER_BAD ? BAD : PLAIN;
+	case 7:
+		return row->tcp == ANSWER_BAD ? FAIR : PLAIN;
+	case 8:
+		return row->edns == ANSWER_BAD ? FAIR : PLAIN;
+	default:
+		return PLAIN;
+	}
+}
+
+static void put_cell(FILE *out, const char *text, size_t width, const char *shade)
+{
+	fputs(shade, out);
+	fputs(text, out);
+	if (*shade)
+		fputs("\033[0m", out);
+	for (size_t n = strlen(text); n < width; n++)
+		putc(' ', out);
+}
+
+static void put_table(FILE *out, const struct report *report, const struct verdict *verdict)
+{
+	size_t width[COLUMNS];
+	char room[40];
+
+	for (int c = 0; c < COLUMNS; c++) {
+		width[c] = strlen(heads[c]);
+		for (size_t i = 0; i < verdict->row_count; i++) {
+			size_t n = strlen(cell(&verdict->rows[i], c, room));
+
+			width[c] = n > width[c] ? n : width[c];
+		}
+		fputs("  ", out);
+		put_cell(out, heads[c], c < COLUMNS - 1 ? width[c] : 0, "");
+	}
+	putc('\n', out);
+	for (size_t i = 0; i < verdict->row_count; i++) {
+		for (int c = 0; c < COLUMNS; c++) {
+			fputs("  ", out);
+			put_cell(out, cell(&verdict->rows[i], c, room), c < COLUMNS - 1 ? width[c] : 0, report->color ? shades[shade_of(verdict, &verdict->rows[i], c)] : "");
+		}
+		putc('\n', out);
+	}
+}
+
+static const char *shade_of_status(const struct report *report, enum finding_status status)
+{
+	return shades[!report->color ? PLAIN : status == STATUS_OK ? GOOD : status == STATUS_CRITICAL ? BAD : FAIR];
+}
+
+static void put_findings(FILE *out, const struct report *report, const struct findings *findings)
+{
+	for (size_t i = 0; i < findings_count(findings); i++) {
+		const struct finding *f = findings_at(findings, i);
+
+		fputs("  ", out);
+		put_cell(out, finding_severity_name(f->severity), 10, !report->color ? "" : shades[f->severity == SEVERITY_CRITICAL ? BAD : FAIR]);
+		fputs(finding_name(f->id), out);
+		put_place(out, f);
+		fprintf(out, ": %s\n", f->message);
+		if (f->expected)
+			fprintf(out, "    - %s\n", f->expected);
+		if (f->got)
+			fprintf(out, "    + %s\n", f->got);
+	}
+	if (findings_lost(findings))
+		fprintf(out, "  ... and %zu more\n", findings_lost(findings));
+}
+
+static void put_zone(FILE *out, const struct report *report, const struct report_zone *zone)
+{
+	enum finding_status status = status_of(zone);
+	const struct verdict *verdict = zone->verdict;
+
+	if (report->quiet && status == STATUS_OK)
+		return;
+	fputs("\n", out);
+	put_cell(out, zone->name, 0, "");
+	fputs("  ", out);
+	put_cell(out, finding_status_name(status), 0, shade_of_status(report, status));
+	if (!verdict) {
+		fprintf(out, "  %s\n", zone->failed);
+		return;
+	}
+	if (verdict->serial_known)
+		fprintf(out, "  serial %u, first seen %lld s ago", verdict->serial.v, (long long)(report->now > verdict->serial_since ? report->now - verdict->serial_since : 0));
+	putc('\n', out);
+	if (verdict->row_count && !report->quiet)
+		put_table(out, report, verdict);
+	put_findings(out, report, verdict->findings);
+}
+
+void report_text(const struct report *report, FILE *out)
+{
+	enum finding_status status = report_status(report);
+
+	if (report->quiet && status == STATUS_OK)
+		return;
+	put_first_line(out, report, status);
+	for (size_t i = 0; i < report->count; i++)
+		put_zone(out, report, &report->zones[i]);
+}
+
+/* --- JSON ---------------------------------------------------------------------- */
+
+static json_t *text_or_null(const char *text)
+{
+	return text ? json_string(text) : json_null();
+}
+
+/* The names of what was found at the row's address, or of its name, each once. */
+static json_t *row_findings(const struct verdict_row *row, const struct findings *findings)
+{
+	json_t *names = json_array();
+	bool has[FINDING_COUNT] = {false};
+
+	for (size_t i = 0; i < findings_count(findings); i++) {
+		const struct finding *f = findings_at(findings, i);
+
+		if (!f->server || strcmp(f->server, row->name) != 0 || (f->address && strcmp(f->address, row->address) != 0) || has[f->id])
+			continue;
+		has[f->id] = true;
+		json_array_append_new(names, json_string(finding_name(f->id)));
+	}
+	return names;
+}
+
+static json_t *row_object(const struct verdict_row *row, const struct findings *findings)
+{
+	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "name", row->name, "address", row->address, "provider", text_or_null(row->provider),
+		"serial", row->shows_serial ? json_integer(row->serial.v) : json_null(), "lag", row->shows_serial ? json_integer(row->lag) : json_null(),
+		"rtt", row->rtt_us >= 0 ? json_real((double)row->rtt_us / 1e6) : json_null(), "findings", row_findings(row, findings));
+}
+
+static json_t *finding_object(const struct finding *f)
+{
+	json_t *object = json_pack("{s:s, s:s, s:o, s:o, s:s}", "id", finding_name(f->id), "severity", finding_severity_name(f->severity), "server", text_or_null(f->server),
+		"address", text_or_null(f->address), "message", f->message);
+
+	if (object && f->owner) {
+		json_object_set_new(object, "owner", json_string(f->owner));
+		json_object_set_new(object, "type", text_or_null(f->type));
+		json_object_set_new(object, "expected", text_or_null(f->expected));
+		json_object_set_new(object, "got", text_or_null(f->got));
+	}
+	return object;
+}
+
+/* Where the check itself failed: as a finding, so that nobody takes it for well. */
+static json_t *failed_object(const struct report_zone *zone)
+{
+	return json_pack("{s:s, s:s, s:n, s:[], s:[{s:s, s:s, s:n, s:n, s:s}]}", "zone", zone->name, "status", finding_status_name(STATUS_UNKNOWN), "serial", "nameservers", "findings",
+		"id", finding_name(FINDING_CHECK_INCOMPLETE), "severity", finding_severity_name(SEVERITY_UNKNOWN), "server", "address", "message", zone->failed);
+}
+
+json_t *report_json_of(const struct report_zone *zone)
+{
+	const struct verdict *verdict = zone->verdict;
+	json_t *rows, *found;
+
+	if (!verdict)
+		return failed_object(zone);
+	rows = json_array();
+	found = json_array();
+	for (size_t i = 0; i < verdict->row_count; i++)
+		json_array_append_new(rows, row_object(&verdict->rows[i], verdict->findings));
+	for (size_t i = 0; i < findings_count(verdict->findings); i++)
+		json_array_append_new(found, finding_object(findings_at(verdict->findings, i)));
+	return json_pack("{s:s, s:s, s:o, s:o, s:o}", "zone", verdict->zone, "status", finding_status_name(status_of(zone)), "serial",
+		verdict->serial_known ? json_integer(verdict->serial.v) : json_null(), "nameservers", rows, "findings", found);
+}
+
+bool report_json(const struct report *report, FILE *out)
+{
+	json_t *document;
+	bool ok;
+
+	if (report->quiet && report_status(report) == STATUS_OK)
+		return true;
+	document = report->count == 1 ? report_json_of(&report->zones[0]) : json_array();
+	for (size_t i = 0; report->count != 1 && i < report->count; i++)
+		json_array_append_new(document, report_json_of(&report->zones[i]));
+	ok = document && json_dumpf(document, out, JSON_INDENT(2) | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6)) == 0;
+	json_decref(document);
+	if (ok)
+		putc('\n', out);
+	return ok;
+}

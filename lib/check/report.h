@@ -1,0 +1,34 @@
+/* check/report: what was found, for people, for monitoring systems and for scripts. The first line of text is that of a monitoring plugin: LOCKSTEP, the status, the worst of it, and
+ * performance data behind a "|". A finding's name stands only where it is found, on one line with its server. Nothing but what is in the verdicts is printed: it is printable ASCII.
+ */
+#ifndef CHECK_REPORT_H
+#define CHECK_REPORT_H
+
+#include "check/verdict.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+struct report_zone {
+	const char *name;            /* with its final dot */
+	const struct verdict *verdict;   /* NULL: the check itself failed, and */
+	const char *failed;          /* this is why; printable */
+};
+struct report {
+	const struct report_zone *zones; size_t count;
+	int64_t now;
+	bool quiet;                  /* nothing where all is well; and no table */
+	bool color;
+};
+
+/* Of all zones. */
+enum finding_status report_status(const struct report *);
+void report_text(const struct report *, FILE *);
+/* A zone's object; the caller's to release. NULL: out of memory. */
+json_t *report_json_of(const struct report_zone *);
+/* The object, or the array of several; nothing if quiet and well. False: out of memory. */
+bool report_json(const struct report *, FILE *);
+/* The first line, alone: for what fails before a zone is looked at. */
+void report_unknown(FILE *, const char *why);
+
+#endif

@@ -1,0 +1,250 @@
+#include "run/checking.h"
+
+#include "base/clock.h"
+#include "check/check.h"
+#include "check/report.h"
+#include "run/asking.h"
+#include "run/conf.h"
+#include "run/show.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PATH_SIZE = 4096 };
+
+struct checking;
+
+struct job {
+	struct checking *checking;
+	struct arena arena;
+	const uint8_t *zone;
+	const char *name;
+	struct survey_settings survey;
+	struct verdict_settings verdict;
+	struct verdict *result;
+	const char *failed;
+};
+
+struct checking {
+	const struct command *command;
+	struct arena arena;
+	struct conf *conf;           /* NULL: there is none */
+	struct asking asking;
+	struct event_base *loop;
+	struct prober *prober;
+	struct job *jobs; size_t job_count;
+	struct checks *checks;
+	size_t done;                 /* jobs that are over */
+	size_t forgetful;            /* zones of which something could not be remembered; said of the first */
+};
+
+/* --- memory -------------------------------------------------------------------- */
+
+static void complain(struct checking *c, const struct why *why)
+{
+	if (c->forgetful++)
+		return;
+	fputs("lockstep: ", stderr);
+	show_text(stderr, why->text);
+	fputs(": what the nameservers show now may be taken for new the next time\n", stderr);
+}
+
+/* What root made is the daemon's too: it belongs to whom the state directory belongs. */
+static void give_to_owner(const struct checking *c, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char dir[PATH_SIZE];
+	struct stat st;
+
+	if (geteuid() != 0 || !c->conf || !slash || stat(c->conf->server.state_dir, &st) < 0 || !st.st_uid)
+		return;
+	snprintf(dir, sizeof dir, "%.*s", (int)(slash - path), path);
+	if (lchown(dir, st.st_uid, st.st_gid) < 0 || lchown(path, st.st_uid, st.st_gid) < 0)
+		return;              /* it is there all the same */
+}
+
+/* What is remembered, and what is found. NULL: out of memory. */
+static struct verdict *judge(struct job *job, const struct survey *survey)
+{
+	struct checking *c = job->checking;
+	struct memory *memory = memory_new(job->zone);
+	struct verdict *verdict = NULL;
+	char path[PATH_SIZE];
+	struct why why = {""};
+	bool known = asking_memory_path(c->conf, job->zone, path, sizeof path);
+
+	if (!memory)
+		return NULL;
+	if (known && memory_load(memory, path, &why) != ERR_OK)
+		complain(c, &why);
+	verdict = verdict_of(survey, memory, &job->verdict, (int64_t)clock_unix());
+	if (verdict && known && memory_save(memory, path, &why) != ERR_OK)
+		complain(c, &why);
+	else if (verdict && known)
+		give_to_owner(c, path);
+	memory_free(memory);
+	return verdict;
+}
+
+/* --- zones --------------------------------------------------------------------- */
+
+static void finish(struct job *job, const char *failed)
+{
+	struct checking *c = job->checking;
+
+	job->failed = failed;
+	c->done++;
+	if (c->done == c->job_count)
+		event_base_loopbreak(c->loop);
+}
+
+static void on_survey(void *ctx, struct survey *survey)
+{
+	struct job *job = ctx;
+
+	job->result = survey ? judge(job, survey) : NULL;
+	survey_free(survey);
+	finish(job, job->result ? NULL : "out of memory");
+}
+
+static void begin(struct job *job)
+{
+	struct checking *c = job->checking;
+	const struct conf_settings *set = asking_settings(c->conf, job->zone);
+
+	if (!asking_survey(&c->asking, c->conf, set, &job->arena, &job->survey) || !asking_verdict(&c->asking, c->conf, set, &job->arena, &job->verdict) ||
+		!checks_add(c->checks, job->zone, &job->survey, on_survey, job))
+		finish(job, "out of memory");
+}
+
+static bool add_job(struct checking *c, const uint8_t *zone)
+{
+	struct job *job = &c->jobs[c->job_count++];
+	char text[NAME_TEXT_SIZE];
+
+	*job = (struct job){.checking = c, .zone = arena_dup(&c->arena, zone, name_length(zone)), .name = arena_strdup(&c->arena, name_text(zone, text))};
+	return job->zone && job->name;
+}
+
+/* A catalog is nothing that the parent knows of. */
+static bool is_public(const struct conf_zone *zone)
+{
+	return zone->set->catalog == CONF_CATALOG_NONE;
+}
+
+static enum err make_jobs(struct checking *c, struct why *why)
+{
+	size_t configured = c->conf && !c->command->zone_count ? c->conf->zone_count : 0;
+	uint8_t name[NAME_SIZE];
+	bool ok;
+
+	c->jobs = calloc(c->command->zone_count + configured + 1, sizeof *c->jobs);
+	ok = c->jobs != NULL;
+	for (size_t i = 0; ok && i < c->command->zone_count; i++) {
+		enum err err = name_parse(c->command->zones[i], strlen(c->command->zones[i]), NULL, name, why);
+
+		if (err)
+			return err;
+		ok = add_job(c, name);
+	}
+	for (size_t i = 0; ok && i < configured; i++)
+		ok = !is_public(&c->conf->zones[i]) || add_job(c, c->conf->zones[i].name);
+	return ok ? ERR_OK : err_why(why, ERR_NOMEM, "out of memory");
+}
+
+/* --- the whole ------------------------------------------------------------------ */
+
+/* Where none was named, there need not be one. */
+static enum err read_conf(struct checking *c, struct why *why)
+{
+	const char *path = c->command->conf ? c->command->conf : conf_default_path();
+
+	if (!c->command->conf && access(path, F_OK) < 0 && errno == ENOENT)
+		return ERR_OK;
+	c->conf = conf_read(path, why);
+	return c->conf ? ERR_OK : ERR_CONF;
+}
+
+static enum err prepare(struct checking *c, struct why *why)
+{
+	struct prober_limits limits = {0};
+	enum err err = asking_read(&c->asking, &c->command->asking, &c->arena, why);
+
+	if (!err)
+		err = read_conf(c, why);
+	if (!err)
+		err = make_jobs(c, why);
+	if (err)
+		return err;
+	limits.timeout_ms = c->asking.timeout_ms;
+	c->loop = event_base_new();
+	c->prober = c->loop ? prober_new(c->loop, limits) : NULL;
+	c->checks = c->prober ? checks_new(c->loop, c->prober, 0) : NULL;
+	return c->checks ? ERR_OK : err_why(why, ERR_NOMEM, "out of memory");
+}
+
+static int print(struct checking *c, struct why *why)
+{
+	struct report_zone *zones = calloc(c->job_count + 1, sizeof *zones);
+	struct report report = {.zones = zones, .count = c->job_count, .now = (int64_t)clock_unix(), .quiet = c->command->quiet, .color = show_of(stdout).color};
+	int status = STATUS_UNKNOWN;
+	bool ok = zones != NULL;
+
+	for (size_t i = 0; ok && i < c->job_count; i++)
+		zones[i] = (struct report_zone){c->jobs[i].name, c->jobs[i].result, c->jobs[i].failed};
+	if (ok && c->command->json)
+		ok = report_json(&report, stdout);
+	else if (ok)
+		report_text(&report, stdout);
+	if (!ok)
+		err_why(why, ERR_NOMEM, "out of memory");
+	else if (fflush(stdout) != 0 || ferror(stdout))
+		err_why(why, ERR_IO, "standard output: %s", strerror(errno));
+	else
+		status = (int)report_status(&report);
+	free(zones);
+	return status;
+}
+
+static void release(struct checking *c)
+{
+	checks_free(c->checks);
+	for (size_t i = 0; i < c->job_count; i++) {
+		verdict_free(c->jobs[i].result);
+		arena_release(&c->jobs[i].arena);
+	}
+	free(c->jobs);
+	prober_free(c->prober);
+	if (c->loop)
+		event_base_free(c->loop);
+	conf_free(c->conf);
+	arena_release(&c->arena);
+}
+
+int checking_run(const struct command *command, struct why *why)
+{
+	struct checking c = {.command = command};
+	int status = STATUS_UNKNOWN;
+	enum err err;
+
+	rr_init();
+	err = prepare(&c, why);
+
+	if (!err) {
+		for (size_t i = 0; i < c.job_count; i++)
+			begin(&c.jobs[i]);
+		if (c.done < c.job_count)
+			event_base_dispatch(c.loop);
+		status = print(&c, why);
+	} else if (!command->json) {
+		report_unknown(stdout, why->text);
+		fflush(stdout);
+	}
+	release(&c);
+	return status;
+}

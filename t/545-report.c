@@ -1,0 +1,211 @@
+/* check/report: the line of a monitoring plugin, the table, JSON; a finding's name only where it is found. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "check/report.h"
+#include "survey-world.h"
+
+static char *text_of(const struct report *report)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	report_text(report, out);
+	assert_int_equal(fclose(out), 0);
+	return text;
+}
+
+static json_t *json_of(const struct report *report)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	json_t *document;
+
+	assert_non_null(out);
+	assert_true(report_json(report, out));
+	assert_int_equal(fclose(out), 0);
+	document = json_loads(text, 0, NULL);
+	free(text);
+	return document;
+}
+
+static void has(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("\"%s\" is not in:\n%s", part, text);
+}
+
+static void lacks(const char *text, const char *part)
+{
+	if (strstr(text, part))
+		fail_msg("\"%s\" is in:\n%s", part, text);
+}
+
+/* A server is lame, and the zone's TTL short. */
+static struct world *bad_world(void)
+{
+	struct world *w = make_world();
+
+	set(&w->servers[NS2_V4].soa, reply_for(example, RR_SOA, 0, RCODE_REFUSED, NULL, NULL, NULL));
+	set(&w->servers[NS2_V4].plain_soa, reply_for(example, RR_SOA, BARE, RCODE_REFUSED, NULL, NULL, NULL));
+	w->settings.ttl_min = 3601;
+	found(w, NOW);
+	return w;
+}
+
+static void all_is_well(void **state)
+{
+	struct world *w = make_world();
+	struct report_zone zone = {.name = "example.com."};
+	struct report report = {.zones = &zone, .count = 1, .now = NOW + 60};
+	char *text;
+
+	(void)state;
+	found(w, NOW);
+	zone.verdict = w->verdict;
+	text = text_of(&report);
+	assert_int_equal(report_status(&report), STATUS_OK);
+	assert_int_equal(strncmp(text, "LOCKSTEP OK - example.com.: serial 7 at 4 addresses | zones=1 servers=4 critical=0 unknown=0 warning=0 lag=0s rtt=0.001500s\n", 118), 0);
+	has(text, "\nexample.com.  OK  serial 7, first seen 60 s ago\n");
+	has(text, "  NAMESERVER   ADDRESS        SERIAL  LAG  NS SET  RTT     UDP  TCP  EDNS\n");
+	has(text, "  ns1.a.info.  192.0.2.1      7       0 s  A       1.5 ms  ok   ok   ok\n");
+	lacks(text, "\033");
+	free(text);
+	report.quiet = true;
+	text = text_of(&report);
+	assert_string_equal(text, "");
+	free(text);
+	assert_null(json_of(&report));
+	free_world(w);
+}
+
+static void what_is_found_stands_on_a_line_with_its_server(void **state)
+{
+	struct world *w = bad_world();
+	struct report_zone zone = {"example.com.", w->verdict, NULL};
+	struct report report = {.zones = &zone, .count = 1, .now = NOW};
+	char *text = text_of(&report);
+
+	(void)state;
+	assert_int_equal(report_status(&report), STATUS_CRITICAL);
+	assert_int_equal(strncmp(text, "LOCKSTEP CRITICAL - example.com.: LAME ns2.b.net. 198.51.100.2: asked for the SOA record, it answers REFUSED (and 1 more) | zones=1 servers=4 critical=1 ", 150), 0);
+	has(text, "\n  critical  LAME ns2.b.net. 198.51.100.2: ");
+	has(text, "\n  warning   TTL-SHORT: example.com. SOA");
+	has(text, "  ns2.b.net.   198.51.100.2   REFUSED  -    -       1.5 ms  no   ok   ok\n");
+	lacks(text, "NS-SPLIT");
+	free(text);
+	report.quiet = true;
+	text = text_of(&report);
+	has(text, "LAME ns2.b.net.");
+	lacks(text, "NAMESERVER");
+	free(text);
+	report.color = true;
+	text = text_of(&report);
+	has(text, "\033[31mcritical\033[0m  LAME");
+	free(text);
+	free_world(w);
+}
+
+static void json_has_what_was_agreed(void **state)
+{
+	struct world *w = bad_world();
+	struct report_zone zone = {"example.com.", w->verdict, NULL};
+	struct report report = {.zones = &zone, .count = 1, .now = NOW};
+	json_t *document = json_of(&report), *row, *one;
+
+	(void)state;
+	assert_string_equal(json_string_value(json_object_get(document, "zone")), "example.com.");
+	assert_string_equal(json_string_value(json_object_get(document, "status")), "CRITICAL");
+	assert_int_equal(json_integer_value(json_object_get(document, "serial")), 7);
+	assert_int_equal(json_array_size(json_object_get(document, "nameservers")), 4);
+	row = json_array_get(json_object_get(document, "nameservers"), 0);
+	assert_string_equal(json_string_value(json_object_get(row, "name")), "ns1.a.info.");
+	assert_string_equal(json_string_value(json_object_get(row, "address")), "192.0.2.1");
+	assert_int_equal(json_integer_value(json_object_get(row, "serial")), 7);
+	assert_int_equal(json_integer_value(json_object_get(row, "lag")), 0);
+	assert_true(json_is_integer(json_object_get(row, "lag")));
+	assert_true(json_real_value(json_object_get(row, "rtt")) > 0.0014 && json_real_value(json_object_get(row, "rtt")) < 0.0016);
+	assert_int_equal(json_array_size(json_object_get(row, "findings")), 0);
+	row = json_array_get(json_object_get(document, "nameservers"), 2);
+	assert_true(json_is_null(json_object_get(row, "serial")));
+	assert_true(json_is_null(json_object_get(row, "lag")));
+	assert_int_equal(json_array_size(json_object_get(row, "findings")), 1);
+	assert_string_equal(json_string_value(json_array_get(json_object_get(row, "findings"), 0)), "LAME");
+	assert_int_equal(json_array_size(json_object_get(document, "findings")), 2);
+	one = json_array_get(json_object_get(document, "findings"), 0);
+	assert_string_equal(json_string_value(json_object_get(one, "id")), "LAME");
+	assert_string_equal(json_string_value(json_object_get(one, "severity")), "critical");
+	assert_string_equal(json_string_value(json_object_get(one, "server")), "ns2.b.net.");
+	assert_string_equal(json_string_value(json_object_get(one, "address")), "198.51.100.2");
+	assert_true(json_is_string(json_object_get(one, "message")));
+	assert_null(json_object_get(one, "owner"));
+	one = json_array_get(json_object_get(document, "findings"), 1);
+	assert_true(json_is_null(json_object_get(one, "server")));
+	json_decref(document);
+	free_world(w);
+}
+
+static void of_several_zones_the_worst_is_named_first(void **state)
+{
+	struct world *well = make_world(), *bad = bad_world();
+	struct report_zone zones[3] = {{"well.example.", NULL, NULL}, {"failed.example.", NULL, "out of | memory"}, {"example.com.", NULL, NULL}};
+	struct report report = {.zones = zones, .count = 3, .now = NOW};
+	json_t *document;
+	char *text;
+
+	(void)state;
+	found(well, NOW);
+	zones[0].verdict = well->verdict;
+	zones[2].verdict = bad->verdict;
+	text = text_of(&report);
+	has(text, "LOCKSTEP CRITICAL - example.com.: LAME ");
+	has(text, "(and 2 more, in several zones) | zones=3 servers=8 critical=1 unknown=1 warning=1 ");
+	free(text);
+	report.count = 2;
+	text = text_of(&report);
+	has(text, "LOCKSTEP UNKNOWN - failed.example.: out of / memory | zones=2 ");
+	free(text);
+	report.count = 3;
+	report.quiet = true;
+	text = text_of(&report);
+	lacks(text, "example.com.  OK");
+	free(text);
+	document = json_of(&report);
+	assert_int_equal(json_array_size(document), 3);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(document, 1), "status")), "UNKNOWN");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(json_array_get(document, 1), "findings"), 0), "id")), "CHECK-INCOMPLETE");
+	json_decref(document);
+	free_world(well);
+	free_world(bad);
+}
+
+static void no_zone_is_not_well(void **state)
+{
+	struct report report = {.count = 0};
+	char *text = text_of(&report);
+
+	(void)state;
+	assert_int_equal(report_status(&report), STATUS_UNKNOWN);
+	has(text, "LOCKSTEP UNKNOWN - there is no zone to check | zones=0");
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(all_is_well),
+		cmocka_unit_test(what_is_found_stands_on_a_line_with_its_server),
+		cmocka_unit_test(json_has_what_was_agreed),
+		cmocka_unit_test(of_several_zones_the_worst_is_named_first),
+		cmocka_unit_test(no_zone_is_not_well),
+	};
+
+	rr_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
