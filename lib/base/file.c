@@ -83,13 +83,20 @@ void file_bytes_release(struct file_bytes *file)
 	*file = (struct file_bytes){0};
 }
 
-struct file_mark file_mark_of(const char *path)
+struct file_mark file_mark_of(const char *path, int64_t *modified)
 {
 	struct stat st;
+	uint64_t what[4];
 
 	if (stat(path, &st) < 0)
 		return (struct file_mark){0};
-	return (struct file_mark){st.st_ino, st.st_size, st.st_mtim};
+	if (modified)
+		*modified = st.st_mtime;
+	what[0] = st.st_ino;
+	what[1] = (uint64_t)st.st_size;
+	what[2] = (uint64_t)st.st_mtim.tv_sec;
+	what[3] = (uint64_t)st.st_mtim.tv_nsec;
+	return (struct file_mark){file_digest_of(what, sizeof what).sum};
 }
 
 struct file_digest file_digest_of(const void *bytes, size_t length)

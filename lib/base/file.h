@@ -10,8 +10,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
-#include <time.h>
 
 /* A whole file in memory (malloc'd, with a NUL after its last byte). Reading, not
  * mapping: a file that shrinks under us must not kill the daemon. */
@@ -32,17 +30,10 @@ struct file_digest {
 struct file_digest file_digest_of(const void *bytes, size_t length);
 static inline bool file_digest_equal(struct file_digest a, struct file_digest b) { return a.sum == b.sum && a.size == b.size; }
 
-/* What a file is known by without being read: who changes, replaces or removes it gives it another one. Zeros: it is not there. */
-struct file_mark {
-	ino_t inode;
-	off_t size;
-	struct timespec time;
-};
-struct file_mark file_mark_of(const char *path);
-static inline bool file_mark_equal(const struct file_mark *a, const struct file_mark *b)
-{
-	return a->inode == b->inode && a->size == b->size && a->time.tv_sec == b->time.tv_sec && a->time.tv_nsec == b->time.tv_nsec;
-}
+/* What a file is known by without being read: who changes, replaces or removes it gives it another one (a sum over inode, size and time). 0: it is
+ * not there; then `modified` (may be NULL; seconds since 1970) stays. */
+struct file_mark { uint64_t sum; };
+struct file_mark file_mark_of(const char *path, int64_t *modified);
 
 /* Replacing `path`: written beside it under a new name (".lockstep-tmp-XXXXXX", O_EXCL, locked as long as it is written; mode 0640 or the mode of the
  * old file), then fsync, rename, fsync of the directory. Until file_replace_commit

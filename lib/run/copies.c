@@ -20,6 +20,7 @@ enum {
 	FORGET_MS = 10000,           /* until the log is told what zone files hold, where there is no quiet moment */
 	BEHIND_MAX = 10000,          /* zones that are remembered singly */
 	TOGETHER_MAX = 16 << 20,     /* octets that are read of several zones before they are built */
+	MANY = 1000,                 /* changes that leave enough memory behind to give it back */
 	AT_ONCE_MAX = 1 << 20,       /* octets of an image that goes into the database with the commit; larger ones later */
 };
 
@@ -54,6 +55,7 @@ struct copies {
 	unsigned anew;               /* of enum copies_mend: all zones lack it */
 	struct behind *behind;       /* single zones that lack something */
 	unsigned behind_count;
+	size_t since_idle;           /* changes; used by the thread of commits alone */
 	int64_t tried, mended;       /* to open what is not open; to write where it failed */
 	int64_t state_time;          /* when database or log were last written to before we opened them, seconds since 1970 */
 	bool log_suspect;            /* there was damage in it */
@@ -644,6 +646,7 @@ void copies_commit(struct copies *c, struct copies_change *changes, size_t count
 	flush_forgotten(c, changes, count);
 	pthread_mutex_unlock(&c->lock);
 	count_commits(c, changes, count);
+	c->since_idle += count;
 	free(work);
 }
 
@@ -701,6 +704,9 @@ void copies_idle(struct copies *c)
 	if (c->journal && !c->journal_spoilt && journal_idle(c->journal, &why) == ERR_OK)
 		forget_now(c, true);
 	pthread_mutex_unlock(&c->lock);
+	if (c->since_idle > MANY)
+		malloc_trim(0);
+	c->since_idle = 0;
 }
 
 void copies_pinning(struct copies *c, bool (*each)(void *ctx, const uint8_t *name), void *ctx)
@@ -1011,9 +1017,7 @@ static bool is_at(const struct zone *version, struct serial serial)
 
 static void mark_file(struct copies_zone *z)
 {
-	z->mark = file_mark_of(z->path);
-	if (z->mark.inode)
-		z->modified = z->mark.time.tv_sec;
+	z->mark = file_mark_of(z->path, &z->modified);
 }
 
 /* The zone file, if it can be read. */

@@ -281,9 +281,7 @@ const struct journal_row *keep_take_row(struct keep *k)
 /* Somebody else has changed, replaced or removed it. */
 static bool file_changed(const struct keep *k)
 {
-	struct file_mark now = file_mark_of(k->path);
-
-	return !file_mark_equal(&now, &k->file);
+	return file_mark_of(k->path, NULL).sum != k->file.sum;
 }
 
 static void write_done(void *ctx, struct disk_result *result);
@@ -363,7 +361,7 @@ static void write_done(void *ctx, struct disk_result *result)
 		k->env->counters.files_written++;
 		if (!k->write_stale)
 			note_file(k, k->writing_serial, result->digest, (int64_t)k->env->secondary.unix_time());
-		k->file = file_mark_of(k->path);
+		k->file = file_mark_of(k->path, NULL);
 		touch_row(k);
 	}
 	if (pending && k->pending_is == WRITING) {
@@ -1051,7 +1049,7 @@ static void load(struct keep *k)
 	k->loading = true;
 	k->load_again = false;
 	if (k->path && !k->secondary)
-		k->file = file_mark_of(k->path);
+		k->file = file_mark_of(k->path, NULL);
 	if (k->secondary)
 		disk_load(k->env->disk, k->name, k->path, is_apart(k), load_limits(k), found, k);
 	else

@@ -81,7 +81,7 @@ struct secondary {
 	struct view *views;                  /* one for each of conf->remotes; NULL: there is nothing to say, see `confirmed` */
 	struct trouble *trouble;
 	struct nap *nap;
-	char *primary;                       /* that the version came from; NULL: not known */
+	const char *primary;                 /* that the version came from; NULL: not known */
 	struct timer timer;
 	struct secondary_last last;
 	int64_t hint_since;                  /* when refresh.hint was first heard */
@@ -1127,7 +1127,7 @@ void secondary_published(struct secondary *s, enum err err, const struct why *wh
 		not_published(s, err, why);
 		return;
 	}
-	replace(&s->primary, remote_at(r, r->turn)->name);
+	s->primary = primary_name(remote_at(r, r->turn)->primary);
 	zone_put(s->version);
 	s->version = r->pending;
 	r->pending = NULL;
@@ -1285,7 +1285,6 @@ void secondary_free(struct secondary *s)
 	conf_drop(s->conf);
 	zone_put(s->version);
 	trouble_free(s->trouble);
-	free(s->primary);
 	free(s);
 }
 
@@ -1729,5 +1728,7 @@ void secondary_view(const struct secondary *s, size_t i, struct secondary_view *
 
 void secondary_set_primary(struct secondary *s, const char *name)
 {
-	replace(&s->primary, *name ? name : NULL);
+	struct primary *primary = *name && s->conf->remote_count ? primary_get(primary_table(s->conf->remotes[0].primary), name) : NULL;
+
+	s->primary = primary ? primary_name(primary) : NULL;
 }

@@ -759,9 +759,13 @@ enum err journal_commit(struct journal *j, struct journal_change *changes, size_
 
 enum err journal_idle(struct journal *j, struct why *why)
 {
+	enum err err;
+
 	if (!j->db)
 		return closed(j, why);
-	return j->log_pages ? empty_log(j, why) : ERR_OK;
+	err = j->log_pages ? empty_log(j, why) : ERR_OK;
+	sqlite3_db_release_memory(j->db);
+	return err;
 }
 
 struct journal_sizes journal_sizes(const struct journal *j)

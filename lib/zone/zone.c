@@ -5,11 +5,18 @@
 #include <string.h>
 
 struct zone_lineage {
-	pthread_mutex_t lock;
 	struct pool *pool;
 	struct zone *oldest, *newest;
 	struct tree_retired_list reclaim;    /* left by all versions; the writer gives them to the pool */
 };
+
+/* Shared by many lineages: it is held for a moment, and there may be a million of them. */
+static pthread_mutex_t *lock_of(const struct zone_lineage *lineage)
+{
+	static pthread_mutex_t locks[] = {[0 ... 63] = PTHREAD_MUTEX_INITIALIZER};
+
+	return &locks[(uintptr_t)lineage / 64 % (sizeof locks / sizeof *locks)];
+}
 
 struct zone_lineage *zone_lineage_new(void)
 {
@@ -22,7 +29,6 @@ struct zone_lineage *zone_lineage_new(void)
 		free(lineage);
 		return NULL;
 	}
-	pthread_mutex_init(&lineage->lock, NULL);
 	return lineage;
 }
 
@@ -41,7 +47,6 @@ void zone_lineage_free(struct zone_lineage *lineage)
 {
 	if (!lineage)
 		return;
-	pthread_mutex_destroy(&lineage->lock);
 	pool_free(lineage->pool);
 	free(lineage->reclaim.list);
 	free(lineage);
@@ -51,10 +56,10 @@ void zone_lineage_reclaim(struct zone_lineage *lineage)
 {
 	struct tree_retired_list ready;
 
-	pthread_mutex_lock(&lineage->lock);
+	pthread_mutex_lock(lock_of(lineage));
 	ready = lineage->reclaim;
 	lineage->reclaim = (struct tree_retired_list){0};
-	pthread_mutex_unlock(&lineage->lock);
+	pthread_mutex_unlock(lock_of(lineage));
 	for (size_t i = 0; i < ready.count; i++)
 		pool_put(lineage->pool, ready.list[i].block, ready.list[i].size);
 	free(ready.list);
@@ -62,7 +67,7 @@ void zone_lineage_reclaim(struct zone_lineage *lineage)
 
 void zone_lineage_add(struct zone_lineage *lineage, struct zone *version, struct zone *base, struct tree_retired_list *retired)
 {
-	pthread_mutex_lock(&lineage->lock);
+	pthread_mutex_lock(lock_of(lineage));
 	version->lineage = lineage;
 	atomic_init(&version->holders, 1);
 	version->older = base;
@@ -75,7 +80,7 @@ void zone_lineage_add(struct zone_lineage *lineage, struct zone *version, struct
 		free(retired->list);
 	}
 	*retired = (struct tree_retired_list){0};
-	pthread_mutex_unlock(&lineage->lock);
+	pthread_mutex_unlock(lock_of(lineage));
 }
 
 void zone_lineage_add_view(struct zone_lineage *lineage, struct zone *view, struct zone *of)
@@ -145,12 +150,12 @@ void zone_put(struct zone *zone)
 	if (!zone || atomic_fetch_sub_explicit(&zone->holders, 1, memory_order_acq_rel) != 1)
 		return;
 	lineage = zone->lineage;
-	pthread_mutex_lock(&lineage->lock);
+	pthread_mutex_lock(lock_of(lineage));
 	of = viewed(zone);
 	zone->dead = true;
 	left = drop_dead(lineage);
 	drop_newest(lineage);
-	pthread_mutex_unlock(&lineage->lock);
+	pthread_mutex_unlock(lock_of(lineage));
 	if (!left)
 		zone_lineage_free(lineage);
 	zone_put(of);
@@ -160,9 +165,9 @@ size_t zone_memory(const struct zone *zone)
 {
 	const struct zone *of;
 
-	pthread_mutex_lock(&zone->lineage->lock);
+	pthread_mutex_lock(lock_of(zone->lineage));
 	of = viewed(zone);
-	pthread_mutex_unlock(&zone->lineage->lock);
+	pthread_mutex_unlock(lock_of(zone->lineage));
 	return pool_bytes(zone->lineage->pool) + sizeof *zone + sizeof *zone->lineage + (of ? zone_memory(of) : 0);
 }
 

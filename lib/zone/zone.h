@@ -41,17 +41,17 @@ struct zone_lineage;             /* the pool and all versions in it */
 
 struct zone {
 	atomic_uint holders;
+	bool dead;
+	enum zone_denial denial : 8;
+	struct tree_origin origin;   /* the apex */
+	struct serial serial;
 	struct zone_lineage *lineage;
 	struct zone *older, *newer;  /* in the lineage; its lock. A view, alone in its own: the version that it is of, held */
 	struct tree_retired_list retired;   /* what the next version replaced */
-	bool dead;
 	struct tree tree;
 	struct tree nsec3;           /* the owners of NSEC3 records alone; their items are those of `tree` */
-	enum zone_denial denial;
-	struct zone_chain chain;
+	struct zone_chain chain;     /* as `denial` says */
 	const struct zone_node *nsec3_of_apex, *nsec3_of_wildcard;   /* see zone/denial */
-	struct tree_origin origin;   /* the apex */
-	struct serial serial;
 	struct rr_soa soa;           /* host order */
 	const struct zone_node *apex_node;
 	uint64_t records;            /* RRs */
