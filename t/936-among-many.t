@@ -5,9 +5,11 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use Dump qw(dump_axfr same_zone);
 use Fake;
 use IO::Socket::IP;
 use Lockstep;
+use Mirror qw(same_answers);
 use Process qw(wait_for);
 use Socket qw(SOCK_DGRAM);
 use Test::More;
@@ -22,7 +24,7 @@ my $fake = Fake->new(zone => 'test.');
 
 sub zone_of { my ($talk) = @_; return $talk->query->{questions}[0]{name} =~ s/\.$//r }
 sub soa { my ($talk, $serial) = @_; return $talk->soa($serial, owner => zone_of($talk) . '.', times => [ 2, 1, 604800, 300 ]) }
-sub records { my ($zone, $serial) = @_; return ("$zone. 300 IN NS ns.$zone.", map { "h$_.$zone. 300 IN A 192.0.2.$serial" } 1 .. 5) }
+sub records { my ($zone, $serial) = @_; return ("$zone. 300 IN NS ns.elsewhere.", map { "h$_.$zone. 300 IN A 192.0.2.$serial" } 1 .. 5) }
 
 # Everybody's serial from now on; `wrong` is what the bad one's transfers are like.
 sub offer {
@@ -57,6 +59,13 @@ sub all_fresh {
 }
 all_fresh(1, 'a hundred zones are served', @zones);
 
+# After IXFR.
+sub as_the_primary {
+    my ($zone, $what) = @_;
+    same_zone($lockstep->dump($zone), dump_axfr($fake->at, $zone), "$what: $zone is what AXFR gives");
+    same_answers($lockstep, $zone, "$what: $zone");
+}
+
 my $serial = 1;
 my $served = 1;
 my @ways = (
@@ -81,6 +90,7 @@ for my $way (@ways) {
     ok(wait_for(sub { ($said->($lockstep->status($bad)) // '') =~ $why }, 15), "$what: the status says why") or diag(explain($lockstep->status($bad)));
     like($lockstep->status($bad)->{state}, $refused ? qr/^rejected$/ : qr/^(?:lagging|refreshing|rejected)$/, "$what: and the state");
     is($lockstep->serial($bad), $served, "$what: what was served is served");
+    as_the_primary($good[ $serial * 7 % @good ], $what);
     cmp_ok(scalar($lockstep->events('transfer', zone => "$bad.")), '>', 0, "$what: it is in the log");
     next unless $refused;
     # It goes on being asked for its serial each retry (1 s), but what was refused is not fetched again; another NOTIFY changes nothing.
@@ -97,6 +107,7 @@ offer(++$serial);
 $fake->notify($lockstep->at, zone => "$_.", serial => $serial) for @zones;
 all_fresh($serial, 'a good version: all of them are fresh', @zones);
 is($lockstep->status($bad)->{state}, 'ok', 'and the bad one is well');
+as_the_primary($_, 'a good version') for $bad, $good[9];
 is($lockstep->status($bad)->{reason}, undef, 'without a reason');
 
 # --- ten thousand NOTIFYs --------------------------------------------------------------------

@@ -11,6 +11,7 @@ use Dump qw(same_zone);
 use Fcntl qw(SEEK_SET);
 use History;
 use Lockstep;
+use Mirror qw(same_answers);
 use Net::DNS::RR;
 use POSIX qw(_exit);
 use Process qw(slurp wait_for work_dir);
@@ -119,6 +120,7 @@ for my $round (1 .. $rounds) {
         diag($_) for grep { / (?:warning|error) / } split /\n/, $lockstep->log_text;
         last;
     }
+    if ($round % 10 == 0) { same_answers($lockstep, $_, "round $round, $_") for grep { defined $lockstep->serial($_) } @zones }
     $round % 2 ? is($lockstep->stop, 0, "round $round: it ends cleanly") : $lockstep->kill9;
     $history->serve;
 }

@@ -8,6 +8,7 @@ use lib "$FindBin::Bin/lib";
 use Dump qw(same_zone);
 use History;
 use Lockstep;
+use Mirror qw(same_answers);
 use Process qw(run_command slurp spew find_program wait_for work_dir);
 use Test::More;
 use Wire;
@@ -180,6 +181,10 @@ subtest 'both copies are damaged' => sub {
     $history->serve;
     ok($lockstep->verb('refresh', '--all'), 'the primary returns');
     all_served('fetched again');
+    next_serial($_, 3) for @zones, @zones;
+    $wanted{$_} = $history->serial($_) for @zones;
+    all_served('and some steps later');
+    same_answers($lockstep, $_, $_) for @zones;
     is($lockstep->stop, 0, 'lockstepd ends cleanly');
 };
 done_testing;

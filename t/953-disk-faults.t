@@ -9,6 +9,7 @@ use Dump qw(same_zone);
 use Faults;
 use History;
 use Lockstep;
+use Mirror qw(same_answers);
 use Process qw(run_command slurp spew wait_for);
 use Test::More;
 use Time::HiRes qw(time);
@@ -200,6 +201,7 @@ subtest 'the database is damaged under the daemon' => sub {
         $lockstep->wait_serial($_, $history->serial($_)) for @zones;
     }
     serves($lockstep, $_, $history->serial($_), 'versions come and are served') for @zones;
+    same_answers($lockstep, $_, $_) for @zones;
     is_durable($lockstep, 'and they are durable');
 };
 

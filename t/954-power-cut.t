@@ -13,6 +13,7 @@ use Faults;
 use File::Path qw(remove_tree);
 use History;
 use Lockstep;
+use Mirror qw(same_answers);
 use Net::DNS::RR;
 use POSIX qw(_exit);
 use PowerCut;
@@ -186,5 +187,9 @@ $history->serve;
 $lockstep->start;
 $lockstep->verb('release', $_) for @zones;
 for my $zone (@zones) { ok($lockstep->wait_serial($zone, $history->serial($zone)), "$zone: with the primary back it is brought up to date") }
+for my $zone (@zones) {
+    zone_is_back('at the end', $zone, $history->serial($zone));
+    same_answers($lockstep, $zone, $zone);
+}
 is($lockstep->stop, 0, 'lockstepd ends cleanly');
 done_testing;

@@ -7,6 +7,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Dump qw(same_zone);
 use Lockstep;
+use Mirror qw(same_answers);
 use Peer;
 use Process qw(wait_for);
 use Test::More;
@@ -99,5 +100,6 @@ $away->start;
 ok(defined spread($serial, time, @nodes), 'and when it is back, those below it have all of it');
 all_same('as everybody has');
 
+same_answers($level[$_][-1], $name, "level $_") for 0 .. 2;
 is($_->stop, 0, 'it ends cleanly') for reverse @nodes;
 done_testing;

@@ -7,6 +7,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Dump qw(same_zone dig_key at_options dump_text);
 use Lockstep;
+use Mirror qw(same_answers);
 use Peer;
 use Process qw(free_port run_command wait_for);
 use Test::More;
@@ -43,6 +44,7 @@ sub all_have {
         ok($server{$which}->wait_serial($name, $serial, 30), "$which has serial $serial");
         same_zone([ map { lower_names($_) } @{ $server{$which}->dump($name) // [] } ], $wanted, 'with the records of the primary');
     }
+    same_answers($_, $name, 'Lockstep') for $middle, $last;
 }
 
 # The transfers out to one of them, of a type, as the log has them.

@@ -9,6 +9,7 @@ use Dump qw(dump_text same_zone);
 use Fake;
 use IO::Socket::IP;
 use Lockstep;
+use Mirror qw(same_answers);
 use Peer;
 use Process qw(free_port run_command slurp spew wait_for work_dir);
 use Test::More;
@@ -319,6 +320,8 @@ subtest 'BIND as the primary' => sub {
     ok($lockstep->wait_serial('own', 2), 'NOTIFY and IXFR');
     my @lines = $lockstep->events('transfer', outcome => 'ok');
     is(join(' ', map { "$_->{transport} $_->{got}" } @lines), 'tls AXFR tls IXFR', 'over TLS');
+    same_zone($lockstep->dump('own'), dump_text(zone_text('own', 2, count => 3000, changed => [ 5 .. 9 ]), 'own'), 'it is what BIND has');
+    same_answers($lockstep, 'own', 'after IXFR over TLS');
     is(join("\n", sort map { s/\s+/ /gr } split /\n/, (run_command('sh', '-c', '"$@" | sort', 'x', 'dig', '+tls', "+tls-ca=$ca->{cert}", '+tls-hostname=ns.example', "+tls-certfile=$client{down}{cert}", "+tls-keyfile=$client{down}{key}",
         '@127.0.0.1', '-p', $bind->{tls_port}, 'own', 'AXFR', '+short', '+nocookie'))[1]) =~ tr/\n//, 3012, 'dig, over TLS, sees as many records');
     $lockstep->{conf}{remotes}[0]{tls} = { 'auth-name' => 'ns.example', ca => $ca->{cert} };

@@ -8,6 +8,7 @@ use lib "$FindBin::Bin/lib";
 use Dump qw(dump_axfr same_zone at_options);
 use Fake;
 use Lockstep;
+use Mirror qw(same_answers);
 use Peer;
 use Process qw(run_command);
 use Test::More;
@@ -80,6 +81,7 @@ sub all_have {
         my ($what, $lockstep, $key) = @$_;
         ok($lockstep->wait_serial('example', $serial), "$what has serial $serial");
         same_zone(dump_axfr($lockstep->at, 'example', $key{$key}), $wanted, 'and gives the same, signed');
+        same_answers($lockstep, 'example', "$what, serial $serial");
     }
     for my $kind (grep { $serial != 2 || $_ ne 'bind' } @kinds) {
         ok($below{$kind}->wait_serial('example', $serial, 20), "$kind has serial $serial");

@@ -123,6 +123,8 @@ sub stop {
     my ($self) = @_;
     return 0 unless $self->{pid};
     my $status = stop_process(delete $self->{pid});
+    my $mirror = delete $self->{mirror};
+    $mirror->stop if $mirror;
     Test::More::diag("lockstepd ended with $status:\n" . join '', (split /^/, $self->log_text)[-40 .. -1]) if $status;
     return $status;
 }

@@ -4,12 +4,20 @@ package Mirror;
 #
 #     my $mirror = Mirror->new($lockstep);
 #     is($mirror->differ('example'), '', 'as if it had come as a whole');
+#
+# or, where one is as good as another and ends with the daemon (Lockstep::stop):
+#
+#     same_answers($lockstep, 'example', 'after some steps');
 use strict;
 use warnings;
 use Answers;
+use Exporter 'import';
 use Lockstep;
 use Process qw(spew);
+use Test::More ();
 use Wire;
+
+our @EXPORT_OK = qw(same_answers);
 
 use constant NAMES_MAX => 80;
 
@@ -48,23 +56,33 @@ sub names {
         $name{"0.$owner"} = $name{ $owner =~ s/^([^.\\]{1,40})/${1}0/r } = 1 if length $owner < 200;
         for (my $at = $owner; $at ne $apex && $at =~ /\Q$apex\E$/i; $at =~ s/^(?:[^.\\]|\\\d\d\d|\\.)*\.//) { $name{$at} = 1 }
     }
-    return sort keys %name;
+    return grep { $apex eq '.' || /(?:^|\.)\Q$apex\E$/i } sort keys %name;
 }
 
 # The questions that are answered differently: none, ''.
 sub differ {
     my ($self, $zone) = @_;
+    $zone =~ s/(?<=.)\.$//;
     my (undef, $text) = $self->{ours}->verb('dump', $zone);
     my $failed = $self->load($zone, $text);
     return $failed if $failed;
     my $opt = Wire::raw_rr(owner => '.', type => 'OPT', class => 1232, ttl => 0x8000);
-    my @questions = map { my $name = $_; map { [ $name, $_ ] } qw(A NS DS TXT NSEC ANY) } names($zone, $text);
+    my $apex = $zone eq '.' ? '.' : "$zone.";
+    # The apex's DS is the parent's, which ours may have too.
+    my @questions = map { my $name = $_; map { [ $name, $_ ] } qw(A NS TXT NSEC ANY), $name eq $apex ? () : 'DS' } names($zone, $text);
     push @questions, map { [ $zone, $_ ] } qw(SOA DNSKEY NSEC3PARAM ZONEMD);
     my @messages = map { Wire::message(id => 0, question => Wire::question(@$_), additional => [$opt]) } @questions;
     my @ours = Answers::ask_many($self->{ours}->at, 0, @messages);
     my @theirs = Answers::ask_many($self->{theirs}->at, 0, @messages);
     my @differ = grep { ($ours[$_] // 'nothing') ne ($theirs[$_] // 'nothing') } 0 .. $#messages;
     return join ', ', map { "@{ $questions[$_] }" } @differ > 8 ? @differ[ 0 .. 7 ] : @differ;
+}
+
+sub same_answers {
+    my ($lockstep, $zone, $what) = @_;
+    my $mirror = $lockstep->{mirror} //= Mirror->new($lockstep);
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    return Test::More::is($mirror->differ($zone), '', "$what: every answer is as if it had come as a whole");
 }
 
 sub stop { my ($self) = @_; return $self->{theirs} ? $self->{theirs}->stop : 0 }

@@ -9,6 +9,7 @@ use Exporter 'import';
 use FindBin;
 use IO::Uncompress::Gunzip qw(gunzip);
 use Lockstep;
+use Mirror qw(same_answers);
 use Peer;
 use Process qw(slurp);
 use Test::More;
@@ -65,6 +66,7 @@ sub transfers_from {
         ok($lockstep->wait_serial($name, 2), "$name: NOTIFY brings the new version");
         $same->($name, "$name: and it is the primary's");
         transfer_logged($lockstep, $name, 2, $ixfr ? 'IXFR' : 'AXFR');
+        same_answers($lockstep, $name, $name);
     }
 
     # NSD 4.6 adds a record of an unchanged RRset again where an owner has three types and one of them changes.
@@ -72,6 +74,7 @@ sub transfers_from {
     $primary->edit('plain.example', zone_text('plain.example', $_, more => [$mx])) for 3, 4;
     ok($lockstep->wait_serial('plain.example', 4), 'three types at the apex');
     $same->('plain.example', 'also come to what the primary has');
+    same_answers($lockstep, 'plain.example', 'and');
 
     ok($lockstep->wait_serial('steps.example', 1), 'steps.example: pulled');
     $primary->edit('steps.example', zone_text('steps.example', $_, changed => [ 1 .. $_ ], count => 50 - $_)) for 2 .. 6;
@@ -79,6 +82,7 @@ sub transfers_from {
     ok($lockstep->wait_serial('steps.example', 6), 'steps.example: five steps at once');
     $same->('steps.example', 'and the result is the primary\'s');
     transfer_logged($lockstep, 'steps.example', 6, $ixfr ? 'IXFR' : 'AXFR');
+    same_answers($lockstep, 'steps.example', 'five steps');
 
     ok($lockstep->wait_serial('big.example', 1, 30), '100,000 records: pulled');
     $same->('big.example', '100,000 records: the primary\'s');
@@ -89,6 +93,7 @@ sub transfers_from {
     is("$status$said", '0', 'and again: current already, nothing to complain of');
     is($lockstep->serial('big.example'), 2, '100,000 records: the new version is served');
     $same->('big.example', '100,000 records: and is the primary\'s');
+    same_answers($lockstep, 'big.example', '100,000 records');
 
     ok($lockstep->wait_serial('.', 2018012900, 30), 'the signed root zone: pulled');
     $same->('.', 'the signed root zone: the primary\'s');
