@@ -48,7 +48,7 @@ struct delegation {
 	bool late;                   /* time was up before all was answered */
 	bool no_memory;
 	uint8_t lies_in[NAME_SIZE];  /* by a server of the parent that does not delegate */
-	bool not_delegated;
+	bool not_delegated, no_such_name;
 };
 
 static void settle(struct delegation *);
@@ -410,6 +410,7 @@ static void take_referral(struct delegation *d, const struct reply *reply)
 
 	if (lies_in && !d->not_delegated) {
 		d->not_delegated = true;
+		d->no_such_name = reply->rcode == RCODE_NXDOMAIN;
 		name_copy(lies_in, d->lies_in);
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -672,6 +673,8 @@ static void judge_delegation(struct delegation *d)
 		judge_parent(d, &s->parents[i], delegated);
 	if (delegated || !d->not_delegated)
 		return;
+	if (!served && d->no_such_name)
+		survey_add_gap(s, "%s does not exist (NXDOMAIN)", name_text(s->zone, zone));
 	if (!served)
 		s->enclosing = arena_dup(&s->arena, d->lies_in, name_length(d->lies_in));
 	else if (!d->set->only_given)

@@ -15,7 +15,8 @@
 #include <unistd.h>
 
 enum {
-	TRIES = 3,
+	TRIES = 5, TRIES_SHARE = 8,  /* over UDP; each that part of the question's time after the one before */
+	CONNECTIONS = 3,
 	REFUSED_PAUSE_MS = 100,      /* after an ICMP error, until the next try */
 	ODD_SHARE = 16,              /* an odd answer is held for this part of the question's time */
 	PACKETS_TURN = 16,           /* read from one socket before the loop sees to the others */
@@ -327,7 +328,7 @@ static void tcp_ended(struct conn *conn, enum err err, const struct why *why, vo
 		over_without(q, REPLY_TIMEOUT, why);
 	else if (refused)
 		over_without(q, REPLY_UNREACHABLE, why);
-	else if (q->tries < TRIES)
+	else if (q->tries < CONNECTIONS)
 		open_tcp(q);
 	else
 		over_without(q, REPLY_CLOSED, why);
@@ -394,7 +395,7 @@ static void send_udp(struct probe *q)
 
 	q->tries++;
 	q->sent_us = clock_us();
-	q->retry_ms = q->began_ms + q->time_ms / 4 * q->tries;
+	q->retry_ms = q->began_ms + q->time_ms / TRIES_SHARE * q->tries;
 	sent = sendto(q->fd, query, length, 0, &q->ask.to.sa, net_addr_len(&q->ask.to));
 	if (sent < 0 && errno == ECONNREFUSED)       /* of the packet before */
 		sent = sendto(q->fd, query, length, 0, &q->ask.to.sa, net_addr_len(&q->ask.to));

@@ -1,9 +1,9 @@
 /* check/probe: asks many servers many questions at once, over UDP and TCP, IPv4 and IPv6, each within its time.
  *
  *     probe_send ─► waits its turn ─► asked ─────────► done
- *                   (under_way,       │  UDP: up to three times, at 0, 1/4, 1/2 of its time
+ *                   (under_way,       │  UDP: up to five times, in the first half of its time
  *                    per_server,      │  truncated: again over TCP, if `follow`
- *                    rates)           └─ TCP: anew, if the connection was closed in the middle
+ *                    rates)           └─ TCP: anew, if the connection was closed in the middle (twice)
  *
  * Each question over UDP has a socket of its own, so a random port beside the random ID. The socket is not connected: an answer that fits but
  * comes from elsewhere is one too (`odd`); it is held for a moment, and loses to one that comes from where it should.
