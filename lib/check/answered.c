@@ -131,8 +131,8 @@ static void judge_tcp(const struct facts *facts, const struct facts_server *serv
 	size_t count;
 	char word[16];
 
-	if (!was_asked(tcp))
-		return;
+	if (!was_asked(tcp) || (was_answered(tcp) && server->first != server->server->soa))
+		return;              /* what it makes of EDNS is another fault */
 	if (!was_answered(tcp))
 		FOUND_AT(facts, FINDING_TCP_FAIL, false, server, "no answer over TCP: %s", reply_says(tcp, word));
 	else if (!facts_apex(facts, tcp, RR_SOA, &count))

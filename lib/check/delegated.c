@@ -133,10 +133,11 @@ static void judge_expected(const struct facts *facts)
 	}
 }
 
+/* One of its nameservers, or a name beside them. */
 static bool is_own(const struct verdict_provider *provider, const uint8_t *name)
 {
 	for (size_t i = 0; i < provider->ns_count; i++)
-		if (name_equal(provider->ns[i], name))
+		if (name_equal(provider->ns[i], name) || (*name && *provider->ns[i] && name_equal(name_parent(provider->ns[i]), name_parent(name))))
 			return true;
 	return false;
 }
@@ -180,8 +181,8 @@ static void judge_unresolved(const struct facts *facts, const struct survey_ns *
 	char word[16];
 
 	if (four || six)
-		FOUND_AT(facts, FINDING_CHECK_INCOMPLETE, false, at, "the resolver does not tell its %s: %s", four && six ? "addresses" : four ? "IPv4 addresses" : "IPv6 addresses",
-			reply_says(four ? ns->a : ns->aaaa, word));
+		FOUND_AT(facts, FINDING_CHECK_INCOMPLETE, false, at, "the resolver does not tell the %s of %s: %s", four && six ? "addresses" : four ? "IPv4 addresses" : "IPv6 addresses",
+			at->name, reply_says(four ? ns->a : ns->aaaa, word));
 }
 
 static void judge_target(const struct facts *facts, const struct survey_ns *ns)

@@ -39,33 +39,26 @@ static bool was_told(const struct facts_server *server, const struct reply *repl
 
 /* --- RFC 8901 -------------------------------------------------------------------- */
 
-/* Whether there is a signature of this algorithm (and key tag, -1: any) over the type in the reply. */
-static bool is_signed_with(const struct facts *facts, const struct reply *reply, uint16_t type, uint8_t algorithm, int tag)
+/* Whether the server's SOA record has a signature of this algorithm (and key tag, -1: any). */
+static bool signs_with(const struct facts *facts, const struct facts_server *server, uint8_t algorithm, int tag)
 {
 	size_t count;
-	const struct rr *sigs = facts_apex(facts, reply, RR_RRSIG, &count);
+	const struct rr *sigs = facts_apex(facts, server->first, RR_RRSIG, &count);
 
 	for (size_t i = 0; i < count; i++)
-		if (rr_covered(sigs[i].rdata) == type && sigs[i].rdata[2] == algorithm && (tag < 0 || get_u16(sigs[i].rdata + 16) == tag))
+		if (rr_covered(sigs[i].rdata) == RR_SOA && sigs[i].rdata[2] == algorithm && (tag < 0 || get_u16(sigs[i].rdata + 16) == tag))
 			return true;
 	return false;
 }
 
-static bool signs_with(const struct facts *facts, const struct facts_server *server, uint8_t algorithm, int tag)
-{
-	return is_signed_with(facts, server->first, RR_SOA, algorithm, tag);
-}
-
-/* A key that signs data must be in the DNSKEY set of every server, of whatever signer (RFC 8901 2.1); a signer's key that signs its keys alone need
- * not; and a key that signs nothing is nobody's own. */
+/* A key that signs data must be in the DNSKEY set of every server, of whatever signer (RFC 8901 2.1); a key that is for keys alone need not. */
 static bool is_wanted_everywhere(const struct facts *facts, const struct facts_server *server, const struct rr *key)
 {
 	uint16_t flags = get_u16(key->rdata);
 
 	if (!(flags & ZONE_KEY) || flags & REVOKED)
 		return false;
-	return !(flags & SEP) || signs_with(facts, server, key->rdata[3], tag_of(key)) ||
-		!is_signed_with(facts, server->server->dnskey, RR_DNSKEY, key->rdata[3], tag_of(key));
+	return !(flags & SEP) || signs_with(facts, server, key->rdata[3], tag_of(key));
 }
 
 static bool has_key(const struct rr *keys, size_t count, const struct rr *key)
@@ -83,7 +76,7 @@ static void judge_keys_against(const struct facts *facts, const struct facts_ser
 
 	for (size_t i = 0; i < theirs_count; i++)
 		if (is_wanted_everywhere(facts, other, &theirs[i]) && !has_key(keys, count, &theirs[i]))
-			FOUND_AT(facts, FINDING_DNSKEY_SPLIT, false, server, "its DNSKEY set lacks the key %u (algorithm %u), which all signers of the zone must have in common", tag_of(&theirs[i]),
+			FOUND_AT(facts, FINDING_DNSKEY_SPLIT, false, server, "its DNSKEY set lacks the key %u (algorithm %u), with which data is signed elsewhere", tag_of(&theirs[i]),
 				theirs[i].rdata[3]);
 }
 

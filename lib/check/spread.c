@@ -49,14 +49,12 @@ static void judge_names(const struct facts *facts, const struct facts_names *set
 		one_provider = one_provider && same_provider(facts, first, name);
 		one_tld = one_tld && name_equal(name_suffix(first, *first ? 1 : 0), name_suffix(name, *name ? 1 : 0));
 	}
-	if (set->count < 2) {
-		FOUND(facts, FINDING_DIV_COUNT, false, "there is only one nameserver, %s", facts_name_text(facts, first));
-		return;
-	}
 	if (one_provider)
 		FOUND(facts, FINDING_DIV_PROVIDER, false, "all nameservers are with one provider, %s", provider ? provider->name : *first ? facts_name_text(facts, name_parent(first)) : ".");
 	if (one_tld)
 		FOUND(facts, FINDING_DIV_TLD, false, "all nameservers are under one top-level domain, %s", facts_name_text(facts, name_suffix(first, *first ? 1 : 0)));
+	if (set->count < 2)
+		FOUND(facts, FINDING_DIV_COUNT, false, "there is only one nameserver, %s", facts_name_text(facts, first));
 }
 
 static const void *octets_of(const struct net_addr *address)
@@ -97,14 +95,14 @@ static bool all_resolved(const struct facts *facts)
 	return true;
 }
 
-static void judge_addresses(const struct facts *facts, bool several)
+static void judge_addresses(const struct facts *facts)
 {
 	bool one4, one6;
 	size_t v4 = count_family(facts, AF_INET, &one4), v6 = count_family(facts, AF_INET6, &one6);
 
 	if (!v4 && !v6)
 		return;
-	if (several && one4 && one6)
+	if (one4 && one6)
 		FOUND(facts, FINDING_DIV_PREFIX, false, "all nameservers are in one address prefix%s", !v6 ? " (/24)" : !v4 ? " (/48)" : " of each address family (/24, /48)");
 	if ((!v4 || !v6) && !facts->settings->one_family && all_resolved(facts))
 		FOUND(facts, FINDING_DIV_FAMILY, false, "no nameserver has an address of %s", v4 ? "IPv6" : "IPv4");
@@ -116,5 +114,5 @@ void spread_judge(const struct facts *facts)
 
 	if (set.count)
 		judge_names(facts, &set);
-	judge_addresses(facts, set.count != 1);
+	judge_addresses(facts);
 }

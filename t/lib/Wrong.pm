@@ -32,7 +32,7 @@ sub plain {
     fault('the parent has a nameserver more', 'parentextra', ['NS-PARENT-EXTRA *'], parent => { ns => [ @Internet::nameservers, 'ns2.own.alpha' ] }, message => qr/ns2\.own\.alpha/);
     fault('the servers of the parent do not agree', 'parents', [ 'NS-SPLIT b.nic.alpha', 'NS-CHILD-EXTRA *' ], parent_b => { ns => [ $own, $north, $west ] }, message => qr/\Q$south\E/);
     fault('a provider gives its own NS set', 'ownset', [ 'NS-SPLIT *', "NS-APEX-IGNORED $west", "NS-PARENT-EXTRA $west" ], at_west(sub { s/^\S+ \d+ IN NS (?!\Q$west\E)\S+\n//mg }));
-    fault('a provider gives an NS set of names of its own', 'ownnames', [ 'NS-SPLIT *', "NS-APEX-IGNORED $west", "NS-PARENT-EXTRA $west", "NS-CHILD-EXTRA $west" ],
+    fault('a provider gives an NS set of names of its own', 'ownnames', [ 'NS-SPLIT *', "NS-APEX-IGNORED $west", 'NS-PARENT-EXTRA *', 'NS-CHILD-EXTRA *' ],
         at_west(sub { s/^\S+ \d+ IN NS (?!\Q$west\E)\S+\n//mg; s/^(\S+ \d+ IN NS )\S+\n/$&$1ns2.west.beta.\n/m }));
     fault('only the TTL of an NS set differs', 'nsttl', ["NS-TTL $west"], at_west(sub { s/^(\S+) \d+ IN NS/$1 7200 IN NS/mg }));
     fault('glue is not what the zone has', 'drift', ['GLUE-DRIFT ns1.drift.alpha'], ns => [ 'ns1.drift.alpha', $north, $west, $south ],
