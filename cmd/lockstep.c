@@ -5,6 +5,7 @@
 #include "run/conf.h"
 #include "run/diffing.h"
 #include "run/pull.h"
+#include "run/readying.h"
 #include "run/show.h"
 
 #include <errno.h>
@@ -95,6 +96,16 @@ static int run_check(const struct command *command)
 	return status;
 }
 
+static int run_ready(const struct command *command)
+{
+	struct why why = {""};
+	int status = readying_run(command, &why);
+
+	if (*why.text)
+		fail(why.text);
+	return status;
+}
+
 static int run(const struct command *command)
 {
 	switch (command->verb) {
@@ -106,6 +117,8 @@ static int run(const struct command *command)
 		return run_diff(command);
 	case COMMAND_CHECK:
 		return run_check(command);
+	case COMMAND_READY:
+		return run_ready(command);
 	case COMMAND_STATUS: case COMMAND_TRANSFER: case COMMAND_REFRESH: case COMMAND_NOTIFY: case COMMAND_WRITE:
 	case COMMAND_RELOAD: case COMMAND_DUMP: case COMMAND_STATS: case COMMAND_STOP: case COMMAND_ADD: case COMMAND_REMOVE:
 	case COMMAND_HOLD: case COMMAND_RELEASE: case COMMAND_PURGE:

@@ -108,6 +108,7 @@ static bool waits_for_others(enum command_verb verb)
 {
 	switch (verb) {
 	case COMMAND_STATUS: case COMMAND_STATS: case COMMAND_DUMP: case COMMAND_PULL: case COMMAND_CONFIG: case COMMAND_DIFF: case COMMAND_CHECK:
+	case COMMAND_READY:
 		return false;
 	case COMMAND_TRANSFER: case COMMAND_REFRESH: case COMMAND_NOTIFY: case COMMAND_WRITE: case COMMAND_RELOAD: case COMMAND_STOP:
 	case COMMAND_ADD: case COMMAND_REMOVE: case COMMAND_HOLD: case COMMAND_RELEASE: case COMMAND_PURGE:
@@ -241,6 +242,7 @@ static void show_done(struct client *client, const json_t *done)
 		show_stats(&show, done);
 		break;
 	case COMMAND_DUMP: case COMMAND_STOP: case COMMAND_PULL: case COMMAND_CONFIG: case COMMAND_DIFF: case COMMAND_CHECK:
+	case COMMAND_READY:
 		break;
 	}
 }

@@ -15,7 +15,7 @@
 
 /* --- verbs and options ----------------------------------------------------------- */
 
-enum { ALL = 1, FULL = 2, FROM = 4, KEY = 8, OUTPUT = 16, QUIET = 32, TEMPLATE = 64, TLS = 128, ASKING = 256, RATE = 512 };   /* bits of options */
+enum { ALL = 1, FULL = 2, FROM = 4, KEY = 8, OUTPUT = 16, QUIET = 32, TEMPLATE = 64, TLS = 128, ASKING = 256, RATE = 512, WATCH = 1024 };   /* bits of options */
 enum { ANY_NUMBER = 100000 };        /* of zones: more than a command line holds */
 enum { TIMEOUT_MAX = 600 };          /* seconds that one server may be waited for */
 
@@ -51,6 +51,7 @@ static const struct option {
 	{"ipv4", '4', NULL, ASKING, "ask over IPv4 alone"},
 	{"ipv6", '6', NULL, ASKING, "ask over IPv6 alone"},
 	{"rate", 0, "N", RATE, "questions a second to any one server, 1000; 0: no limit"},
+	{"watch", 0, NULL, WATCH, "go on until parent and children show the new set"},
 	{"quiet", 'q', NULL, QUIET, "say nothing where all is well"},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
@@ -110,6 +111,11 @@ static const struct verb {
 		"every RRset and for a sample of what must not exist, and prints what differs.\n"
 		"Exit status: 0 no difference, 2 there are some, 1 a warning, 3 not everything could be told.",
 		FROM | KEY | TLS | QUIET | ASKING | RATE, 1, 1},
+	{"ready", COMMAND_READY, "ZONE --ns NAME[/ADDRESS[@PORT]]... [--watch] ...", "whether a new set of nameservers would be safe",
+		"Every check, with the given nameservers as the ones that the registrar is to be told; then yes or no, and what to mend, in order.\n"
+		"With --watch it goes on until the parent and all of them show the new set, and caches have forgotten the old one.\n"
+		"Exit status: 0 yes, 1 yes with warnings, 2 no, 3 it could not be told.",
+		QUIET | ASKING | WATCH, 1, 1},
 	{"config", COMMAND_CONFIG, "", "print the configuration as understood, defaults and templates filled in",
 		"Works without a daemon. Secrets that stand in the configuration are shown as \"(secret)\".", 0, 0, 0},
 };
@@ -279,6 +285,8 @@ static void set_option(struct command *command, struct words *words, const struc
 		command->output = value;
 	else if (strcmp(option->name, "quiet") == 0)
 		command->quiet = true;
+	else if (strcmp(option->name, "watch") == 0)
+		command->watch = true;
 }
 
 /* One option at argv[*i], which goes to its value if that is the next word. */
@@ -430,6 +438,8 @@ static enum command_outcome take_verb(struct command *command, const struct word
 		return COMMAND_USAGE;
 	if (verb->verb == COMMAND_PULL && !command->from)
 		return usage(verb, "--from is missing: the address of the server");
+	if (verb->verb == COMMAND_READY && !command->asking.ns_count)
+		return usage(verb, "--ns is missing: the nameservers that are to be told");
 	if (verb->verb == COMMAND_DIFF && !command->from && words->used & (KEY | TLS))
 		return usage(verb, "--from is missing: the address of the server");
 	if (command->asking.v4 && command->asking.v6)

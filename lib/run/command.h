@@ -11,7 +11,7 @@
 enum command_verb {
 	COMMAND_STATUS, COMMAND_TRANSFER, COMMAND_REFRESH, COMMAND_NOTIFY, COMMAND_WRITE, COMMAND_RELOAD, COMMAND_DUMP,
 	COMMAND_STATS, COMMAND_STOP, COMMAND_PULL, COMMAND_CONFIG,
-	COMMAND_ADD, COMMAND_REMOVE, COMMAND_HOLD, COMMAND_RELEASE, COMMAND_PURGE, COMMAND_DIFF, COMMAND_CHECK,
+	COMMAND_ADD, COMMAND_REMOVE, COMMAND_HOLD, COMMAND_RELEASE, COMMAND_PURGE, COMMAND_DIFF, COMMAND_CHECK, COMMAND_READY,
 };
 
 /* What --tls and the options about it have said; NULL: not given. */
@@ -36,6 +36,7 @@ struct command {
 	const char *from, *key, *output, *template_name;   /* NULL: not given */
 	struct command_tls tls;
 	struct command_asking asking;
+	bool watch;
 	char **zones;                /* absolute, as name_text writes them; malloc'd */
 	size_t zone_count;
 	char *name;                  /* dump: of the records, absolute; NULL: all. malloc'd */

@@ -2,11 +2,13 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "check/delegation.h"
 #include "check/differ.h"
-#include "check/finding.h"
+#include "check/report.h"
 #include "dns/rrtext.h"
 #include "run/obtain.h"
 #include "run/show.h"
+#include "run/subject.h"
 
 #include <event2/event.h>
 #include <signal.h>
@@ -15,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PROGRESS_MS = 200, RATE = 1000 /* questions a second to one server */, KEPT_MAX = FINDINGS_MAX };
+enum { PROGRESS_MS = 200, RATE = 1000 /* questions a second to one server */, UNDER_WAY = 512, KEPT_MAX = FINDINGS_MAX };
 
 /* One address of a nameserver. */
 struct target {
@@ -32,6 +34,9 @@ struct kept {
 };
 struct diffing {
 	const struct command *command;
+	struct subject subject;
+	struct delegation *delegation;
+	struct survey *survey;       /* NULL: the servers were given */
 	struct arena arena;
 	struct zone *zone;
 	char source[OBTAIN_SOURCE];
@@ -199,8 +204,23 @@ static void find_state(struct diffing *d, struct findings *findings, size_t serv
 		findings_add(findings, FINDING_LAME, false, &place, "it answers without authority");
 }
 
+static void find_in_survey(const struct diffing *d, struct findings *findings)
+{
+	static const struct finding_place nowhere;
+	char name[NAME_TEXT_SIZE];
+
+	for (size_t i = 0; d->survey && i < d->survey->gap_count; i++)
+		findings_add(findings, FINDING_CHECK_INCOMPLETE, false, &nowhere, "%s", d->survey->gaps[i].what);
+	if (d->survey && d->survey->enclosing)
+		findings_add(findings, FINDING_CHECK_INCOMPLETE, false, &nowhere, "it is no zone of its own, but in %s", name_text(d->survey->enclosing, name));
+	if (!d->target_count)
+		findings_add(findings, FINDING_CHECK_INCOMPLETE, false, &nowhere, d->interrupted ? "interrupted before its nameservers were found" :
+			"no address of a nameserver was found");
+}
+
 static void find_all(struct diffing *d, struct findings *findings)
 {
+	find_in_survey(d, findings);
 	for (size_t i = 0; i < d->target_count; i++)
 		find_state(d, findings, i);
 	for (size_t i = 0; i < d->kept_count; i++)
@@ -304,137 +324,142 @@ static void print_text(struct diffing *d, const struct findings *findings)
 
 /* --- as an object ------------------------------------------------------------------------ */
 
-static json_t *text_or_null(const char *text) { return text ? json_string(text) : json_null(); }
-
-static void set_if(json_t *object, const char *name, const char *text)
-{
-	if (text)
-		json_object_set_new(object, name, json_string(text));
-}
-
-static json_t *finding_object(const struct finding *finding)
-{
-	json_t *o = json_pack("{s:s, s:s}", "id", finding_name(finding->id), "severity", finding_severity_name(finding->severity));
-
-	set_if(o, "server", finding->server);
-	set_if(o, "address", finding->address);
-	json_object_set_new(o, "message", json_string(finding->message));
-	set_if(o, "owner", finding->owner);
-	set_if(o, "type", finding->type);
-	if (finding->owner) {
-		json_object_set_new(o, "expected", text_or_null(finding->expected));
-		json_object_set_new(o, "got", text_or_null(finding->got));
-	}
-	return o;
-}
-
-static json_t *server_object(const struct diffing *d, const struct findings *findings, size_t server)
-{
-	const struct differ_row *row = &differ_rows(d->differ)[server];
-	const struct target *target = &d->targets[server];
-	json_t *o = json_pack("{s:s, s:s}", "name", target->name, "address", target->address), *found = json_array();
-
-	json_object_set_new(o, "serial", row->has_serial ? json_integer(row->serial) : json_null());
-	json_object_set_new(o, "lag", json_null());
-	json_object_set_new(o, "rtt", row->has_serial ? json_real(row->rtt_us / 1e6) : json_null());
-	for (int id = 0; id < FINDING_COUNT; id++)
-		if (findings_has(findings, (enum finding_id)id, target->name, target->address))
-			json_array_append_new(found, json_string(finding_name((enum finding_id)id)));
-	json_object_set_new(o, "findings", found);
-	return o;
-}
-
-static json_t *newest_serial(const struct diffing *d)
+static void newest_serial(const struct diffing *d, struct verdict *verdict)
 {
 	const struct differ_row *rows = differ_rows(d->differ);
-	struct serial newest = d->zone->serial;
 
+	verdict->serial_known = true;
+	verdict->serial = d->zone->serial;
 	for (size_t i = 0; i < d->target_count; i++)
-		if (rows[i].has_serial && serial_compare(newest, (struct serial){rows[i].serial}) == SERIAL_OLDER)
-			newest = (struct serial){rows[i].serial};
-	return json_integer(newest.v);
+		if (rows[i].has_serial && serial_newer((struct serial){rows[i].serial}, verdict->serial))
+			verdict->serial = (struct serial){rows[i].serial};
 }
 
-static void print_object(const struct diffing *d, const struct findings *findings)
+/* As `check` has it; how long a server has been behind is not known here. */
+static bool print_object(struct diffing *d, struct findings *findings)
 {
-	json_t *servers = json_array(), *list = json_array(), *o;
+	struct verdict verdict = {.zone = d->command->zones[0], .findings = findings, .row_count = d->target_count};
+	struct report_zone zone = {verdict.zone, &verdict, NULL};
+	struct report report = {.zones = &zone, .count = 1, .quiet = d->command->quiet};
 
-	for (size_t i = 0; i < d->target_count; i++)
-		json_array_append_new(servers, server_object(d, findings, i));
-	for (size_t i = 0; i < findings_count(findings); i++)
-		json_array_append_new(list, finding_object(findings_at(findings, i)));
-	o = json_pack("{s:s, s:s, s:o, s:o, s:o}", "zone", d->command->zones[0], "status", finding_status_name(findings_status(findings)),
-		"serial", newest_serial(d), "nameservers", servers, "findings", list);
-	json_dumpf(o, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(6));
-	putchar('\n');
-	json_decref(o);
+	verdict.rows = arena_zero(&d->arena, (d->target_count + 1) * sizeof *verdict.rows);
+	if (!verdict.rows)
+		return false;
+	newest_serial(d, &verdict);
+	for (size_t i = 0; i < d->target_count; i++) {
+		const struct differ_row *row = &differ_rows(d->differ)[i];
+
+		verdict.rows[i] = (struct verdict_row){.name = d->targets[i].name, .address = d->targets[i].address, .shows_serial = row->has_serial,
+			.serial = {row->serial}, .rtt_us = row->has_serial ? (int64_t)row->rtt_us : -1};
+	}
+	return report_json(&report, stdout);
 }
 
 /* --- the whole --------------------------------------------------------------------------- */
 
 static enum err report(struct diffing *d, int *status, struct why *why)
 {
-	struct findings *findings = findings_new(NULL);
+	struct findings *findings = findings_new(&d->subject.verdict.levels);
+	bool ok = findings != NULL;
 
-	if (!findings)
-		return err_why(why, ERR_NOMEM, "out of memory");
-	find_all(d, findings);
-	if (d->command->json)
-		print_object(d, findings);
-	else
+	if (ok)
+		find_all(d, findings);
+	if (ok && d->command->json)
+		ok = print_object(d, findings);
+	else if (ok)
 		print_text(d, findings);
+	if (!ok) {
+		findings_free(findings);
+		return err_why(why, ERR_NOMEM, "out of memory");
+	}
 	*status = findings_status(findings);
 	findings_free(findings);
 	return fflush(stdout) == 0 ? ERR_OK : err_why(why, ERR_IO, "standard output: %m");
 }
 
-/* NAME/ADDRESS[@PORT] */
-static enum err take_given(struct diffing *d, const char *given, struct why *why)
-{
-	const char *slash = strchr(given, '/');
-	uint8_t name[NAME_SIZE];
-	char text[NAME_TEXT_SIZE];
-	struct target *target = &d->targets[d->target_count];
-	enum err err = slash ? name_parse(given, (size_t)(slash - given), NULL, name, why) :
-		err_why(why, ERR_SYNTAX, "--ns %.200s: it must be NAME/ADDRESS[@PORT]", given);
+/* --- who is asked ------------------------------------------------------------------------ */
 
-	if (!err)
-		err = net_addr_parse(&d->addresses[d->target_count], slash + 1, d->command->asking.port ? d->command->asking.port : 53, why);
-	if (err)
-		return err;
+static bool add_target(struct diffing *d, const uint8_t *name, const struct net_addr *address)
+{
+	struct target *target = &d->targets[d->target_count];
+	char text[NAME_TEXT_SIZE];
+
 	target->name = arena_strdup(&d->arena, name_text(name, text));
-	net_addr_text(&d->addresses[d->target_count++], 53, target->address);
-	return target->name ? ERR_OK : err_why(why, ERR_NOMEM, "out of memory");
+	d->addresses[d->target_count++] = *address;
+	net_addr_text(address, 53, target->address);
+	return target->name != NULL;
 }
 
-static enum err find_servers(struct diffing *d, struct why *why)
+static bool make_room(struct diffing *d, size_t count)
 {
-	const struct command_asking *asking = &d->command->asking;
-	enum err err = ERR_OK;
+	d->targets = calloc(count + 1, sizeof *d->targets);
+	d->addresses = calloc(count + 1, sizeof *d->addresses);
+	return d->targets && d->addresses;
+}
 
-	d->targets = calloc(asking->ns_count + 1, sizeof *d->targets);
-	d->addresses = calloc(asking->ns_count + 1, sizeof *d->addresses);
-	if (!d->targets || !d->addresses)
-		return err_why(why, ERR_NOMEM, "out of memory");
-	for (size_t i = 0; i < asking->ns_count && !err; i++)
-		err = take_given(d, asking->ns[i], why);
-	return err;
+/* Where every given name has an address nothing needs to be found out. */
+static bool all_have_addresses(const struct survey_settings *settings)
+{
+	for (size_t i = 0; i < settings->given_count; i++)
+		if (settings->given[i].address.sa.sa_family == AF_UNSPEC)
+			return false;
+	return settings->given_count > 0;
+}
+
+static bool take_given(struct diffing *d)
+{
+	const struct survey_settings *settings = &d->subject.survey;
+	bool ok = make_room(d, settings->given_count);
+
+	for (size_t i = 0; ok && i < settings->given_count; i++)
+		ok = add_target(d, settings->given[i].name, &settings->given[i].address);
+	return ok;
+}
+
+static void on_survey(void *ctx, struct survey *survey)
+{
+	struct diffing *d = ctx;
+
+	d->delegation = NULL;
+	d->survey = survey;
+	event_base_loopbreak(d->loop);
+}
+
+static bool find_servers(struct diffing *d)
+{
+	bool ok;
+
+	d->subject.survey.only_given = d->subject.survey.given_count > 0;
+	d->delegation = delegation_start(d->loop, d->prober, d->subject.apex, &d->subject.survey, on_survey, d);
+	if (!d->delegation)
+		return false;
+	event_base_dispatch(d->loop);
+	ok = make_room(d, d->survey ? d->survey->server_count : 0);
+	for (size_t i = 0; ok && d->survey && i < d->survey->server_count; i++)
+		ok = add_target(d, d->survey->ns[d->survey->servers[i].ns].name, &d->survey->servers[i].address);
+	return ok;
+}
+
+static struct prober_limits limits_of(const struct diffing *d)
+{
+	int64_t rate = d->command->asking.rate;
+
+	return (struct prober_limits){.under_way = UNDER_WAY, .per_server = DIFFER_UNDER_WAY, .timeout_ms = d->subject.asking.timeout_ms,
+		.rate = rate < 0 ? RATE : (uint32_t)rate};
 }
 
 static enum err run(struct diffing *d, const char *socket_path, int *status, struct why *why)
 {
-	const struct command_asking *asking = &d->command->asking;
-	struct prober_limits limits = {.under_way = 512, .per_server = DIFFER_UNDER_WAY, .timeout_ms = asking->timeout_ms,
-		.rate = asking->rate < 0 ? RATE : (uint32_t)asking->rate};
-	bool bar = isatty(STDERR_FILENO) && !d->command->quiet && !d->command->json;
-	enum err err = find_servers(d, why);
+	bool bar = isatty(STDERR_FILENO) && !d->command->quiet && !d->command->json, ok;
+	enum err err = obtain_zone(d->command, socket_path, &d->zone, d->source, why);
 
-	if (!err)
-		err = obtain_zone(d->command, socket_path, &d->zone, d->source, why);
 	if (err)
 		return err;
 	d->kept = calloc(KEPT_MAX, sizeof *d->kept);
-	if (!d->kept || !watch(d, bar) || !(d->prober = prober_new(d->loop, limits)))
+	ok = d->kept && watch(d, bar) && (d->prober = prober_new(d->loop, limits_of(d)));
+	if (ok)
+		ok = all_have_addresses(&d->subject.survey) ? take_given(d) : find_servers(d);
+	if (!ok)
 		return err_why(why, ERR_NOMEM, "out of memory");
 	err = ask(d, bar, why);
 	return err ? err : report(d, status, why);
@@ -450,14 +475,17 @@ int diffing_run(const struct command *command, const char *socket_path, const st
 {
 	struct diffing d = {.command = command, .began = clock_ms()};
 	int status = STATUS_UNKNOWN;
+	enum err err = subject_of(&d.subject, command, why);
 
-	if (!socket_path)
+	if (!err && !socket_path)
 		*why = *no_socket;
-	if (run(&d, socket_path, &status, why))
+	if (err || run(&d, socket_path, &status, why))
 		status = STATUS_UNKNOWN;
 	else
 		why->text[0] = 0;
 	differ_free(d.differ);
+	delegation_cancel(d.delegation);
+	survey_free(d.survey);
 	prober_free(d.prober);
 	free_event(d.interrupt);
 	free_event(d.terminate);
@@ -468,6 +496,7 @@ int diffing_run(const struct command *command, const char *socket_path, const st
 	free(d.kept);
 	free(d.targets);
 	free(d.addresses);
+	subject_release(&d.subject);
 	arena_release(&d.arena);
 	return status;
 }

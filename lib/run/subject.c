@@ -1,0 +1,37 @@
+#include "run/subject.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static enum err read_conf(struct subject *s, const char *path, struct why *why)
+{
+	if (!path && access(conf_default_path(), F_OK) < 0)
+		return ERR_OK;
+	s->conf = conf_read(path ? path : conf_default_path(), why);
+	return s->conf ? ERR_OK : ERR_CONF;
+}
+
+enum err subject_of(struct subject *s, const struct command *command, struct why *why)
+{
+	const struct conf_settings *set;
+	enum err err;
+
+	*s = (struct subject){.arena = ARENA_INIT};
+	err = name_parse(command->zones[0], strlen(command->zones[0]), NULL, s->apex, why);
+	if (!err)
+		err = asking_read(&s->asking, &command->asking, &s->arena, why);
+	if (!err)
+		err = read_conf(s, command->conf, why);
+	if (err)
+		return err;
+	set = asking_settings(s->conf, s->apex);
+	if (!asking_survey(&s->asking, s->conf, set, &s->arena, &s->survey) || !asking_verdict(&s->asking, s->conf, set, &s->arena, &s->verdict))
+		return err_why(why, ERR_NOMEM, "out of memory");
+	return ERR_OK;
+}
+
+void subject_release(struct subject *s)
+{
+	conf_free(s->conf);
+	arena_release(&s->arena);
+}
