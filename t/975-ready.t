@@ -113,6 +113,8 @@ is($status, 2, 'diff: a record that one provider has dropped') or diag($out, $sa
 is(join('', map { "$_\n" } grep { /^[-+](?![-+]{2} )/ } split /\n/, $out), "-ftp.dropped.alpha.\t3600 A 192.0.2.81\n+ftp.dropped.alpha.\tA\tNXDOMAIN\n-ftp.dropped.alpha.\tMX\tNODATA\n+ftp.dropped.alpha.\tMX\tNXDOMAIN\n" x 2, 'diff: at both of its addresses')
     or diag($out);
 like($out, qr/^\+\+\+ ns1\.north\.alpha\. \Q$_\E serial 1: ANSWER-DIFF/m, "diff: at $_") for @{ $Internet::provider{north}{addresses} };
+my $lenient = $net->operator(check => { severity => { 'ANSWER-DIFF' => 'warning' } });
+is(($lenient->verb('diff', @resolver, @from, '--rate', 0, 'dropped.alpha'))[0], 1, 'diff: no more than a warning, where the operator says so');
 ($status, $out) = $operator->verb('diff', @resolver, @from, '--rate', 0, '-4', 'dropped.alpha');
 is(scalar(() = $out =~ /^(?:\+\+\+|   ) ns1\./mg), 4, 'diff: -4: one address of each');
 ($status, $out) = $operator->verb('diff', @resolver, @from, '--rate', 0, '--ns', $four[0], 'dropped.alpha');
