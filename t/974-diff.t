@@ -207,6 +207,17 @@ for my $case ([ $same, 3, 'nothing was found' ], [ $stale, 2, 'something was fou
     like($out, qr/^\+n1\d*\.example\.com\.\t300 A 192\.0\.2\.11$/m, 'and shows what it has') if $wanted == 2;
 }
 
+# One that goes away in the middle is not asked on and on.
+my $going = server('lockstep', 'example.com', $many);
+my $log = "$dir/log-going";
+my $pid = start_process($log, $lockstep, 'diff', 'example.com', '--from', $large->at, '--rate', 200, '--timeout', '1s', ns('ns1.a.example', $same), ns('gone.example', $going));
+ok(wait_for(sub { $going->json('stats')->{serve}{queries_udp} > 100 }), 'a part has been asked');
+$going->kill9;
+ok(wait_for(sub { !Process::running($pid) }, 60), 'one that goes away is given up');
+is(stop_process($pid) >> 8, 3, 'so that not everything could be told');
+like(slurp($log), qr/^CHECK-INCOMPLETE gone\.example\. \S+: after \d+ answers it has answered no more: /m, 'which is said');
+like(slurp($log), qr/^    ns1\.a\.example\. .*: \d{4} answers, no difference$/m, 'the other is asked to the end');
+
 # --- usage ------------------------------------------------------------------------------------
 
 for my $case ([], [ 'a.test', 'b.test' ], [ 'a.test', '--rate', 'fast' ], [ 'a.test', '-4', '-6' ], [ 'a.test', '--key', 'x:y' ], [ 'a.test', '--port', 0 ]) {
