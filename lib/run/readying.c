@@ -1,6 +1,5 @@
 #include "run/readying.h"
 
-#include "base/clock.h"
 #include "check/delegation.h"
 #include "check/report.h"
 #include "run/subject.h"
@@ -8,7 +7,6 @@
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
