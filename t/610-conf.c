@@ -496,7 +496,7 @@ static void later_keys_are_reported_once_unless_they_say_off(void **state)
 
 	(void)state;
 	assert_int_equal(conf->unused_key_count, 1);
-	assert_string_equal(conf->unused_keys[0], "templates.check");
+	assert_string_equal(conf->unused_keys[0], "templates.check.every");
 	assert_int_equal(zone_of(conf, "b")->set->approve.max_change, 10);
 	conf_free(conf);
 }

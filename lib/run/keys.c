@@ -255,14 +255,14 @@ static const struct key ns_set_keys[] = {   /* "mode" first */
 	KEY(S, "ttl", seconds, ns_set.ttl, .max = TIME_MAX),
 	KEY_LAST
 };
-static const struct key check_keys[] = {   /* "every" first: 0 is off */
-	KEY(S, "every", seconds, check.every, .max = TIME_MAX),
+static const struct key check_keys[] = {
+	KEY(S, "every", seconds, check.every, .max = TIME_MAX, .when = KEY_LATER),
 	KEY(S, "lag-warn", seconds, check.lag_warn, .max = TIME_MAX),
 	KEY(S, "lag-crit", seconds, check.lag_crit, .max = TIME_MAX),
 	KEY(S, "ttl-min", seconds, check.ttl_min, .max = TIME_MAX),
 	KEY(S, "expire-warn", seconds, check.expire_warn, .max = TIME_MAX),
 	KEY(S, "expire-crit", seconds, check.expire_crit, .max = TIME_MAX),
-	KEY(S, "sample", number, check.sample, .max = 1000000),
+	KEY(S, "sample", number, check.sample, .max = 1000000, .when = KEY_LATER),
 	KEY(S, "resolver", address, check.resolver, .max = 53),
 	KEY(S, "severity", severity, check.severity),
 	KEY_LAST
@@ -292,7 +292,7 @@ static const struct key settings_keys[] = {
 	KEY(S, "dnssec", word_bool, dnssec_check, .words = dnssecs),
 	{.name = "approve", .kind = &kind_approve, .table = approve_keys},
 	KEY_GROUP("ns-set", ns_set_keys),
-	KEY_GROUP("check", check_keys, .when = KEY_LATER),
+	KEY_GROUP("check", check_keys),
 	KEY(S, "catalog", word, catalog, .words = catalogs),
 	KEY(S, "catalog-template", string, catalog_template),
 	KEY_LIST(S, "catalog-members-under", names, catalog_under, catalog_under_count),

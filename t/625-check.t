@@ -1,0 +1,110 @@
+#!/usr/bin/perl
+# `lockstep check` where there is nothing to check with: wrong usage, no configuration, no network, a state directory that is not there. Always a clear line, and the exit
+# status of a monitoring plugin. What it finds of real servers is in t/970 to t/973.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use JSON::PP;
+use Process qw(work_dir run_command spew slurp free_port);
+use Test::More;
+
+my $program = ($ENV{top_builddir} // '.') . '/lockstep';
+plan skip_all => 'lockstep is not built' unless -x $program;
+my $dir = work_dir('check');
+my $conf = "$dir/lockstep.conf";
+my $dead = '127.0.0.1@' . free_port();
+my @asked = ('--resolver', $dead, '--timeout', '500ms');
+
+sub configure {
+    my ($more, $state) = @_;
+    spew($conf, "server: { state-dir = \"" . ($state // "$dir/state") . "\"; };\n$more\n");
+}
+sub check { return run_command($program, '-c', $conf, 'check', @_) }
+
+# --- usage -------------------------------------------------------------------------
+configure('');
+for my $wrong ([ '--resolver', 'nonsense' ], [ '--resolver', '127.0.0.1@99999' ], [ '--parent', 'here' ], [ '--timeout', 'soon' ], [ '--timeout', '0' ], [ '--timeout', '0ms' ], [ '--timeout', '-1' ],
+    [ '--port', '70000' ], [ '--port', '0' ], [ '--ns', 'a..b' ], [ '--ns', 'ns/1.2.3' ], [ '--ns', '' ], [ '--unheard-of' ], [ '-4', '-6' ], [ '--rate', '5' ], [ '--from', '192.0.2.1' ], [ '--resolver' ],
+    ['a..b'], [ 'x' x 64 ]) {
+    my ($status, undef, $said) = check(@$wrong, @$wrong == 1 && $wrong->[0] !~ /^-/ ? () : 'example.com');
+    is($status, 3, "@$wrong: status 3");
+    like($said, qr/\Alockstep.*\S/, 'and standard error says why');
+}
+is((run_command($program, '--unheard-of', 'check'))[0], 3, 'a wrong option before the verb: status 3');
+is((run_command($program, '--unheard-of', 'status'))[0], 2, 'of other verbs it is 2');
+my ($status, $out, $said) = run_command($program, 'check', '--help');
+is("$status$said", '0', 'there is help');
+like($out, qr/--resolver.*--quiet|--quiet.*--resolver/s, 'with the options');
+
+# --- configuration -------------------------------------------------------------------
+configure('nonsense = 1;');
+($status, $out, $said) = check(@asked, 'example.com');
+is($status, 3, 'a configuration with an error: status 3');
+like($out, qr/\ALOCKSTEP UNKNOWN - .*nonsense.* \| zones=0\n\z/, 'which the first line names');
+like($said, qr/lockstep\.conf:2: nonsense/, 'and standard error too');
+($status, $out) = run_command($program, '-c', "$dir/none.conf", 'check', 'example.com');
+is($status, 3, 'one that is not there: status 3');
+like($out, qr/\ALOCKSTEP UNKNOWN - .*none\.conf/, 'is named');
+configure('');
+($status, $out) = check(@asked);
+is($status, 3, 'no zone, and none in the configuration: status 3');
+like($out, qr/\ALOCKSTEP UNKNOWN - there is no zone to check \| zones=0 /, 'and it is said');
+
+# --- nobody to ask ---------------------------------------------------------------------
+($status, $out, $said) = check(@asked, 'example.com');
+is($status, 3, 'a resolver that is dead: status 3');
+like($out, qr/\ALOCKSTEP UNKNOWN - example\.com\.: CHECK-INCOMPLETE: [^|]* \| zones=1 servers=0 critical=0 unknown=[1-9]/, 'the first line says so');
+like($out, qr/^  unknown +CHECK-INCOMPLETE: .*\Q$dead\E/m, 'and a line names it');
+is($said, '', 'and standard error nothing');
+($status, my $quiet) = check('--quiet', @asked, 'example.com');
+is($status, 3, '--quiet: the same status');
+like($quiet, qr/\ALOCKSTEP UNKNOWN/, 'and not quiet at all');
+($status, $out) = check('--json', @asked, 'example.com');
+is($status, 3, '--json: the same status');
+my $object = decode_json($out);
+is_deeply([ sort keys %$object ], [qw(findings nameservers serial status zone)], 'the object has its members');
+is("$object->{zone} $object->{status}", 'example.com. UNKNOWN', 'the zone, and how it is');
+is($object->{serial}, undef, 'no serial is known');
+is_deeply($object->{nameservers}, [], 'nor any nameserver');
+is_deeply([ sort keys %{ $object->{findings}[0] } ], [qw(address id message server severity)], 'a finding has its members');
+is("$_->{id} $_->{severity}", 'CHECK-INCOMPLETE unknown', 'what was found') for @{ $object->{findings} };
+
+my $closed = '127.0.0.1@' . free_port();
+($status, $out) = check(@asked, '--ns', "ns1.example.net/$closed", 'example.com');
+is($status, 3, 'a nameserver that is dead, where nobody else answers either: status 3, it may be us');
+unlike($out, qr/UNREACHABLE/, 'so that is not said of the server');
+like($out, qr/ns1\.example\.net\.\s+\Q$closed\E/, 'which stands in the table');
+
+# --- several zones -----------------------------------------------------------------------
+configure('remotes: ( { name = "r"; address = [ "127.0.0.1" ]; } );' . "\n" . 'templates: ( { name = "default"; primaries = [ "r" ]; } );' . "\n" .
+    'zones: ( { name = "b.example"; }, { name = "a.example"; }, { name = "c.example"; catalog = "consume"; } );');
+($status, $out) = check('--json', @asked);
+is($status, 3, 'the zones of the configuration: status 3');
+is_deeply([ map { $_->{zone} } @{ decode_json($out) } ], [ 'a.example.', 'b.example.' ], 'are an array, without the catalog');
+($status, $out) = check(@asked, 'b.example', 'x.example');
+is(scalar(grep { /^LOCKSTEP / } split /\n/, $out), 1, 'there is one line for the monitoring system');
+like($out, qr/^x\.example\.  UNKNOWN/m, 'and each zone in its turn');
+configure('templates: ( { name = "default"; primaries = [ "r" ]; check = { severity = { CHECK-INCOMPLETE = "warning"; }; }; } );' . "\n" .
+    'remotes: ( { name = "r"; address = [ "127.0.0.1" ]; } );');
+is((check(@asked, 'example.com'))[0], 1, 'a zone that is not configured has the severities of the template "default"');
+
+# --- what is remembered --------------------------------------------------------------------
+configure('');
+check(@asked, 'a\\047.example', '.');
+is_deeply([ sort map { s{.*/}{}r } glob "$dir/state/check/*" ], [ 'a%2F.example', 'a.example', 'b.example', 'example.com', 'root', 'x.example' ], 'a file for each zone, whatever its name');
+like(slurp("$dir/state/check/example.com"), qr/\Alockstep-check 1\nzone example\.com\.\nend\n\z/, 'nothing of servers that were not found');
+spew("$dir/state/check/example.com", "rubbish\n\e[31m");
+($status, $out, $said) = check(@asked, 'example.com');
+is($status, 3, 'a file that is damaged: no other status');
+like($said, qr/\Alockstep: .*check\/example\.com.*\n\z/, 'and a line on standard error');
+is((check(@asked, 'example.com'))[2], '', 'once');
+spew("$dir/file", '');
+configure('', "$dir/file/state");
+($status, $out, $said) = check(@asked, 'example.com', 'example.org');
+is($status, 3, 'a state directory that cannot be: no other status');
+like($said, qr/\Alockstep: [^\n]*\n\z/, 'and one line on standard error');
+($status, $out, $said) = check('--json', @asked, 'example.com');
+ok(eval { decode_json($out) }, 'JSON is JSON all the same');
+
+done_testing;
