@@ -339,7 +339,7 @@ static void begin_server(struct delegation *d, size_t index)
 {
 	ask_server(d, index, (struct probe_ask){.type = RR_SOA}, first_answered, SLOT(soa));
 	ask_server(d, index, (struct probe_ask){.type = RR_SOA, .no_edns = true}, first_answered, SLOT(plain_soa));
-	ask_server(d, index, (struct probe_ask){.type = RR_SOA, .tcp = true}, server_answered, SLOT(tcp_soa));
+	ask_server(d, index, (struct probe_ask){.type = RR_SOA, .tcp = true, .no_edns = true}, server_answered, SLOT(tcp_soa));
 }
 
 static void ask_again(struct delegation *d)

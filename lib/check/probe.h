@@ -1,7 +1,7 @@
 /* check/probe: asks many servers many questions at once, over UDP and TCP, IPv4 and IPv6, each within its time.
  *
  *     probe_send ─► waits its turn ─► asked ─────────► done
- *                   (under_way,       │  UDP: up to five times, in the first half of its time
+ *                   (under_way,       │  UDP: up to eight times, less and less often
  *                    per_server,      │  truncated: again over TCP, if `follow`
  *                    rates)           └─ TCP: anew, if the connection was closed in the middle (twice)
  *

@@ -71,7 +71,7 @@ struct survey_server {           /* one address of one nameserver of the zone */
 		struct {
 			struct reply *soa;           /* DO, as all others but where said */
 			struct reply *plain_soa;     /* without EDNS; where only this is answered well, the others are asked so too */
-			struct reply *tcp_soa;
+			struct reply *tcp_soa;       /* without EDNS too: it is about TCP alone */
 			struct reply *edns1;         /* SOA, EDNS version 1: should be BADVERS */
 			struct reply *ns_set, *dnskey, *cds, *cdnskey, *csync, *nsec3param;
 			struct reply *a, *aaaa, *mx; /* at the apex */
