@@ -20,6 +20,7 @@ our %severity = (
         DIV-PREFIX DIV-FAMILY DIV-COUNT TTL-SHORT TTL-NS REFERRAL-SIZE)),
     'CHECK-INCOMPLETE' => 'unknown',
 );
+my $program = ($ENV{top_builddir} // '.') . '/lockstep';
 my %status = (OK => 0, WARNING => 1, CRITICAL => 2, UNKNOWN => 3);
 
 sub new { my ($class, %of) = @_; return bless { arguments => [], %of }, $class }
@@ -37,7 +38,7 @@ sub run_all {
         open STDIN, '<', '/dev/null';
         open STDOUT, '>', "$dir/$n.out";
         open STDERR, '>', "$dir/$n.err";
-        exec "$ENV{top_builddir}/lockstep", '-c', $self->{operator}->conf_file, @{ $runs[$n] } or POSIX::_exit(127);
+        exec $program, '-c', $self->{operator}->conf_file, @{ $runs[$n] } or POSIX::_exit(127);
     }
     my @got;
     while (%of) {
