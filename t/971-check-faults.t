@@ -61,8 +61,7 @@ $findings{plain}->are('it has come again', 'back.alpha', []);
 # A TLD that is dead: half of the nameservers' names cannot be resolved, and nobody says that all is well.
 sub cold { return Findings->new(operator => $operator{plain}, arguments => [ '--resolver', $net->new_resolver->start->at, '--timeout', '1s' ]) }
 $net->{c}->stop;
-my $got = cold()->are('a TLD is dead', 'dead.alpha', ['CHECK-INCOMPLETE *'], message => qr/\Q$west\E/);
-like($got->{text}, qr/CHECK-INCOMPLETE.*\Q$south\E/, 'and each of them is named');
+my $got = cold()->are('a TLD is dead', 'dead.alpha', [ "CHECK-INCOMPLETE $west", "CHECK-INCOMPLETE $south" ]);
 cmp_ok($got->{seconds}, '<', 6, 'in bounded time');
 $net->{b}->stop;
 $findings{plain}->are('a server of the parent is dead', 'dead.alpha', ['CHECK-INCOMPLETE *'], message => qr/b\.nic\.alpha|198\.18\.2\.53/, arguments => [ '--timeout', '1s' ]);

@@ -52,6 +52,7 @@ sub zone_text {
     my @lines = ($zone->{primaries} ? 'type secondary' : 'type primary', "file \"$file\"", "allow-transfer { $key; }");
     $lines[2] = "allow-transfer port $self->{tls_port} transport tls { $key; }" if $self->{tls};
     push @lines, 'primaries { ' . join(' ', map { $with_key->($_, $zone->{key}) . ($zone->{tls} ? " tls \"tls-$zone->{name}\";" : ';') } @{ $zone->{primaries} }) . ' }' if $zone->{primaries};
+    push @lines, 'allow-notify { ' . join('', map { "$_; " } @{ $self->{peers} }) . '}' if $zone->{primaries};
     push @lines, 'also-notify { ' . join(' ', map { $with_key->($_, $self->notify_key($zone)) . ';' } @{ $zone->{notify} }) . ' }' if $zone->{notify};
     return "zone \"$zone->{name}\" {\n" . join('', map { "  $_;\n" } @lines) . '};';
 }
