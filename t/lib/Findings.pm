@@ -88,7 +88,9 @@ sub are {
     push @wrong, map { "on standard error: $_->{said}" } grep { length $_->{said} } $text, $quiet;
     Test::More::ok(!@wrong, $what . ': ' . (join(', ', map { s/ \*$//r } @$expected) || 'nothing is found'))
         or Test::More::diag(join "\n", @wrong, "text: $text->{out}$text->{said}", "JSON: $json->{out}$json->{said}", "quiet: $quiet->{out}");
-    return { json => $object, text => $text->{out}, seconds => (sort { $b <=> $a } map { $_->{seconds} } $text, $json, $quiet)[0] };
+    my ($seconds) = sort { $b <=> $a } map { $_->{seconds} } $text, $json, $quiet;
+    Test::More::note(sprintf '%s: %.1f s', $zone, $seconds) if $seconds > 1;
+    return { json => $object, text => $text->{out}, seconds => $seconds };
 }
 
 # The names that stand in a text, each with its server's on the same line.
