@@ -124,11 +124,11 @@ sub query { my ($self) = @_; return $self->{query} //= Wire::parse($self->{bytes
 sub type { my ($self) = @_; return $self->query->{questions}[0]{type} }
 sub opt { my ($self) = @_; return (grep { $_->{type} == 41 } @{ $self->query->{additional} })[0] }
 
-# How often this was asked, this time counted; a question with EDNS is not the one without.
+# How often this was asked from there, this time counted; a question with EDNS is not the one without.
 sub nth {
     my ($self) = @_;
     my $opt = $self->opt;
-    return $self->{nth} //= ++$self->{front}{seen}{ join ' ', $self->query->{question_bytes}, $opt ? $opt->{ttl} : 'plain' };
+    return $self->{nth} //= ++$self->{front}{seen}{ join ' ', $self->{peer} // '', $self->query->{question_bytes}, $opt ? $opt->{ttl} : 'plain' };
 }
 
 # What the server behind says to the question, or to other bytes; undef if it is silent.

@@ -49,7 +49,7 @@ sub plain {
     fault('a server fails', 'servfail', ["LAME $west"], fault => sub { my ($talk) = @_; $talk->send($talk->message(rcode => 2)) });
     fault('a server is silent over UDP', 'silent', ["UNREACHABLE $west"], arguments => [ '--timeout', '1s' ], fault => sub { my ($talk) = @_; $talk->send($talk->relay) if $talk->tcp });
     fault('a server is silent over TCP', 'notcp', ["TCP-FAIL $west"], arguments => [ '--timeout', '1s' ], fault => sub { my ($talk) = @_; $talk->send($talk->relay) unless $talk->tcp });
-    fault('a server answers each third time', 'third', [], fault => sub { my ($talk) = @_; $talk->send($talk->relay) if $talk->tcp || $talk->nth % 3 == 0 });
+    fault('a server answers each question the third time it is asked', 'third', [], fault => sub { my ($talk) = @_; $talk->send($talk->relay) if $talk->tcp || $talk->nth % 3 == 0 });
     fault('a server is slow', 'slow', [], fault => sub { my ($talk) = @_; $talk->send($talk->relay, after => 0.4) });
     fault('recursion is offered', 'recursion', ["RECURSION $west"], fault => sub { my ($talk) = @_; $talk->send($talk->flags($talk->relay, 0x0080)) });
     fault('all may transfer', 'open', ["TRANSFER-OPEN $south"], open => { south => 1 });
@@ -82,7 +82,7 @@ sub plain {
     fault('one prefix', 'oneprefix', ['DIV-PREFIX'], ns => [ $north, 'ns1.near.beta' ]);
     fault('one provider', 'oneprovider', ['DIV-PROVIDER'], ns => [ $own, $south ], as => 'customer');
     fault('one address family', 'onefamily', ['DIV-FAMILY'], ns => [ 'ns4.own.alpha', 'ns4.south.beta' ]);
-    fault('one nameserver', 'one', ['DIV-COUNT'], ns => [$own]);
+    fault('one nameserver, and so one of everything', 'one', [qw(DIV-COUNT DIV-PROVIDER DIV-TLD DIV-PREFIX)], ns => [$own]);
     return @zones;
 }
 
