@@ -114,7 +114,7 @@ sub signed {
     zone('two signers, each with the keys of both, and DS for both', 'two', [], signed => { key => $two[0] }, records => www('two') . $two[1]{dnskey}, parent => { ds => $two[0]{ds} . $two[1]{ds} },
         at => { west => sub { my (undef, $zone) = @_; Signed::sign($zone->{name}, Internet::zone_text({ %$zone, records => www('two') }) . $two[0]{dnskey}, $two[1]) } });
     my @rolled = map { key('rolled') } 1, 2;
-    zone('one provider has a key more that nothing is signed with', 'morekeys', ['DNSKEY-SPLIT *'], west_signs(key('morekeys')->{dnskey}));
+    zone('one provider has a key of its own for keys alone', 'morekeys', [], west_signs(key('morekeys')->{dnskey}));
     zone('a DS of a key to come', 'rolled', [], signed => { key => $rolled[0] }, parent => { ds => $rolled[0]{ds} . $rolled[1]{ds} });
 
     # one fault at a time:
