@@ -5,9 +5,8 @@
 #define RUN_APPROVE_H
 
 #include "base/err.h"
+#include "run/spawn.h"
 #include "zone/zone.h"
-
-#include <stdatomic.h>
 
 /* How many records change: the larger number of those that go and those that come; a TTL is part of its record. Not counted, here and in
  * `all`, are those that each version or each signing makes anew: SOA, RRSIG, NSEC, NSEC3, ZONEMD. */
@@ -16,7 +15,7 @@ struct approve_share approve_share(const struct zone *older, const struct zone *
 /* ERR_REFUSED: more than `percent` of them. */
 enum err approve_change(const struct zone *older, const struct zone *version, unsigned percent, struct why *);
 
-enum { APPROVE_OUTPUT = 1000 };
+enum { APPROVE_OUTPUT = SPAWN_OUTPUT };
 
 struct approve_command {
 	const char *path;
