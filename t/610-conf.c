@@ -490,13 +490,13 @@ static void later_keys_are_reported_once_unless_they_say_off(void **state)
 {
 	struct conf *conf = must_read(
 		"server: { metrics = \"127.0.0.1\"; cookies = false; rrl = { rate = 0; slip = 3; }; };" HIDDEN
-		"templates: ( { name = \"default\"; primaries = [ \"hidden\" ]; check = { every = \"5m\"; }; },"
+		"templates: ( { name = \"default\"; primaries = [ \"hidden\" ]; check = { every = \"5m\"; sample = 5; }; },"
 		"  { name = \"b\"; check = { every = 10; }; dnssec = \"off\"; zonemd = \"require\"; ns-set = { mode = \"off\"; }; } );"
 		"zones: ( { name = \"a\"; }, { name = \"b\"; approve = { max-change = \"10%\"; }; } );");
 
 	(void)state;
 	assert_int_equal(conf->unused_key_count, 1);
-	assert_string_equal(conf->unused_keys[0], "templates.check.every");
+	assert_string_equal(conf->unused_keys[0], "templates.check.sample");
 	assert_int_equal(zone_of(conf, "b")->set->approve.max_change, 10);
 	conf_free(conf);
 }

@@ -47,6 +47,7 @@ struct daemon {
 	struct disk *disk;
 	struct inbox *inbox;
 	struct verbs *verbs;
+	struct watch *watch;
 	struct control *control;
 	struct metrics *metrics;
 	int metrics_fd;              /* -1: none, or no more ours */
@@ -486,6 +487,9 @@ static enum err open_control(struct daemon *d, const struct conf *conf, struct w
 	struct verbs_env env = {.loop = d->loop, .keeper = d->keeper, .catalogs = d->catalogs, .now = clock_ms, .unix_time = clock_unix, .began = d->began,
 		.reload = reload, .stop = stop, .counters = sum_counters, .ctx = d};
 
+	env.watch = d->watch = watch_new(d->loop, d->keeper, clock_ms, clock_unix);
+	if (!d->watch)
+		return ERR_NOMEM;
 	d->verbs = verbs_new(&env);
 	if (!d->verbs)
 		return ERR_NOMEM;
@@ -495,7 +499,7 @@ static enum err open_control(struct daemon *d, const struct conf *conf, struct w
 
 static enum err open_metrics(struct daemon *d)
 {
-	struct metrics_env env = {.loop = d->loop, .keeper = d->keeper, .now = clock_ms, .unix_time = clock_unix, .began = d->began,
+	struct metrics_env env = {.loop = d->loop, .keeper = d->keeper, .watch = d->watch, .now = clock_ms, .unix_time = clock_unix, .began = d->began,
 		.counters = sum_counters, .ctx = d};
 
 	if (d->metrics_fd < 0)
@@ -569,6 +573,7 @@ static void finish(struct daemon *d)
 	if (d->metrics_fd >= 0)
 		close(d->metrics_fd);
 	workers_free(d->workers);
+	watch_free(d->watch);
 	if (d->keeper && d->disk)
 		keeper_flush(d->keeper);
 	disk_free(d->disk);

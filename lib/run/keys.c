@@ -21,7 +21,7 @@ const struct conf_settings keys_default_settings = {
 	.max_zone_size = 1 << 30, .max_records_per_type = 4000, .max_types_per_name = 100, .zonefile_sync = 60, .rollback = CONF_AFTER_EXPIRE, .zonemd = CONF_ZONEMD_CHECK,
 	.catalog_max = 200000,
 	.approve = {.timeout = 300, .max_change = 100},
-	.check = {.lag_warn = 300, .lag_crit = 3600, .ttl_min = 3600, .expire_warn = 259200, .expire_crit = 86400, .sample = 20},
+	.check = {.lag_warn = 300, .lag_crit = 3600, .ttl_min = 3600, .expire_warn = 259200, .expire_crit = 86400, .sample = 20, .on_change = {.timeout = 60}},
 };
 
 /* --- kinds of this file's own ---------------------------------------------------- */
@@ -162,6 +162,7 @@ static const struct key limit_keys[] = {
 	KEY(S, "transfer-messages", number, server.limits.transfer_messages, .max = UINT32_MAX),
 	KEY(S, "tcp-clients", number, server.limits.tcp_clients, .min = 1, .max = 1000000),
 	KEY(S, "tcp-idle", ms, server.limits.tcp_idle, .min = 1, .max = WAIT_MAX),
+	KEY(S, "check-rate", number, server.limits.check_rate, .min = 1, .max = 1000000),
 	KEY(S, "zones-added", number, server.limits.zones_added, .min = 0, .max = 10000000),
 	KEY_LAST
 };
@@ -255,8 +256,13 @@ static const struct key ns_set_keys[] = {   /* "mode" first */
 	KEY(S, "ttl", seconds, ns_set.ttl, .max = TIME_MAX),
 	KEY_LAST
 };
-static const struct key check_keys[] = {
-	KEY(S, "every", seconds, check.every, .max = TIME_MAX, .when = KEY_LATER),
+static const struct key on_change_keys[] = {
+	KEY(S, "command", path, check.on_change.command),
+	KEY(S, "timeout", seconds, check.on_change.timeout, .min = 1, .max = TIME_MAX),
+	KEY_LAST
+};
+static const struct key check_keys[] = {   /* "every" first: 0 is off */
+	KEY(S, "every", seconds, check.every, .max = TIME_MAX),
 	KEY(S, "lag-warn", seconds, check.lag_warn, .max = TIME_MAX),
 	KEY(S, "lag-crit", seconds, check.lag_crit, .max = TIME_MAX),
 	KEY(S, "ttl-min", seconds, check.ttl_min, .max = TIME_MAX),
@@ -265,6 +271,7 @@ static const struct key check_keys[] = {
 	KEY(S, "sample", number, check.sample, .max = 1000000, .when = KEY_LATER),
 	KEY(S, "resolver", address, check.resolver, .max = 53),
 	KEY(S, "severity", severity, check.severity),
+	KEY_GROUP("on-change", on_change_keys),
 	KEY_LAST
 };
 static const struct key settings_keys[] = {

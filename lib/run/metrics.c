@@ -171,6 +171,7 @@ static void put_totals(struct evbuffer *out, const struct metrics *m)
 {
 	const struct keep_counters *keeps = keeper_counters(m->env.keeper);
 	const struct judge_counters *judge = keeper_judge_counters(m->env.keeper);
+	const struct watch_counters *checks = watch_counters(m->env.watch);
 	struct serve_counters serve;
 
 	m->env.counters(m->env.ctx, &serve);
@@ -189,6 +190,9 @@ static void put_totals(struct evbuffer *out, const struct metrics *m)
 #undef PUT
 #define PUT(name) put_plain(out, "lockstep_versions_" #name "_total", "counter", "See lockstep stats: " #name, (double)judge->name);
 	JUDGE_COUNTERS(PUT)
+#undef PUT
+#define PUT(name) put_plain(out, "lockstep_checks_" #name, "gauge", "See lockstep stats: " #name, (double)checks->name);
+	WATCH_COUNTERS(PUT)
 #undef PUT
 	put_storage(out, m->env.keeper);
 }

@@ -10,7 +10,7 @@
 #ifndef RUN_METRICS_H
 #define RUN_METRICS_H
 
-#include "run/keeper.h"
+#include "run/watch.h"
 
 enum { METRICS_ZONES = 1000 };
 
@@ -19,6 +19,7 @@ struct metrics;
 struct metrics_env {
 	struct event_base *loop;
 	const struct keeper *keeper;
+	const struct watch *watch;
 	int64_t (*now)(void);        /* ms, monotonic */
 	uint64_t (*unix_time)(void);
 	int64_t began;               /* `now` of the start */

@@ -71,6 +71,7 @@ struct conf_check {
 	unsigned sample;
 	const struct net_addr *resolver;       /* NULL: the system's */
 	struct finding_levels severity;
+	struct { const char *command; uint32_t timeout; } on_change;   /* run for what is found, or gone; NULL: none */
 };
 
 /* A zone's settings, defaults and template filled in; shared by all zones that say the same. Times in seconds. */
@@ -98,7 +99,7 @@ struct conf_settings {
 	bool dnssec_check;
 	struct conf_approve approve;
 	struct conf_ns_set ns_set;
-	struct conf_check check;     /* read, checked and printed, but without effect in this version */
+	struct conf_check check;
 };
 struct conf_template {
 	const char *name;
@@ -120,7 +121,7 @@ struct conf {
 		const char *user, *state_dir, *zone_dir, *control, *identity, *version;
 		struct { unsigned transfers, transfers_per_primary; uint32_t connect, transfer_idle, transfer_time; /* ms */
 			unsigned tcp_clients; uint32_t tcp_idle; /* ms */
-			unsigned transfer_rate /* octets a second */, transfer_messages, zones_added; } limits;
+			unsigned transfer_rate /* octets a second */, transfer_messages, zones_added, check_rate /* questions a second */; } limits;
 		const char *log_target, *log_level;  /* "stderr", "syslog"; "error" to "debug" */
 		bool listen_all;             /* `listen` was left out: a family that the machine lacks is no error */
 		unsigned udp_payload;        /* octets */

@@ -325,6 +325,41 @@ static void put_ns_set(const struct show *show, const json_t *ns)
 	}
 }
 
+/* "CRITICAL, 2m ago", a line for each nameserver, and for each finding. */
+static void put_check(const struct show *show, const json_t *check)
+{
+	struct show people = {show->out, true, false};
+	const json_t *each;
+	char cell[CELL];
+	size_t i;
+
+	fprintf(show->out, "%-14s", "check");
+	show_text(show->out, text_of(check, "status"));
+	fprintf(show->out, ", %s ago\n", time_text(&people, check, "age", cell));
+	json_array_foreach(json_object_get(check, "nameservers"), i, each) {
+		fprintf(show->out, "%-14s", "nameserver");
+		show_text(show->out, text_of(each, "name"));
+		putc(' ', show->out);
+		show_text(show->out, text_of(each, "address"));
+		fprintf(show->out, ": serial %s", number_text(each, "serial", cell));
+		if (json_integer_value(json_object_get(each, "lag")) > 0)
+			fprintf(show->out, ", behind for %s", time_text(&people, each, "lag", cell));
+		putc('\n', show->out);
+	}
+	json_array_foreach(json_object_get(check, "findings"), i, each) {
+		fprintf(show->out, "%-14s", "finding");
+		show_text(show->out, text_of(each, "id"));
+		fprintf(show->out, " (%s)", text_of(each, "severity"));
+		if (has(each, "server"))
+			fprintf(show->out, " %s", text_of(each, "server"));
+		if (has(each, "address"))
+			fprintf(show->out, " %s", text_of(each, "address"));
+		fputs(": ", show->out);
+		show_text(show->out, text_of(each, "message"));
+		putc('\n', show->out);
+	}
+}
+
 static void put_zone(const struct show *show, const json_t *zone)
 {
 	struct show people = {show->out, true, show->color};
@@ -344,6 +379,8 @@ static void put_zone(const struct show *show, const json_t *zone)
 	put_serial(show, zone, "best known", "best", "best_age");
 	if (has(zone, "notified"))
 		put_serial(show, zone, "notified", "notified", "notified_age");
+	if (has(zone, "check"))
+		put_check(show, json_object_get(zone, "check"));
 	if (has(zone, "ns_set"))
 		put_ns_set(show, json_object_get(zone, "ns_set"));
 	put_line(show, "source", text_of(zone, "source"));

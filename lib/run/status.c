@@ -228,6 +228,11 @@ json_t *status_zone(const struct status_env *env, const struct keep *k, bool ful
 	json_object_set_new(o, "file", text_or_null(keep_path(k)));
 	json_object_set_new(o, "file_error", text_or_null(state.error));
 	json_object_set_new(o, "ns_set", ns_set(k, &state, served));
+	if (full) {
+		json_t *check = watch_result(env->watch, keep_name(k));
+
+		json_object_set_new(o, "check", check ? check : json_null());
+	}
 	json_object_set_new(o, "records", served ? json_integer((json_int_t)served->records) : json_null());
 	json_object_set_new(o, "memory", served ? json_integer((json_int_t)zone_memory(served)) : json_null());
 	zone_put(served);
@@ -328,12 +333,21 @@ static json_t *judge_part(const struct judge_counters *c)
 		"refused_command", (json_int_t)c->refused_command);
 }
 
-json_t *status_counters(const struct keeper *all, const struct catalogs *catalogs, const struct serve_counters *serve)
+static json_t *check_part(const struct watch_counters *c)
 {
+	json_t *o = json_object();
+
+	WATCH_COUNTERS(ADD)
+	return o;
+}
+
+json_t *status_counters(const struct status_env *env, const struct serve_counters *serve)
+{
+	const struct keeper *all = env->keeper;
 	const struct keep_counters *c = keeper_counters(all);
 
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "serve", serve_part(serve), "transfer", xfer_part(&c->xfer), "files", file_part(c),
-		"storage", storage_part(all), "catalogs", catalog_part(catalogs_counters(catalogs)),
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "serve", serve_part(serve), "transfer", xfer_part(&c->xfer), "files", file_part(c),
+		"storage", storage_part(all), "catalogs", catalog_part(catalogs_counters(env->catalogs)), "checks", check_part(watch_counters(env->watch)),
 		"versions", judge_part(keeper_judge_counters(all)),
 		"notify", json_pack("{s:I, s:I}", "answered", (json_int_t)c->notifies_out, "failed", (json_int_t)c->notifies_failed));
 }

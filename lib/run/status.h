@@ -16,18 +16,21 @@
  *     last_transfer   {"type","records","bytes","seconds","age"} of the last one that brought a version
  *     members       of a catalog: {"members","refused","refused_why","error"}
  *     changed       s since the served version was taken; records, memory (octets)
- *     activity, primaries, last_failure   of one zone asked for by name
+ *     ns_set        what it shows of the NS set that is configured; null: none is
+ *     check, activity, primaries, last_failure   of one zone asked for by name
  */
 #ifndef RUN_STATUS_H
 #define RUN_STATUS_H
 
 #include "run/catalogs.h"
+#include "run/watch.h"
 
 #include <jansson.h>
 
 struct status_env {
 	const struct keeper *keeper;
 	const struct catalogs *catalogs;     /* may be NULL */
+	const struct watch *watch;           /* the same */
 	int64_t now, unix_now;
 };
 /* One zone; `full` adds the primaries, the last failure and the file. NULL: out of memory. */
@@ -39,6 +42,6 @@ void status_count(struct status_sum *, const struct keep *);
 json_t *status_summary(const struct status_sum *);
 /* {"state":"ok"|"degraded","database_error":...,"log_error":...}: what is wrong with the two copies in state-dir; null: nothing. */
 json_t *status_storage(const struct keeper *);
-json_t *status_counters(const struct keeper *, const struct catalogs *, const struct serve_counters *);
+json_t *status_counters(const struct status_env *, const struct serve_counters *);
 
 #endif

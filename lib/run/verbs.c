@@ -544,7 +544,7 @@ static void run_edit(struct verbs *v, struct control_session *session, json_t *a
 
 static struct status_env status_env(const struct verbs *v)
 {
-	return (struct status_env){v->env.keeper, v->env.catalogs, v->env.now(), (int64_t)v->env.unix_time()};
+	return (struct status_env){v->env.keeper, v->env.catalogs, v->env.watch, v->env.now(), (int64_t)v->env.unix_time()};
 }
 
 static void status_named(struct verbs *v, struct control_session *session, json_t *ask)
@@ -636,10 +636,11 @@ static void run_status(struct verbs *v, struct control_session *session, json_t 
 
 static void run_stats(struct verbs *v, struct control_session *session)
 {
+	struct status_env env = status_env(v);
 	struct serve_counters sum = {0};
 
 	v->env.counters(v->env.ctx, &sum);
-	send_done(session, status_counters(v->env.keeper, v->env.catalogs, &sum));
+	send_done(session, status_counters(&env, &sum));
 }
 
 static void run_reload(struct verbs *v, struct control_session *session)

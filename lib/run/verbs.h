@@ -16,6 +16,7 @@
 #include "run/catalogs.h"
 #include "run/control.h"
 #include "run/keeper.h"
+#include "run/watch.h"
 
 struct verbs;
 
@@ -23,6 +24,7 @@ struct verbs_env {
 	struct event_base *loop;
 	struct keeper *keeper;
 	struct catalogs *catalogs;
+	const struct watch *watch;
 	int64_t (*now)(void);
 	uint64_t (*unix_time)(void);
 	int64_t began;                       /* ms of now() */

@@ -1,0 +1,85 @@
+#!/usr/bin/perl
+# The daemon's own checks of the nameservers, on a small internet of real servers: what they find is in `status`, in the log once, and handed to a command;
+# what is mended is said to be gone.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Internet;
+use JSON::PP;
+use Lockstep;
+use Process qw(slurp spew wait_for work_dir);
+use Test::More;
+
+plan skip_all => 'needs lockstepd, nsd, knot, bind9 with its tools, and unbound' unless Internet->have;
+my $net = Internet->new(zones => [ { name => 'clean.alpha' }, { name => 'lame.alpha', at => { west => 0 } } ])->start;
+my $dir = work_dir('command');
+spew("$dir/told", '');
+spew("$dir/command", "#!/bin/sh\necho \"\$1 \$2 \$3 \$(cat)\" >> $dir/told\n");
+spew("$dir/failing", "#!/bin/sh\necho no >&2\nexit 3\n");
+chmod 0755, "$dir/command", "$dir/failing";
+my %check = (every => 2, resolver => $net->resolver->at, 'on-change' => { command => "$dir/command", timeout => 10 });
+my $operator = $net->operator(check => {%check});
+$operator->{conf}{server}{limits} = { 'check-rate' => 1000 };
+$operator->{conf}{zones} = [ { name => 'clean.alpha' }, { name => 'lame.alpha' }, { name => 'unwatched.alpha', check => { every => 0 } } ];
+$operator->start;
+
+sub check_of { my ($zone) = @_; return ($operator->status($zone) // {})->{check} }
+sub checks_done { return $operator->json('stats')->{checks}{checks} }
+sub wait_checks { my ($rounds) = @_; my $from = checks_done(); return wait_for(sub { checks_done() >= $from + 2 * $rounds }, 60) }
+sub found { my ($zone, $id, $what) = @_; return $operator->events("finding-$what", zone => "$zone.", finding => $id) }
+sub told { return map { /^(\S+) (\S+) (\S+) (.*)$/ ? { zone => $1, id => $2, what => $3, json => eval { decode_json($4) } } : () } split /\n/, slurp("$dir/told") }
+
+subtest 'a zone where all is well' => sub {
+    ok(wait_for(sub { check_of('clean.alpha') }, 30), 'is checked');
+    my $got = check_of('clean.alpha');
+    is($got->{status}, 'OK', 'its status');
+    is_deeply($got->{findings}, [], 'nothing is found');
+    is(scalar @{ $got->{nameservers} }, 8, 'each address of each nameserver');
+    is_deeply([ map { $_->{serial} } @{ $got->{nameservers} } ], [ (1) x 8 ], 'with its serial');
+    cmp_ok($got->{age}, '<', 60, 'and its age');
+    is(check_of('unwatched.alpha'), undef, 'one that is not to be checked is not');
+    like(($operator->verb('status', 'clean.alpha'))[1], qr/^check +OK, \S+ ago\nnameserver +ns1\.north\.alpha\. \S+: serial 1$/m, 'in words');
+};
+
+subtest 'a zone where something is wrong' => sub {
+    ok(wait_for(sub { found('lame.alpha', 'LAME', 'found') >= 2 }, 30), 'the log says what');
+    my ($line) = found('lame.alpha', 'LAME', 'found');
+    is("$line->{severity} $line->{server}", 'critical ns1.west.beta.', 'and where');
+    ok(wait_for(sub { grep { $_->{id} eq 'LAME' } told() }, 30), 'the command is told');
+    my ($told) = grep { $_->{id} eq 'LAME' } told();
+    is("$told->{zone} $told->{what}", 'lame.alpha. found', 'by its arguments');
+    is($told->{json}{finding}{server}, 'ns1.west.beta.', 'and on its standard input');
+    is($told->{json}{event}, 'found', 'with what became of it');
+    my $got = check_of('lame.alpha');
+    is($got->{status}, 'CRITICAL', 'status has it');
+    like(($operator->verb('status', 'lame.alpha'))[1], qr/^finding +LAME \(critical\) ns1\.west\.beta\. \S+: /m, 'in words too');
+    my $lines = found('lame.alpha', 'LAME', 'found');
+    ok(wait_checks(2), 'looked at again');
+    is(scalar(found('lame.alpha', 'LAME', 'found')), $lines, 'it is said once');
+};
+
+subtest 'a nameserver goes, and comes back' => sub {
+    is(scalar(found('clean.alpha', 'UNREACHABLE', 'found')), 0, 'all are there');
+    $net->{south}->stop;
+    ok(wait_for(sub { found('clean.alpha', 'UNREACHABLE', 'found') >= 2 }, 90), 'it is missed, at both addresses');
+    is(check_of('clean.alpha')->{status}, 'CRITICAL', 'in status');
+    $net->{south}->start;
+    ok(wait_for(sub { found('clean.alpha', 'UNREACHABLE', 'gone') >= 2 }, 90), 'that it is back is said');
+    is(scalar(found('clean.alpha', 'UNREACHABLE', 'found')), 2, 'and nothing twice');
+    ok(wait_for(sub { grep { $_->{id} eq 'UNREACHABLE' && $_->{what} eq 'gone' } told() }, 30), 'to the command too');
+};
+
+subtest 'a command that fails, and no checks any more' => sub {
+    my %failing = (%check, 'on-change' => { command => "$dir/failing" });
+    is(($operator->reload(templates => [ { name => 'default', primaries => ['hidden'], check => \%failing } ]))[0], 0, 'reloaded');
+    $net->{south}->stop;
+    ok($operator->wait_log(qr/ on-change-failed zone=\S+ finding=\S+ why=".*ended with 3: no"/, 90), 'its failure is in the log');
+    cmp_ok($operator->json('stats')->{checks}{commands_failed}, '>=', 1, 'and counted');
+    is(($operator->reload(templates => [ { name => 'default', primaries => ['hidden'] } ]))[0], 0, 'reloaded');
+    ok(wait_for(sub { $operator->json('stats')->{checks}{zones} == 0 }, 30), 'no zone is checked');
+    is(check_of('clean.alpha'), undef, 'nothing is said of it');
+};
+
+is($operator->stop, 0, 'it ends well');
+done_testing;
