@@ -344,6 +344,9 @@ static void files_go_when_nobody_needs_them(void **state)
 	assert_true(steplog_octets(l) > 150 << 20);
 	steplog_pinning(l, remember, pinning);
 	assert_true(name_equal(pinning, other));
+	name_copy((const uint8_t *)"\4none", pinning);
+	steplog_pinning(l, remember, pinning);       /* once is enough */
+	assert_true(name_equal(pinning, (const uint8_t *)"\4none"));
 	steplog_forget(l, other, (struct serial){2});
 	assert_true(steplog_octets(l) < 80 << 20);
 	name_copy((const uint8_t *)"\4none", pinning);
@@ -355,6 +358,26 @@ static void files_go_when_nobody_needs_them(void **state)
 	assert_newest(l, example, 15);
 	steplog_forget(l, example, (struct serial){15});
 	assert_int_equal(file_count(), 0);
+	close_it(l);
+}
+
+/* They would be written anew again and again. */
+static void what_is_needed_is_not_too_much(void **state)
+{
+	struct steplog *l = open_clean();
+	uint8_t zone[] = "\5zoneA\7example", pinning[NAME_SIZE] = "\4none";
+
+	(void)state;
+	steplog_set_most(l, 1 << 20);
+	for (uint8_t i = 0; i < 7; i++) {
+		zone[5] = (uint8_t)('a' + i);
+		append_image(l, zone, i, 50, 250000);
+	}
+	assert_true(steplog_octets(l) > 80 << 20);
+	assert_true(file_count() >= 2);
+	steplog_pinning(l, remember, pinning);
+	assert_true(name_equal(pinning, (const uint8_t *)"\4none"));
+	append_step(l, zone, 6, "it may still grow");
 	close_it(l);
 }
 
@@ -782,6 +805,7 @@ int main(void)
 		T(notes_are_written_at_the_end),
 		T(an_image_supersedes_what_was_before),
 		T(files_go_when_nobody_needs_them),
+		T(what_is_needed_is_not_too_much),
 		T(the_log_has_an_end),
 		T(any_truncation_leaves_what_was_before_it),
 		T(any_flipped_bit_costs_one_record),

@@ -21,6 +21,7 @@ enum {
 	FILE_FULL = 64 << 20,        /* a file that long is followed by a new one */
 	IDLE_MAX = 16 << 20,         /* so much of a file that nobody needs is put up with */
 	BUFFER = 1 << 20, DIRECT = 64 << 10,
+	TOLD_MAX = 1000,             /* zones that are named at once as keeping old files */
 };
 
 enum kind { STEP = 1, PIECE, WRITTEN, GONE };
@@ -37,6 +38,7 @@ struct zone_marks {
 	struct zone_marks *next;     /* in its place of the table */
 	struct mark *mark;           /* oldest first */
 	uint32_t count, room;
+	uint32_t told;               /* steplog_pinning has named it, as it kept files up to this one */
 	uint8_t name[];              /* in lower case */
 };
 
@@ -53,6 +55,9 @@ struct steplog {
 	uint32_t last_number;        /* that was ever seen */
 	int fd;                      /* of the last of the files, which is written to; -1: none is */
 	uint64_t most;
+	uint64_t images;             /* octets of the images that are needed */
+	uint32_t pin_until;          /* steplog_pinning: the last file that is to go, */
+	size_t pin_at;               /* and where it goes on in the table */
 	struct zone_marks **table;
 	size_t places, zones;        /* places: a power of two */
 	uint8_t *buffer;
@@ -114,6 +119,7 @@ static bool grow_table(struct steplog *l)
 	free(l->table);
 	l->table = table;
 	l->places = places;
+	l->pin_at = 0;
 	return true;
 }
 
@@ -161,8 +167,10 @@ static struct log_file *file_of(const struct steplog *l, uint32_t number)
 /* `n` marks from the one at `from` on are needed no more. */
 static void drop_marks(struct steplog *l, struct zone_marks *z, uint32_t from, uint32_t n)
 {
-	for (uint32_t i = from; i < from + n; i++)
+	for (uint32_t i = from; i < from + n; i++) {
 		file_of(l, z->mark[i].file)->pins--;
+		l->images -= z->mark[i].kind == PIECE ? z->mark[i].length : 0;
+	}
 	memmove(z->mark + from, z->mark + from + n, (z->count - from - n) * sizeof *z->mark);
 	z->count -= n;
 }
@@ -230,6 +238,7 @@ static void add_mark(struct steplog *l, struct zone_marks *z, const struct mark 
 		drop_marks(l, z, z->count - unfinished(z), unfinished(z));
 	z->mark[z->count++] = *m;
 	file_of(l, m->file)->pins++;
+	l->images += m->kind == PIECE ? m->length : 0;
 	if (m->kind == PIECE)
 		took_piece(l, z);
 }
@@ -830,6 +839,14 @@ static enum err write_group(struct steplog *l, const struct steplog_entry *entri
 	return ERR_OK;
 }
 
+/* Images are written once more only where as much again is not needed. Steps become an image when they are too many. */
+static uint64_t most_octets(const struct steplog *l)
+{
+	uint64_t twice = l->images ? 2 * l->images + FILE_FULL : 0;
+
+	return l->most > twice ? l->most : twice;
+}
+
 enum err steplog_append(struct steplog *l, const struct steplog_entry *entries, size_t count, struct why *why)
 {
 	uint64_t octets = l->note_octets * 8, at;
@@ -842,7 +859,7 @@ enum err steplog_append(struct steplog *l, const struct steplog_entry *entries, 
 	}
 	if (octets > UINT32_MAX - FILE_FULL)
 		return err_why(why, ERR_LIMIT, "step log: %llu octets at once", (unsigned long long)octets);
-	if (steplog_octets(l) > 2 * l->most)
+	if (steplog_octets(l) > 2 * most_octets(l))
 		return err_why(why, ERR_LIMIT, "step log: it has %llu octets, more than twice what it should",
 			(unsigned long long)steplog_octets(l));
 	if (!reserve(l, entries, count)) {
@@ -967,7 +984,7 @@ enum err steplog_load(struct steplog *l, const uint8_t *name, bool (*each)(void 
 /* The oldest files that nobody needs go: only from the oldest on, so that what one of them says of an older one is not lost before it. */
 static void drop_old_files(struct steplog *l)
 {
-	bool long_enough = l->at > IDLE_MAX || steplog_octets(l) > l->most;
+	bool long_enough = l->at > IDLE_MAX || steplog_octets(l) > most_octets(l);
 	size_t n = 0;
 
 	while (n < l->file_count && l->files[n].pins == 0 && (l->fd < 0 || n + 1 < l->file_count || long_enough))
@@ -1041,19 +1058,36 @@ void steplog_set_most(struct steplog *l, uint64_t octets)
 	l->most = octets;
 }
 
-void steplog_pinning(const struct steplog *l, bool (*each)(void *ctx, const uint8_t *name), void *ctx)
+/* The last of the oldest files without which the log would be small enough; 0: it is. */
+static uint32_t too_many(const struct steplog *l)
 {
-	uint64_t octets = steplog_octets(l);
+	uint64_t octets = steplog_octets(l), most = most_octets(l);
 	uint32_t until = 0;
 
-	for (size_t i = 0; i < l->file_count && octets > l->most; i++) {
+	for (size_t i = 0; i < l->file_count && octets > most; i++) {
 		octets -= l->files[i].length;
 		until = l->files[i].number;
 	}
-	for (size_t i = 0; i < l->places && until; i++)
-		for (const struct zone_marks *z = l->table[i]; z; z = z->next)
-			if (z->count && z->mark[0].file <= until && !each(ctx, z->name))
+	return until;
+}
+
+void steplog_pinning(struct steplog *l, bool (*each)(void *ctx, const uint8_t *name), void *ctx)
+{
+	uint32_t until = too_many(l);
+	unsigned told = 0;
+
+	if (until != l->pin_until)
+		l->pin_at = 0;
+	l->pin_until = until;
+	for (; until && l->pin_at < l->places && told < TOLD_MAX; l->pin_at++)
+		for (struct zone_marks *z = l->table[l->pin_at]; z; z = z->next) {
+			if (!z->count || z->mark[0].file > until || z->told == until)
+				continue;
+			z->told = until;
+			told++;
+			if (!each(ctx, z->name))
 				return;
+		}
 }
 
 void steplog_close(struct steplog *l)

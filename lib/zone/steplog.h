@@ -75,9 +75,10 @@ void steplog_forget_zone(struct steplog *, const uint8_t *name);
 
 /* Octets of all its files. */
 uint64_t steplog_octets(const struct steplog *);
-/* How large it should be at most (256 MB if never said). Beyond, steplog_pinning names the zones that keep the oldest files, until without
- * these the log would be small enough: their zone files are to be written, or an image of them appended, which supersedes what was before. */
+/* How large it should be at most (256 MB if never said), or twice the images that are needed, if that is more. Beyond, steplog_pinning names the zones that
+ * keep the oldest files, until without these the log would be small enough: their zone files are to be written, or an image of them appended,
+ * which supersedes what was before. Some at a time, each once as long as the same files are too many. */
 void steplog_set_most(struct steplog *, uint64_t octets);
-void steplog_pinning(const struct steplog *, bool (*each)(void *ctx, const uint8_t *name), void *ctx);
+void steplog_pinning(struct steplog *, bool (*each)(void *ctx, const uint8_t *name), void *ctx);
 
 #endif
