@@ -284,25 +284,36 @@ static void print_finding(const struct show *show, const struct finding *finding
 		finding->address ? finding->address : "", finding->message);
 }
 
-static void print_end(struct diffing *d, const struct show *show, const struct findings *findings)
+/* In the first line a "|" begins the performance data. */
+static void print_worst(const struct show *show, const struct finding *finding)
+{
+	fprintf(show->out, "%s%s%s%s%s: ", finding_name(finding->id), finding->server ? " " : "", finding->server ? finding->server : "", finding->address ? " " : "",
+		finding->address ? finding->address : "");
+	for (const char *at = finding->message; *at; at++)
+		putc(*at == '|' ? '/' : *at, show->out);
+}
+
+/* As a monitoring system wants it. */
+static void print_first(struct diffing *d, const struct show *show, const struct findings *findings)
 {
 	uint64_t differences = 0, answers = 0;
 	size_t servers = 0;
+	double seconds = (double)(d->ended - d->began) / 1000.0;
 
 	for (size_t i = 0; i < d->target_count; i++) {
 		differences += differ_rows(d->differ)[i].differences;
 		answers += differ_rows(d->differ)[i].answered;
 		servers += differ_rows(d->differ)[i].differences != 0;
 	}
-	if (d->lost)
-		fprintf(show->out, "... and %zu more differences, which are not shown\n", d->lost);
-	fprintf(show->out, "%s %s ", finding_status_name(findings_status(findings)), d->command->zones[0]);
+	fprintf(show->out, "LOCKSTEP %s - %s: ", finding_status_name(findings_status(findings)), d->command->zones[0]);
 	if (differences)
 		fprintf(show->out, "%llu differences at %zu of %zu addresses of nameservers", (unsigned long long)differences, servers, d->target_count);
+	else if (findings_count(findings))
+		print_worst(show, findings_at(findings, 0));
 	else
 		fprintf(show->out, "no difference");
-	fprintf(show->out, "; %llu answers from %zu addresses in %.1f s\n", (unsigned long long)answers, d->target_count,
-		(double)(d->ended - d->began) / 1000.0);
+	fprintf(show->out, "; %llu answers from %zu addresses in %.1f s | differences=%llu answers=%llu servers=%zu time=%.3fs\n", (unsigned long long)answers, d->target_count,
+		seconds, (unsigned long long)differences, (unsigned long long)answers, d->target_count, seconds);
 }
 
 static void print_text(struct diffing *d, const struct findings *findings)
@@ -312,6 +323,7 @@ static void print_text(struct diffing *d, const struct findings *findings)
 
 	if (d->command->quiet && findings_status(findings) == STATUS_OK)
 		return;
+	print_first(d, &show, findings);
 	printf("--- %s serial %u, %s\n", d->command->zones[0], d->zone->serial.v, d->source);
 	for (size_t i = 0; i < d->target_count; i++)
 		if (differ_rows(d->differ)[i].answered || differ_rows(d->differ)[i].state == DIFFER_DONE)
@@ -319,7 +331,8 @@ static void print_text(struct diffing *d, const struct findings *findings)
 	for (size_t i = 0; i < findings_count(findings); i++)
 		if (findings_at(findings, i)->id != FINDING_ANSWER_DIFF)
 			print_finding(&show, findings_at(findings, i));
-	print_end(d, &show, findings);
+	if (d->lost)
+		fprintf(show.out, "... and %zu more differences, which are not shown\n", d->lost);
 }
 
 /* --- as an object ------------------------------------------------------------------------ */

@@ -50,7 +50,7 @@ for my $zone (@zones) {
     my @seen = grep { (!$owner || lc($_->{owner}) eq $owner) && (!$type || $_->{type} eq $type) && (!$expected || ($_->{expected} // '') =~ $expected) } @{ $got->{json}{findings} // [] };
     ok(@seen, "$zone->{what}: it is shown") or diag(explain($got->{json}{findings}));
     is((grep { !defined $_->{owner} || !defined $_->{type} || !exists $_->{got} } @{ $got->{json}{findings} // [] }), 0, "$zone->{what}: each with owner, type and what came");
-    like($got->{text}, qr/^\s*[-+] .*\Q$zone->{name}\E/m, "$zone->{what}: as a diff is read");
+    like($got->{text}, qr/^[-+]\S*\Q$zone->{name}\E\.\s/m, "$zone->{what}: as a diff is read");
 }
 
 is($net->stop, 0, 'the servers stop');
