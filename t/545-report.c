@@ -112,6 +112,28 @@ static void what_is_found_stands_on_a_line_with_its_server(void **state)
 	free_world(w);
 }
 
+static void which_sets_there_are_is_said_where_there_are_several(void **state)
+{
+	struct world *w = make_world();
+	struct report_zone zone = {.name = "example.com."};
+	struct report report = {.zones = &zone, .count = 1, .now = NOW};
+	char *text;
+
+	(void)state;
+	found(w, NOW);
+	zone.verdict = w->verdict;
+	text = text_of(&report);
+	lacks(text, "NS set A");
+	free(text);
+	answers(&w->servers[NS1_V6].ns_set, RR_NS, AA, "example.com. 86400 IN NS ns1.a.info.\n");
+	found(w, NOW);
+	zone.verdict = w->verdict;
+	text = text_of(&report);
+	has(text, "\n  NS set A: ns1.a.info. ns2.b.net.\n  NS set B: ns1.a.info.\n");
+	free(text);
+	free_world(w);
+}
+
 static void json_has_what_was_agreed(void **state)
 {
 	struct world *w = bad_world();
@@ -201,6 +223,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_is_well),
 		cmocka_unit_test(what_is_found_stands_on_a_line_with_its_server),
+		cmocka_unit_test(which_sets_there_are_is_said_where_there_are_several),
 		cmocka_unit_test(json_has_what_was_agreed),
 		cmocka_unit_test(of_several_zones_the_worst_is_named_first),
 		cmocka_unit_test(no_zone_is_not_well),

@@ -242,6 +242,25 @@ static void put_table(FILE *out, const struct report *report, const struct verdi
 	}
 }
 
+/* What the letters stand for, where there are several. */
+static void put_sets(FILE *out, const struct verdict *verdict)
+{
+	unsigned most = 0, said = 0;
+	char room[40];
+
+	for (size_t i = 0; i < verdict->row_count; i++)
+		most = verdict->rows[i].ns_set > most ? verdict->rows[i].ns_set : most;
+	while (most > 1 && said < most && said < SETS_NAMED) {
+		said++;
+		for (size_t i = 0; i < verdict->row_count; i++) {
+			if (verdict->rows[i].ns_set != said)
+				continue;
+			fprintf(out, "  NS set %s: %s\n", cell(&verdict->rows[i], 4, room), verdict->rows[i].ns_names);
+			break;
+		}
+	}
+}
+
 static const char *shade_of_status(const struct report *report, enum finding_status status)
 {
 	return shades[!report->color ? PLAIN : status == STATUS_OK ? GOOD : status == STATUS_CRITICAL ? BAD : FAIR];
@@ -284,8 +303,10 @@ static void put_zone(FILE *out, const struct report *report, const struct report
 	if (verdict->serial_known)
 		fprintf(out, "  serial %u, first seen %lld s ago", verdict->serial.v, (long long)(report->now > verdict->serial_since ? report->now - verdict->serial_since : 0));
 	putc('\n', out);
-	if (verdict->row_count && !report->quiet)
+	if (verdict->row_count && !report->quiet) {
 		put_table(out, report, verdict);
+		put_sets(out, verdict);
+	}
 	put_findings(out, report, verdict->findings);
 }
 

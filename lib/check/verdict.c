@@ -41,6 +41,7 @@ static void judge_gaps(const struct facts *facts)
 /* Which of the different sets each server shows, those shown most first. */
 static void number_sets(const struct facts *facts, struct verdict_row *rows)
 {
+	const struct facts_names nobody = {NULL, 0};
 	unsigned number = 0;
 
 	for (;;) {
@@ -62,8 +63,10 @@ static void number_sets(const struct facts *facts, struct verdict_row *rows)
 			return;
 		number++;
 		for (size_t j = 0; j < facts->server_count; j++)
-			if (facts->servers[j].ns_rrs && facts_same(&facts->servers[best].ns_set, &facts->servers[j].ns_set))
+			if (facts->servers[j].ns_rrs && facts_same(&facts->servers[best].ns_set, &facts->servers[j].ns_set)) {
 				rows[j].ns_set = number;
+				rows[j].ns_names = facts_without(facts, &facts->servers[j].ns_set, &nobody);
+			}
 	}
 }
 

@@ -26,6 +26,7 @@ struct verdict_row {
 	const char *says;            /* what the SOA's question was answered with: "NOERROR", "REFUSED", "timed out" */
 	enum verdict_answer udp, tcp, edns;
 	unsigned ns_set;             /* which of the different sets it shows: 1 for the one shown most, 2, ...; 0: none */
+	const char *ns_names;        /* those in it, with spaces between; NULL: none */
 };
 
 struct verdict {
