@@ -322,7 +322,7 @@ static void silence_ends_in_time(void **state)
 	expect(ask((struct probe_ask){0}), REPLY_TIMEOUT, false);
 	took = clock_ms() - began;
 	assert_true(took >= TIME_MS && took < 2 * TIME_MS);
-	assert_int_equal(packets, 8);
+	assert_in_range(packets, 3, 4);              /* 100 ms between two */
 	expect(ask((struct probe_ask){.tcp = true}), REPLY_TIMEOUT, true);
 	assert_true(clock_ms() - began < 4 * TIME_MS);
 }

@@ -493,7 +493,7 @@ static void a_dead_server_is_asked_little(void **state)
 	assert_int_equal(dead->tcp_soa->outcome, REPLY_TIMEOUT);
 	assert_false(dead->serves);
 	assert_null(dead->ns_set);
-	assert_true(asked[NS_B] <= 17);      /* two questions eight times, one over TCP */
+	assert_true(asked[NS_B] <= 9);       /* two questions four times, one over TCP */
 	assert_true(server_at(s, NS_A)->soa_again != NULL);
 	survey_free(s);
 }

@@ -16,7 +16,9 @@
 
 enum {
 	CONNECTIONS = 3,
-	TRIES = 8,                   /* over UDP */
+	TRIES = 16,                  /* over UDP: what loses two packets of three is still heard */
+	TRIES_SHARE = 20,            /* of the question's time, between two; */
+	TRIES_PAUSE_MS = 100,        /* at least this */
 	REFUSALS = 3,                /* ICMP errors that are an answer */
 	REFUSED_PAUSE_MS = 100,      /* after an ICMP error, until the next try */
 	ODD_SHARE = 16,              /* an odd answer is held for this part of the question's time */
@@ -25,9 +27,6 @@ enum {
 	BUCKETS = 1024,
 	QUERY_MAX = MSG_HEADER + NAME_SIZE + 4 + 11,
 };
-
-/* When, in sixteenths of the question's time: what loses two packets of three is still heard. */
-static const uint8_t tries_at[TRIES + 1] = {0, 1, 2, 3, 5, 7, 9, 12, 16};
 
 enum probe_state { PROBE_WAITS, PROBE_UDP, PROBE_TCP, PROBE_OVER };
 
@@ -55,9 +54,9 @@ struct probe {
 	enum probe_state state;
 	struct timer timer;
 	uint32_t time_ms;            /* it may take */
-	int64_t began_ms, sent_us, retry_ms, held_until_ms;
-	unsigned tries, refusals;
-	uint16_t id;
+	int64_t began_ms, retry_ms, held_until_ms;
+	unsigned tries, refusals, connections;
+	struct { uint16_t id; int64_t us; } sent[TRIES];     /* each try has its ID, so that its round trip is known */
 	int fd;                      /* PROBE_UDP: >= 0 */
 	struct event readable;
 	struct conn *conn;           /* PROBE_TCP */
@@ -266,6 +265,7 @@ static int64_t deadline(const struct probe *q)
 
 /* --- the query ------------------------------------------------------------------------ */
 
+/* A try begins: an ID for it, and the time. */
 static size_t write_query(struct probe *q, uint8_t out[QUERY_MAX])
 {
 	enum { OPT_LENGTH = 11, OPT_VERSION = 6 };
@@ -273,12 +273,16 @@ static size_t write_query(struct probe *q, uint8_t out[QUERY_MAX])
 	const struct probe_ask *ask = &q->ask;
 	uint16_t flags = (uint16_t)((ask->rd ? MSG_RD : 0) | (ask->cd ? MSG_CD : 0));
 	size_t length;
+	uint16_t id;
 
+	net_random(&id, sizeof id);
+	q->sent[q->tries].id = id;
+	q->sent[q->tries++].us = clock_us();
 	msg_start(w, out, QUERY_MAX, QUERY_MAX);
 	msg_put_question(w, q->name, ask->type, ask->class);
 	if (!ask->no_edns)
 		msg_put_opt(w, MSG_UDP_MAX, 0, ask->do_bit, NULL, 0);
-	length = msg_finish(w, q->id, flags);
+	length = msg_finish(w, id, flags);
 	if (!ask->no_edns)
 		out[length - OPT_LENGTH + OPT_VERSION] = ask->edns_version;
 	return length;
@@ -286,10 +290,14 @@ static size_t write_query(struct probe *q, uint8_t out[QUERY_MAX])
 
 static struct reply *read_reply(struct probe *q, const uint8_t *message, size_t length)
 {
-	struct reply *reply = reply_read(message, length, q->id, q->name, q->ask.type, q->ask.class);
+	unsigned nth = q->tries ? q->tries - 1 : 0;
+	struct reply *reply;
 
+	while (length >= 2 && nth > 0 && q->sent[nth].id != get_u16(message))
+		nth--;
+	reply = reply_read(message, length, q->sent[nth].id, q->name, q->ask.type, q->ask.class);
 	if (reply)
-		reply->rtt_us = (uint32_t)(clock_us() - q->sent_us);
+		reply->rtt_us = (uint32_t)(clock_us() - q->sent[nth].us);
 	return reply;
 }
 
@@ -304,7 +312,6 @@ static void tcp_connected(struct conn *conn, void *owner)
 	size_t length = write_query(q, frame + 2);
 
 	q->connected = true;
-	q->sent_us = clock_us();
 	put_u16(frame, (uint16_t)length);
 	conn_write(conn, frame, 2 + length);
 }
@@ -332,7 +339,7 @@ static void tcp_ended(struct conn *conn, enum err err, const struct why *why, vo
 		over_without(q, REPLY_TIMEOUT, why);
 	else if (refused)
 		over_without(q, REPLY_UNREACHABLE, why);
-	else if (q->tries < CONNECTIONS)
+	else if (q->connections < CONNECTIONS)
 		open_tcp(q);
 	else
 		over_without(q, REPLY_CLOSED, why);
@@ -346,9 +353,7 @@ static void open_tcp(struct probe *q)
 
 	q->state = PROBE_TCP;
 	q->connected = false;
-	q->tries++;
-	q->sent_us = clock_us();
-	net_random(&q->id, sizeof q->id);
+	q->connections++;
 	q->conn = conn_open(q->prober->base, &q->ask.to, (struct conn_times){.connect_ms = time, .idle_ms = time}, &handlers, q, &why);
 	if (!q->conn)
 		over_without(q, REPLY_UNREACHABLE, &why);
@@ -397,9 +402,7 @@ static void send_udp(struct probe *q)
 	size_t length = write_query(q, query);
 	ssize_t sent;
 
-	q->tries++;              /* no more than TRIES */
-	q->sent_us = clock_us();
-	q->retry_ms = q->began_ms + (int64_t)q->time_ms * tries_at[q->tries] / 16;
+	q->retry_ms = clock_ms() + (q->time_ms / TRIES_SHARE > TRIES_PAUSE_MS ? q->time_ms / TRIES_SHARE : TRIES_PAUSE_MS);
 	sent = sendto(q->fd, query, length, 0, &q->ask.to.sa, net_addr_len(&q->ask.to));
 	if (sent < 0 && errno == ECONNREFUSED)       /* of the packet before */
 		sent = sendto(q->fd, query, length, 0, &q->ask.to.sa, net_addr_len(&q->ask.to));
@@ -419,7 +422,7 @@ static void accept_udp(struct probe *q, struct reply *reply)
 	close_udp(q);
 	reply_free(q->held);
 	q->held = NULL;
-	q->tries = 0;
+	q->tries = 0;            /* of the connection */
 	open_tcp(q);
 }
 
@@ -482,7 +485,6 @@ static void open_udp(struct probe *q)
 	struct why why = {""};
 
 	q->state = PROBE_UDP;
-	net_random(&q->id, sizeof q->id);
 	q->fd = net_open_udp(&q->ask.to, &why);
 	if (q->fd < 0) {
 		over_without(q, REPLY_NONE, &why);

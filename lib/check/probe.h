@@ -1,11 +1,11 @@
 /* check/probe: asks many servers many questions at once, over UDP and TCP, IPv4 and IPv6, each within its time.
  *
  *     probe_send ─► waits its turn ─► asked ─────────► done
- *                   (under_way,       │  UDP: up to eight times, less and less often
+ *                   (under_way,       │  UDP: up to sixteen times, in 3/4 of its time
  *                    per_server,      │  truncated: again over TCP, if `follow`
  *                    rates)           └─ TCP: anew, if the connection was closed in the middle (twice)
  *
- * Each question over UDP has a socket of its own, so a random port beside the random ID. The socket is not connected: an answer that fits but
+ * Each question over UDP has a socket of its own, so a random port beside each try's random ID. The socket is not connected: an answer that fits but
  * comes from elsewhere is one too (`odd`); it is held for a moment, and loses to one that comes from where it should.
  * On the event loop's thread.
  */
