@@ -6,7 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-my $limit = 100;
+my $limit = 64;
 exec 'sh', '-c', 'ulimit -n $0 && LOCKSTEP_FEW_FILES=1 exec "$@"', $limit, $^X, $0 unless $ENV{LOCKSTEP_FEW_FILES};
 
 use Fake;
@@ -15,7 +15,7 @@ use Process qw(wait_for);
 use Test::More;
 use Wire;
 
-my $zones = 300;
+my $zones = 1000;
 my $fake = Fake->new(zone => 'z1.example.');
 $fake->serve(soa => sub { }, axfr => sub { $_[0]->send(rcode => 5) });
 my @names = map { "z$_.example" } 1 .. $zones;

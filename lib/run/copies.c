@@ -21,6 +21,7 @@ enum {
 	BEHIND_MAX = 10000,          /* zones that are remembered singly */
 	TOGETHER_MAX = 16 << 20,     /* octets that are read of several zones before they are built */
 	MANY = 1000,                 /* changes that leave enough memory behind to give it back */
+	SETTLE_ZONES = 128, SETTLE_OCTETS = 4 << 20,     /* images that go into the database together */
 	AT_ONCE_MAX = 1 << 20,       /* octets of an image that goes into the database with the commit; larger ones later */
 };
 
@@ -657,40 +658,64 @@ static void give_back(uint64_t octets)
 		malloc_trim(0);
 }
 
-static void settle_one(struct copies *c, struct late *l)
+static struct late *take_late(struct copies *c)
 {
-	uint64_t octets;
-	struct image image;
-	struct why why = {{0}};
-	struct journal_change out = {.kind = JOURNAL_IMAGE, .name = l->name, .row = l->row, .to = l->version->serial, .image = &image,
-		.keep = l->version->wire_bytes / 2};
-	enum err err = image_make(l->version, &image, &why);
+	struct late *l = c->late;
 
-	if (err)
-		return;
+	if (l && !(c->late = l->next))
+		c->last_late = &c->late;
+	return l;
+}
+
+static void store_late(struct copies *c, struct journal_change *changes, size_t count)
+{
+	struct why why = {{0}};
+	enum err err;
+
 	pthread_mutex_lock(&c->lock);
-	if (c->journal && !c->journal_spoilt) {
-		err = journal_commit(c->journal, &out, 1, &why);
+	if (c->journal && !c->journal_spoilt && count) {
+		err = journal_commit(c->journal, changes, count, &why);
 		database_is(c, err, &why);
 		if (err == ERR_DAMAGED)
 			begin_anew(c);
 	}
 	pthread_mutex_unlock(&c->lock);
-	octets = image.octets;
-	image_release(&image);
+}
+
+/* Small ones many at a time: each commit waits for the disk. */
+static void settle_some(struct copies *c)
+{
+	struct late *late[SETTLE_ZONES];
+	struct image image[SETTLE_ZONES];
+	struct journal_change out[SETTLE_ZONES];
+	uint64_t octets = 0;
+	size_t n = 0;
+
+	while (c->late && n < SETTLE_ZONES && octets < SETTLE_OCTETS) {
+		struct late *l = take_late(c);
+		struct why why;
+
+		if (image_make(l->version, &image[n], &why)) {
+			late_free(l);
+			continue;
+		}
+		out[n] = (struct journal_change){.kind = JOURNAL_IMAGE, .name = l->name, .row = l->row, .to = l->version->serial, .image = &image[n],
+			.keep = l->version->wire_bytes / 2};
+		octets += image[n].octets;
+		late[n++] = l;
+	}
+	store_late(c, out, n);
+	for (size_t i = 0; i < n; i++) {
+		image_release(&image[i]);
+		late_free(late[i]);
+	}
 	give_back(octets);
 }
 
 void copies_settle(struct copies *c)
 {
-	while (c->late) {
-		struct late *l = c->late;
-
-		if (!(c->late = l->next))
-			c->last_late = &c->late;
-		settle_one(c, l);
-		late_free(l);
-	}
+	while (c->late)
+		settle_some(c);
 	if (c->forgets && clock_ms() - c->forgets_since > FORGET_MS)
 		copies_idle(c);
 }
