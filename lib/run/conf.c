@@ -83,7 +83,7 @@ static void server_defaults(struct conf *conf)
 	conf->server.limits.tcp_clients = 1000;
 	conf->server.limits.tcp_idle = 10000;
 	conf->server.limits.zones_added = 100000;
-	conf->server.limits.check_rate = 100;
+	conf->server.limits.check_rate = 50;
 }
 
 static bool listen_everywhere(struct reading *r)
