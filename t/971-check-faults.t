@@ -33,7 +33,7 @@ for my $zone (@zones) {
     $got{ $zone->{name} } = $findings{ $of{as} // 'plain' }->are($zone->{what}, $zone->{name}, $zone->{expected}, %of);
 }
 my @slow = map { $_->{rtt} } grep { $_->{name} eq "$west." } @{ $got{'slow.alpha'}{json}{nameservers} // [] };
-is(scalar(grep { $_ >= 0.4 && $_ < 2 } @slow), 2, 'the slow one is seen to be slow');
+ok((grep { $_ >= 0.4 && $_ < 2 } @slow), 'the slow one is seen to be slow');       # an answer that comes after the next try is timed from that
 my @behind = map { $_->{lag} } grep { $_->{name} eq "$west." } @{ $got{'stale.alpha'}{json}{nameservers} // [] };
 is(scalar(grep { $_ >= 1 && $_ < 60 } @behind), 2, 'and how long it is behind');
 is($got{'stale.alpha'}{json}{serial}, 7, 'the newest serial is that of the others');

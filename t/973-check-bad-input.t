@@ -49,7 +49,7 @@ bad('a transfer without an end', 'endless', sub {
 my $net = Internet->new(zones => [ @zones, { name => 'fine.alpha' } ])->start;
 my $operator = $net->operator;
 my @resolver = ('--resolver', $net->resolver->at, '--timeout', '500ms');
-my $findings = Findings->new(operator => $operator, arguments => \@resolver);
+my $findings = Findings->new(operator => $operator, arguments => [ '--resolver', $net->resolver->at ]);
 
 # (exit status, standard output, standard error), of what must end in time.
 sub check {
