@@ -74,7 +74,7 @@ my $status = { done => { zones => [ \%ok, \%stale, \%empty ], summary => { zones
     my ($exit, $out, $said, $request) = lockstep([ $status ], 'status');
     is($exit, 0, 'status ends with 0');
     is($said, '', 'and says nothing else');
-    request_is($request, { verb => 'status', zones => [] }, 'status asks for all zones');
+    request_is($request, { verb => 'status', zones => [], table => JSON::PP::true }, 'status asks for all zones, for what a table shows of them');
     is($out, join("\n",
         "ZONE\tSERIAL\tSTATE\tPRIMARY\tAGE\tREFRESH\tEXPIRES\tREASON",
         "example.com.\t7\tok\thidden\t12\t3588\t604788\t-",
@@ -132,6 +132,20 @@ my $status = { done => { zones => [ \%ok, \%stale, \%empty ], summary => { zones
 
     ($exit, $out) = lockstep([ $status ], '--json', 'status');
     is_deeply(decode_json($out), $status->{done}, '--json prints the document');
+    my @pieces = map { { zones => [ map { { zone => "$_.", serial => 1, state => 'ok' } } @$_ ] } } [ 'a' .. 'c' ], [ 'd' .. 'f' ];
+    my $last = { done => { zones => [], summary => { zones => 6, ok => 6 }, version => '0.1.0', uptime => 1 } };
+    ($exit, $out) = lockstep([ @pieces, $last ], 'status', '--json');
+    is_deeply(decode_json($out), { %{ $last->{done} }, zones => [ map { @{ $_->{zones} } } @pieces ] }, 'what comes in pieces becomes one document');
+    ($exit, $out) = lockstep([ @pieces, $last ], 'status');
+    is($out =~ s/\t.*//gmr, join("\n", 'ZONE', (map { "$_." } 'a' .. 'f'), $out =~ /(# 6 zones.*)/) . "\n", 'or one table');
+    my @on_terminal = map { length } on_terminal([ @pieces, $last ], 'status') =~ /^(\S\.? +\d+) /gm;
+    is_deeply(\@on_terminal, [ ($on_terminal[0]) x 6 ], 'on a terminal too');
+    ($exit, $out, $said) = lockstep([@pieces], 'status', '--json');
+    is($exit, 1, 'a daemon that ends in the middle');
+    is_deeply(decode_json($out), { zones => [ map { @{ $_->{zones} } } @pieces ] }, 'leaves a document of what has come');
+    like($said, qr/closed the connection before the end/, 'and a line that says so');
+    ($exit, $out) = lockstep([ { zones => [] }, $last ], 'status', '--json');
+    is_deeply(decode_json($out), $last->{done}, 'no zones at all');
     ($exit, $out) = lockstep([ $status ], 'status', '--json');
     is_deeply(decode_json($out), $status->{done}, '--json may stand behind the verb');
     unlike($out, qr/[^\n\x20-\x7e]/, 'and has no control characters');

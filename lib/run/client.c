@@ -19,7 +19,9 @@ struct client {
 	const char *socket_path;
 	FILE *in;                    /* from the daemon */
 	bool progress;               /* a line of it is on the terminal */
-	json_t *zones;               /* of status, as far as they have come; NULL: none */
+	json_t *zones;               /* as far as they have come, where they cannot be shown one by one; NULL: none */
+	bool streams;                /* status: they can */
+	size_t shown;                /* zones that were */
 	int status;                  /* exit status so far */
 	/* Instead of standard output, and standard error; NULL: those. */
 	bool (*put)(void *ctx, const char *text, size_t length);
@@ -73,6 +75,8 @@ static json_t *request_of(const struct command *command)
 		json_object_set_new(request, "all", json_true());
 	if (command->full)
 		json_object_set_new(request, "full", json_true());
+	if (command->verb == COMMAND_STATUS && !command->json && command->zone_count == 0)
+		json_object_set_new(request, "table", json_true());
 	if (command->from)
 		json_object_set_new(request, "from", json_string(command->from));
 	if (command->template_name)
@@ -196,6 +200,74 @@ static void end_dump(struct client *client, const json_t *done)
 		printf("null\n}\n");
 }
 
+/* --- status of all zones, as it comes ---------------------------------------------- */
+
+enum { SHOW_JSON = JSON_ENSURE_ASCII | JSON_REAL_PRECISION(6) | JSON_ENCODE_ANY };
+
+static void put_document(struct client *client, const json_t *zones)
+{
+	const json_t *zone;
+	size_t i;
+
+	if (!client->begun)
+		printf("{\n  \"zones\": [");
+	json_array_foreach(zones, i, zone) {
+		char *text = json_dumps(zone, SHOW_JSON | JSON_COMPACT);
+
+		if (!text)
+			fail(client, "out of memory", NULL);
+		else if (printf("%s\n    %s", client->shown ? "," : "", text) > 0)
+			client->shown++;
+		free(text);
+	}
+	client->begun = true;
+}
+
+static void put_status(struct client *client, const json_t *zones)
+{
+	struct show show = show_of(stdout);
+
+	if (client->command->json)
+		put_document(client, zones);
+	else
+		show_status_piece(&show, zones, !client->begun);
+	client->begun = true;
+}
+
+/* `done` NULL: it broke off; what was begun becomes a document. */
+static void end_status(struct client *client, const json_t *done)
+{
+	void *at = json_object_iter((json_t *)(uintptr_t)done);
+	struct show show = show_of(stdout);
+
+	if (!done && !client->begun)
+		return;
+	put_status(client, json_object_get(done, "zones"));
+	if (!client->command->json) {
+		if (done)
+			show_status_end(&show, done);
+		return;
+	}
+	fputs(client->shown ? "\n  ]" : "]", stdout);
+	for (; at; at = json_object_iter_next((json_t *)(uintptr_t)done, at)) {
+		if (strcmp(json_object_iter_key(at), "zones") == 0)
+			continue;
+		printf(",\n  \"%s\": ", json_object_iter_key(at));
+		json_dumpf(json_object_iter_value(at), stdout, SHOW_JSON);
+	}
+	fputs("\n}\n", stdout);
+}
+
+static void take_zones(struct client *client, json_t *zones)
+{
+	if (client->streams)
+		put_status(client, zones);
+	else if (client->zones)
+		json_array_extend(client->zones, zones);
+	else
+		client->zones = json_incref(zones);
+}
+
 /* --- results --------------------------------------------------------------------- */
 
 /* Zones that failed: the exit status, and a line each unless the daemon has said something already. */
@@ -257,7 +329,9 @@ static void take_done(struct client *client, json_t *done)
 	clear_progress(client);
 	if (client->put)
 		return;
-	if (client->command->verb == COMMAND_DUMP) {
+	if (client->streams) {
+		end_status(client, done);
+	} else if (client->command->verb == COMMAND_DUMP) {
 		end_dump(client, done);
 	} else if (client->command->json) {
 		json_dumpf(done, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(6));
@@ -283,10 +357,8 @@ static bool take_line(struct client *client, const char *line, size_t length)
 		show_progress(stderr, progress);
 		client->progress = true;
 	}
-	if (json_is_array(zones) && !client->zones)
-		client->zones = json_incref(zones);
-	else if (json_is_array(zones))
-		json_array_extend(client->zones, zones);
+	if (json_is_array(zones))
+		take_zones(client, zones);
 	if (json_is_string(text))
 		put_zone_text(client, json_string_value(text));
 	if (json_is_string(error))
@@ -317,7 +389,9 @@ static void read_answer(struct client *client)
 	if (!wrong)
 		return;
 	client->status = 1;
-	if (!client->put)
+	if (client->streams)
+		end_status(client, NULL);
+	else if (!client->put)
 		end_dump(client, NULL);
 	fflush(stdout);
 	fail(client, client->socket_path, wrong);
@@ -330,6 +404,7 @@ int client_run(const struct command *command, const char *socket_path)
 
 	if (fd < 0)
 		return 1;
+	client.streams = command->verb == COMMAND_STATUS && command->zone_count == 0 && (command->json || !show_of(stdout).terminal);
 	client.in = fdopen(fd, "r");
 	if (!client.in) {
 		close(fd);

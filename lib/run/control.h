@@ -1,6 +1,6 @@
 /* run/control: the daemon's side of the control socket, a Unix stream socket (mode 0660). A client sends one line of JSON,
  *
- *     {"verb":"status","zones":["example.com."],"all":false,"full":false,"from":"hidden","template":"t","name":"www.example.com.","type":"A"}
+ *     {"verb":"status","zones":["example.com."],"all":false,"full":false,"table":false,"from":"hidden","template":"t","name":"www.example.com.","type":"A"}
  *
  * with the members that the verb uses; the daemon answers with lines of JSON, each one object, and closes:
  *

@@ -145,6 +145,21 @@ static void put_row(const struct show *show, const char *const cells[COLUMNS], c
 	}
 }
 
+void show_status_piece(const struct show *show, const json_t *zones, bool heading)
+{
+	static const size_t widths[COLUMNS];
+	const json_t *zone;
+	struct row row;
+	size_t i;
+
+	if (heading)
+		put_row(show, headings, widths, true);
+	json_array_foreach(zones, i, zone) {
+		make_row(show, zone, &row);
+		put_row(show, row.cells, widths, false);
+	}
+}
+
 static void put_table(const struct show *show, const json_t *zones)
 {
 	size_t widths[COLUMNS], i;
@@ -415,7 +430,14 @@ void show_status(const struct show *show, const json_t *done, bool full, bool su
 	else if (json_array_size(zones) || summary)
 		put_table(show, zones);
 	if (summary)
-		put_summary(show, done);
+		show_status_end(show, done);
+	else if (has(done, "storage"))
+		put_storage(show, json_object_get(done, "storage"));
+}
+
+void show_status_end(const struct show *show, const json_t *done)
+{
+	put_summary(show, done);
 	if (has(done, "storage"))
 		put_storage(show, json_object_get(done, "storage"));
 }

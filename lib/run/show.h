@@ -22,6 +22,10 @@ void show_text(FILE *, const char *text);
 
 /* The done documents. `full`: one zone was named. */
 void show_status(const struct show *, const json_t *done, bool full, bool summary);
+/* The table in pieces, as they come; not for a terminal, whose columns are as wide as the widest. `heading`: the first one. */
+void show_status_piece(const struct show *, const json_t *zones, bool heading);
+/* What follows the table. */
+void show_status_end(const struct show *, const json_t *done);
 void show_transfer(const struct show *, const json_t *done);
 void show_count(const struct show *, const json_t *done, const char *verb);   /* refresh, notify, write */
 void show_reload(const struct show *, const json_t *done);

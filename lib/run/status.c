@@ -4,8 +4,13 @@
 #include <string.h>
 #include <time.h>
 
+static json_t *text_or_null(const char *text)
+{
+	return text ? json_string(text) : json_null();
+}
+
 /* "2026-11-21T19:00:00Z" */
-static json_t *status_time(int64_t unix_time)
+static void put_time(struct jot *j, const char *name, int64_t unix_time)
 {
 	time_t t = (time_t)unix_time;
 	char text[32];
@@ -13,72 +18,66 @@ static json_t *status_time(int64_t unix_time)
 
 	gmtime_r(&t, &tm);
 	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return json_string(text);
+	jot_text(j, name, text);
 }
 
-static json_t *serial_or_null(bool has, struct serial serial)
+static void put_int(struct jot *j, const char *name, bool has, int64_t value)
 {
-	return has ? json_integer(serial.v) : json_null();
+	if (has)
+		jot_int(j, name, value);
+	else
+		jot_null(j, name);
 }
 
-static json_t *text_or_null(const char *text)
+static void put_addresses(struct jot *j, const struct secondary_remote *remote)
 {
-	return text ? json_string(text) : json_null();
-}
-
-/* Whole seconds, rounded down. */
-static json_t *seconds(int64_t ms)
-{
-	return json_integer(ms / 1000);
-}
-
-static json_t *addresses_of(const struct secondary_remote *remote)
-{
-	json_t *list = json_array();
 	char text[NET_ADDR_TEXT];
 
+	jot_text(j, "address", remote->address_count ? net_addr_text(&remote->addresses[0], 0, text) : "");
+	jot_open(j, "addresses", '[');
 	for (size_t i = 0; i < remote->address_count; i++)
-		json_array_append_new(list, json_string(net_addr_text(&remote->addresses[i], 0, text)));
-	return list;
+		jot_text(j, NULL, net_addr_text(&remote->addresses[i], 0, text));
+	jot_close(j, ']');
 }
 
-static json_t *last_transfer(const struct secondary_last *last, int64_t now)
+static void put_last_transfer(struct jot *j, const struct secondary_last *last, int64_t now)
 {
-	if (!last->has)
-		return json_null();
-	return json_pack("{s:s, s:I, s:I, s:f, s:I}", "type", last->incremental ? "IXFR" : "AXFR", "records", (json_int_t)last->records,
-		"bytes", (json_int_t)last->bytes, "seconds", last->ms / 1000.0, "age", (json_int_t)((now - last->at) / 1000));
+	jot_json(j, "last_transfer", !last->has ? NULL :
+		json_pack("{s:s, s:I, s:I, s:f, s:I}", "type", last->incremental ? "IXFR" : "AXFR", "records", (json_int_t)last->records,
+		"bytes", (json_int_t)last->bytes, "seconds", last->ms / 1000.0, "age", (json_int_t)((now - last->at) / 1000)));
 }
 
-static json_t *view(const struct secondary *s, size_t i, int64_t now)
+static void put_view(struct jot *j, const struct secondary *s, size_t i, int64_t now)
 {
 	struct secondary_view v;
-	char address[NET_ADDR_TEXT], text[NAME_TEXT_SIZE];
-	json_t *o = json_object();
+	char text[NAME_TEXT_SIZE];
 
 	secondary_view(s, i, &v);
-	json_object_set_new(o, "name", json_string(v.remote->name));
-	json_object_set_new(o, "address", json_string(v.remote->address_count ? net_addr_text(&v.remote->addresses[0], 0, address) : ""));
-	json_object_set_new(o, "addresses", addresses_of(v.remote));
-	json_object_set_new(o, "tls", json_boolean(v.remote->tls != NULL));
-	json_object_set_new(o, "key", text_or_null(v.remote->key ? name_text(v.remote->key->name, text) : NULL));
-	json_object_set_new(o, "serial", serial_or_null(v.has_serial, v.serial));
-	json_object_set_new(o, "age", v.asked ? seconds(now - v.at) : json_null());
-	json_object_set_new(o, "healthy", v.asked ? json_boolean(v.healthy) : json_null());
-	json_object_set_new(o, "error", text_or_null(v.error));
-	json_object_set_new(o, "health", json_string(peer_health_name(v.health)));
-	json_object_set_new(o, "failures", json_integer(v.failures));
-	json_object_set_new(o, "held", v.health == PEER_HELD ? seconds(v.until > now ? v.until - now : 0) : json_null());
-	json_object_set_new(o, "refused", serial_or_null(v.has_refused, v.refused));
-	return o;
+	jot_open(j, NULL, '{');
+	jot_text(j, "name", v.remote->name);
+	put_addresses(j, v.remote);
+	jot_bool(j, "tls", v.remote->tls != NULL);
+	jot_text(j, "key", v.remote->key ? name_text(v.remote->key->name, text) : NULL);
+	put_int(j, "serial", v.has_serial, v.serial.v);
+	put_int(j, "age", v.asked, (now - v.at) / 1000);
+	if (v.asked)
+		jot_bool(j, "healthy", v.healthy);
+	else
+		jot_null(j, "healthy");
+	jot_text(j, "error", v.error);
+	jot_text(j, "health", peer_health_name(v.health));
+	jot_int(j, "failures", v.failures);
+	put_int(j, "held", v.health == PEER_HELD, v.until > now ? (v.until - now) / 1000 : 0);
+	put_int(j, "refused", v.has_refused, v.refused.v);
+	jot_close(j, '}');
 }
 
-/* 0: it is under way. */
-static json_t *next_refresh(const struct refresh *r, int64_t now)
+/* In ms; 0: it is under way. */
+static int64_t next_refresh(const struct refresh *r, int64_t now)
 {
 	bool busy = r->state == REFRESH_PROBE || r->state == REFRESH_TRANSFER;
 
-	return seconds(!busy && r->timer > now ? r->timer - now : 0);
+	return !busy && r->timer > now ? r->timer - now : 0;
 }
 
 /* What went wrong, as far as it still counts: nothing has gone well since, or it is why a newer serial is not here. */
@@ -93,85 +92,112 @@ static const char *reason_of(const struct secondary_status *st)
 	return NULL;
 }
 
-static void add_secondary(json_t *o, const struct keep *k, int64_t now, int64_t unix_now, bool full)
-{
-	const struct secondary *s = keep_secondary(k);
-	struct secondary_status st;
-	json_t *list;
-
-	secondary_status(s, &st);
-	json_object_set_new(o, "reason", text_or_null(reason_of(&st)));
-	json_object_set_new(o, "primary", text_or_null(st.primary));
-	json_object_set_new(o, "age", st.refresh.loaded ? seconds(now - st.refresh.refreshed) : json_null());
-	json_object_set_new(o, "refresh", next_refresh(&st.refresh, now));
-	json_object_set_new(o, "expiry", !st.refresh.loaded ? json_null() :
-		seconds(st.refresh.expire_at > now ? st.refresh.expire_at - now : 0));
-	json_object_set_new(o, "best", serial_or_null(st.has_best, st.best));
-	json_object_set_new(o, "best_age", !st.has_best || st.best_is_ours ? json_null() : seconds(now - st.best_since));
-	json_object_set_new(o, "last_transfer", last_transfer(&st.last, now));
-	if (!full)
-		return;
-	json_object_set_new(o, "activity", json_string(refresh_state_name(st.refresh.state)));
-	list = json_array();
-	for (size_t i = 0; i < st.views; i++)
-		json_array_append_new(list, view(s, i, now));
-	json_object_set_new(o, "primaries", list);
-	json_object_set_new(o, "last_failure", st.last_error ? json_pack("{s:o, s:o, s:s}",
-		"time", status_time(unix_now - (now - st.last_error_at) / 1000),
-		"primary", text_or_null(st.last_error_primary), "reason", st.last_error) : json_null());
-}
-
 /* Times in seconds since 1970; the clock may have gone back. */
-static json_t *since(int64_t then, int64_t unix_now)
+static void put_since(struct jot *j, const char *name, int64_t then, int64_t unix_now)
 {
-	return !then ? json_null() : json_integer(then < unix_now ? unix_now - then : 0);
+	put_int(j, name, then != 0, then < unix_now ? unix_now - then : 0);
 }
 
-static void add_file(json_t *o, const struct keep_state *state, const struct zone *served, int64_t unix_now, bool full)
+/* What is told of a zone, looked up once. */
+struct about {
+	const struct status_env *env;
+	const struct keep *keep;
+	struct zone *served;         /* held; NULL: nothing */
+	struct keep_state state;
+	struct secondary_status st;
+	struct catalogs_view members;
+	bool has_members;
+};
+
+static void look(struct about *a, const struct status_env *env, const struct keep *k)
 {
-	json_object_set_new(o, "reason", text_or_null(state->error ? state->error : state->notice));
-	json_object_set_new(o, "primary", json_null());
-	json_object_set_new(o, "age", since(state->loaded, unix_now));
-	json_object_set_new(o, "refresh", json_null());
-	json_object_set_new(o, "expiry", json_null());
-	json_object_set_new(o, "best", serial_or_null(served != NULL, served ? served->serial : (struct serial){0}));
-	json_object_set_new(o, "best_age", json_null());
-	json_object_set_new(o, "last_transfer", json_null());
-	if (full) {
-		json_object_set_new(o, "primaries", json_array());
-		json_object_set_new(o, "last_failure", json_null());
+	*a = (struct about){.env = env, .keep = k, .served = keep_served(k)};
+	keep_state(k, &a->state);
+	if (keep_secondary(k))
+		secondary_status(keep_secondary(k), &a->st);
+	if (keep_wired(k)->set->catalog != CONF_CATALOG_NONE && env->catalogs)
+		a->has_members = catalogs_view(env->catalogs, keep_name(k), &a->members);
+}
+
+/* The first that there is. */
+static const char *why(const struct about *a)
+{
+	const char *reason = keep_secondary(a->keep) ? reason_of(&a->st) : a->state.error ? a->state.error : a->state.notice;
+
+	if (!reason)
+		reason = a->state.error;
+	if (!reason && a->has_members)
+		reason = a->members.error ? a->members.error : a->members.refused_why;
+	return !reason && a->state.held ? "on hold" : reason;
+}
+
+static void put_secondary(struct jot *j, const struct about *a)
+{
+	const struct secondary_status *st = &a->st;
+	int64_t now = a->env->now;
+
+	jot_text(j, "primary", st->primary);
+	put_int(j, "age", st->refresh.loaded, (now - st->refresh.refreshed) / 1000);
+	jot_int(j, "refresh", next_refresh(&st->refresh, now) / 1000);
+	put_int(j, "expiry", st->refresh.loaded, st->refresh.expire_at > now ? (st->refresh.expire_at - now) / 1000 : 0);
+	put_int(j, "best", st->has_best, st->best.v);
+	if (st->has_best && !st->best_is_ours)
+		jot_int(j, "best_age", (now - st->best_since) / 1000);
+	else
+		put_since(j, "best_age", a->served ? a->state.changed : 0, a->env->unix_now);
+	put_last_transfer(j, &st->last, now);
+}
+
+static void put_file(struct jot *j, const struct about *a)
+{
+	jot_null(j, "primary");
+	put_since(j, "age", a->state.loaded, a->env->unix_now);
+	jot_null(j, "refresh");
+	jot_null(j, "expiry");
+	put_int(j, "best", a->served != NULL, a->served ? a->served->serial.v : 0);
+	put_since(j, "best_age", a->served ? a->state.changed : 0, a->env->unix_now);
+	jot_null(j, "last_transfer");
+}
+
+static void put_primaries(struct jot *j, const struct about *a)
+{
+	const struct secondary *s = keep_secondary(a->keep);
+	const struct secondary_status *st = &a->st;
+
+	if (s)
+		jot_text(j, "activity", refresh_state_name(st->refresh.state));
+	jot_open(j, "primaries", '[');
+	for (size_t i = 0; s && i < st->views; i++)
+		put_view(j, s, i, a->env->now);
+	jot_close(j, ']');
+	if (!s || !st->last_error) {
+		jot_null(j, "last_failure");
+		return;
 	}
+	jot_open(j, "last_failure", '{');
+	put_time(j, "time", a->env->unix_now - (a->env->now - st->last_error_at) / 1000);
+	jot_text(j, "primary", st->last_error_primary);
+	jot_text(j, "reason", st->last_error);
+	jot_close(j, '}');
 }
 
 /* Who wanted the zone to be here. */
-static void add_origin(json_t *o, const struct status_env *env, const struct keep *k, const struct keep_state *state)
+static void put_origin(struct jot *j, const struct about *a)
 {
 	static const char *const word[] = {"config", "added", "catalog"};
-	const struct roster_zone *known = keeper_origin(env->keeper, keep_name(k));
+	const struct roster_zone *known = keeper_origin(a->env->keeper, keep_name(a->keep));
 	char text[NAME_TEXT_SIZE];
 
-	json_object_set_new(o, "held", json_boolean(state->held));
-	json_object_set_new(o, "origin", json_string(word[known ? known->origin : ROSTER_CONF]));
-	json_object_set_new(o, "template", text_or_null(known ? known->template_name : NULL));
-	json_object_set_new(o, "catalog", text_or_null(known && known->catalog ? name_text(known->catalog, text) : NULL));
+	jot_bool(j, "held", a->state.held);
+	jot_text(j, "origin", word[known ? known->origin : ROSTER_CONF]);
+	jot_text(j, "template", known ? known->template_name : NULL);
+	jot_text(j, "catalog", known && known->catalog ? name_text(known->catalog, text) : NULL);
 }
 
-static void set_reason(json_t *o, const char *text)
+static void put_members(struct jot *j, const struct catalogs_view *v)
 {
-	if (text && json_is_null(json_object_get(o, "reason")))
-		json_object_set_new(o, "reason", json_string(text));
-}
-
-static void add_members(json_t *o, const struct status_env *env, const struct keep *k)
-{
-	struct catalogs_view v;
-
-	if (keep_wired(k)->set->catalog == CONF_CATALOG_NONE || !env->catalogs || !catalogs_view(env->catalogs, keep_name(k), &v))
-		return;
-	json_object_set_new(o, "members", json_pack("{s:I, s:I, s:o, s:o}", "members", (json_int_t)v.members, "refused", (json_int_t)v.refused,
-		"refused_why", text_or_null(v.refused_why), "error", text_or_null(v.error)));
-	set_reason(o, v.error);
-	set_reason(o, v.refused_why);
+	jot_json(j, "members", json_pack("{s:I, s:I, s:o, s:o}", "members", (json_int_t)v->members, "refused", (json_int_t)v->refused,
+		"refused_why", text_or_null(v->refused_why), "error", text_or_null(v->error)));
 }
 
 static const char *source_of(const struct keep *k)
@@ -180,63 +206,72 @@ static const char *source_of(const struct keep *k)
 }
 
 /* What the zone is to show of its NS set, and does; NULL: nothing is said. */
-static json_t *ns_set(const struct keep *k, const struct keep_state *state, struct zone *served)
+static json_t *ns_set(const struct about *a)
 {
 	static const char *const mode[] = {"off", "warn", "require", "rewrite"};
-	const struct wired *wired = keep_wired(k);
+	const struct wired *wired = keep_wired(a->keep);
 	struct why why = {{0}};
 	bool shown;
 
-	if (wired->ns_mode == CONF_NS_OFF || !served)
-		return json_null();
-	shown = nsset_shown(&wired->ns_set, served);
+	if (wired->ns_mode == CONF_NS_OFF || !a->served)
+		return NULL;
+	shown = nsset_shown(&wired->ns_set, a->served);
 	if (!shown)
-		nsset_say(&wired->ns_set, served, &why);
-	return json_pack("{s:s, s:b, s:b, s:b, s:o, s:o}", "mode", mode[wired->ns_mode], "as_configured", shown, "rewritten", state->rewritten,
-		"ahead", state->ns_ahead, "finding", text_or_null(shown ? NULL : "NS-EXPECTED"), "message", text_or_null(shown ? NULL : why.text));
+		nsset_say(&wired->ns_set, a->served, &why);
+	return json_pack("{s:s, s:b, s:b, s:b, s:o, s:o}", "mode", mode[wired->ns_mode], "as_configured", shown, "rewritten", a->state.rewritten,
+		"ahead", a->state.ns_ahead, "finding", text_or_null(shown ? NULL : "NS-EXPECTED"), "message", text_or_null(shown ? NULL : why.text));
 }
 
-json_t *status_zone(const struct status_env *env, const struct keep *k, bool full)
+static void put_files(struct jot *j, const struct about *a)
 {
-	struct zone *served = keep_served(k);
-	struct keep_state state;
-	char name[NAME_TEXT_SIZE];
-	json_t *o = json_object();
+	const struct keep_state *state = &a->state;
+	int64_t unix_now = a->env->unix_now;
 
-	keep_state(k, &state);
-	json_object_set_new(o, "zone", json_string(name_text(keep_name(k), name)));
-	json_object_set_new(o, "serial", serial_or_null(served != NULL, served ? served->serial : (struct serial){0}));
-	json_object_set_new(o, "state", json_string(state.state));
-	json_object_set_new(o, "source", json_string(source_of(k)));
-	if (keep_secondary(k))
-		add_secondary(o, k, env->now, env->unix_now, full);
-	else
-		add_file(o, &state, served, env->unix_now, full);
-	set_reason(o, state.error);
-	add_members(o, env, k);
-	if (state.held)
-		set_reason(o, "on hold");
-	add_origin(o, env, k, &state);
-	json_object_set_new(o, "durable", serial_or_null(state.durable_known, state.durable));
-	json_object_set_new(o, "written", serial_or_null(state.written_known, state.written));
-	json_object_set_new(o, "written_age", since(state.written_known ? state.written_at : 0, env->unix_now));
-	json_object_set_new(o, "notified", serial_or_null(state.told, state.told_serial));
-	json_object_set_new(o, "notified_age", since(state.told ? state.told_at : 0, env->unix_now));
-	json_object_set_new(o, "changed", since(served ? state.changed : 0, env->unix_now));
-	if (json_is_null(json_object_get(o, "best_age")) && served)
-		json_object_set_new(o, "best_age", since(state.changed, env->unix_now));
-	json_object_set_new(o, "file", text_or_null(keep_path(k)));
-	json_object_set_new(o, "file_error", text_or_null(state.error));
-	json_object_set_new(o, "ns_set", ns_set(k, &state, served));
+	put_int(j, "durable", state->durable_known, state->durable.v);
+	put_int(j, "written", state->written_known, state->written.v);
+	put_since(j, "written_age", state->written_known ? state->written_at : 0, unix_now);
+	put_int(j, "notified", state->told, state->told_serial.v);
+	put_since(j, "notified_age", state->told ? state->told_at : 0, unix_now);
+	put_since(j, "changed", a->served ? state->changed : 0, unix_now);
+	jot_text(j, "file", keep_path(a->keep));
+	jot_text(j, "file_error", state->error);
+	jot_json(j, "ns_set", ns_set(a));
+	put_int(j, "records", a->served != NULL, a->served ? (int64_t)a->served->records : 0);
+	put_int(j, "memory", a->served != NULL, a->served ? (int64_t)zone_memory(a->served) : 0);
+}
+
+static void put_rest(struct jot *j, const struct about *a, bool full)
+{
 	if (full) {
-		json_t *check = watch_result(env->watch, keep_name(k));
-
-		json_object_set_new(o, "check", check ? check : json_null());
+		put_primaries(j, a);
+		jot_json(j, "check", watch_result(a->env->watch, keep_name(a->keep)));
 	}
-	json_object_set_new(o, "records", served ? json_integer((json_int_t)served->records) : json_null());
-	json_object_set_new(o, "memory", served ? json_integer((json_int_t)zone_memory(served)) : json_null());
-	zone_put(served);
-	return o;
+	if (a->has_members)
+		put_members(j, &a->members);
+	put_origin(j, a);
+	put_files(j, a);
+}
+
+void status_zone(struct jot *j, const struct status_env *env, const struct keep *k, enum status_detail detail)
+{
+	char name[NAME_TEXT_SIZE];
+	struct about a;
+
+	look(&a, env, k);
+	jot_open(j, NULL, '{');
+	jot_text(j, "zone", name_text(keep_name(k), name));
+	put_int(j, "serial", a.served != NULL, a.served ? a.served->serial.v : 0);
+	jot_text(j, "state", a.state.state);
+	jot_text(j, "source", source_of(k));
+	jot_text(j, "reason", why(&a));
+	if (keep_secondary(k))
+		put_secondary(j, &a);
+	else
+		put_file(j, &a);
+	if (detail > STATUS_TABLE)
+		put_rest(j, &a, detail == STATUS_FULL);
+	jot_close(j, '}');
+	zone_put(a.served);
 }
 
 json_t *status_storage(const struct keeper *all)

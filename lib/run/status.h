@@ -23,6 +23,7 @@
 #define RUN_STATUS_H
 
 #include "run/catalogs.h"
+#include "run/jot.h"
 #include "run/watch.h"
 
 #include <jansson.h>
@@ -33,8 +34,13 @@ struct status_env {
 	const struct watch *watch;           /* the same */
 	int64_t now, unix_now;
 };
-/* One zone; `full` adds the primaries, the last failure and the file. NULL: out of memory. */
-json_t *status_zone(const struct status_env *, const struct keep *, bool full);
+/* One zone, as a value of a list. */
+enum status_detail {
+	STATUS_TABLE,        /* what the command's table shows: the first line of the above, and "reason" to "expiry" */
+	STATUS_ZONE,
+	STATUS_FULL,         /* with activity, primaries, last_failure, check */
+};
+void status_zone(struct jot *, const struct status_env *, const struct keep *, enum status_detail);
 /* How many zones are in which state: begins as {0}, each is counted once; {"zones":3,"ok":2,...}. */
 enum { STATUS_WORDS = 8 };
 struct status_sum { size_t zones, count[STATUS_WORDS]; };

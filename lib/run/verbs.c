@@ -57,6 +57,7 @@ struct call {
 	/* All zones, in turns: */
 	struct event *turn;
 	struct status_sum sum;
+	enum status_detail detail;
 	bool under_way;              /* the zones up to `last` are told, or begun with */
 	uint8_t last[NAME_SIZE];
 };
@@ -70,6 +71,14 @@ static void send_json(struct control_session *session, json_t *object)
 	control_send(session, line ? line : "{\"error\":\"out of memory\"}");
 	free(line);
 	json_decref(object);
+}
+
+static void send_jot(struct control_session *session, struct jot *j)
+{
+	const char *line = jot_line(j);
+
+	control_send(session, line ? line : "{\"error\":\"out of memory\"}");
+	jot_release(j);
 }
 
 static void send_error(struct control_session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -551,14 +560,23 @@ static void status_named(struct verbs *v, struct control_session *session, json_
 {
 	struct call *r = request_new(v, session, ask);
 	struct status_env env = status_env(v);
-	json_t *zones = json_array();
+	struct jot j = {0};
 
+	jot_open(&j, NULL, '{');
+	jot_open(&j, "done", '{');
+	jot_open(&j, "zones", '[');
 	for (size_t i = 0; r && i < r->count; i++)
-		json_array_append_new(zones, status_zone(&env, r->parts[i].keep, true));
+		status_zone(&j, &env, r->parts[i].keep, STATUS_FULL);
+	jot_close(&j, ']');
 	if (r)
 		request_free(r);
-	send_done(session, json_pack("{s:o, s:o, s:s, s:I}", "zones", zones, "storage", status_storage(v->env.keeper), "version", PACKAGE_VERSION,
-		"uptime", (json_int_t)((env.now - v->env.began) / 1000)));
+	jot_json(&j, "storage", status_storage(v->env.keeper));
+	jot_text(&j, "version", PACKAGE_VERSION);
+	jot_int(&j, "uptime", (env.now - v->env.began) / 1000);
+	jot_close(&j, '}');
+	jot_close(&j, '}');
+	send_jot(session, &j);
+	control_finish(session);
 }
 
 static void status_end(struct call *r)
@@ -580,7 +598,7 @@ static void status_turn(evutil_socket_t fd, short what, void *ctx)
 	struct status_env env = status_env(r->verbs);
 	size_t count = keeper_count(env.keeper), at = r->under_way ? keeper_after(env.keeper, r->last) : 0, end = at + STATUS_TURN;
 	struct timeval next = {0, 0};
-	json_t *zones;
+	struct jot j = {0};
 
 	(void)fd;
 	(void)what;
@@ -589,25 +607,26 @@ static void status_turn(evutil_socket_t fd, short what, void *ctx)
 		event_add(r->turn, &next);
 		return;
 	}
-	zones = json_array();
+	jot_open(&j, NULL, '{');
+	jot_open(&j, "zones", '[');
 	for (; at < count && at < end; at++) {
 		const struct keep *k = keeper_at(env.keeper, at);
 
 		status_count(&r->sum, k);
-		json_array_append_new(zones, status_zone(&env, k, false));
+		status_zone(&j, &env, k, r->detail);
 		name_copy(keep_name(k), r->last);
 		r->under_way = true;
 	}
-	if (json_array_size(zones))
-		send_json(r->session, json_pack("{s:O}", "zones", zones));
-	json_decref(zones);
+	jot_close(&j, ']');
+	jot_close(&j, '}');
+	send_jot(r->session, &j);
 	if (at < count)
 		event_add(r->turn, &next);
 	else
 		status_end(r);
 }
 
-static void status_all(struct verbs *v, struct control_session *session)
+static void status_all(struct verbs *v, struct control_session *session, enum status_detail detail)
 {
 	struct timeval now = {0, 0};
 	struct call *r = calloc(1, sizeof *r);
@@ -622,6 +641,7 @@ static void status_all(struct verbs *v, struct control_session *session)
 	}
 	r->verbs = v;
 	r->session = session;
+	r->detail = detail;
 	control_set_data(session, r);
 	event_add(r->turn, &now);
 }
@@ -631,7 +651,7 @@ static void run_status(struct verbs *v, struct control_session *session, json_t 
 	if (json_array_size(json_object_get(ask, "zones")) > 0)
 		status_named(v, session, ask);
 	else
-		status_all(v, session);
+		status_all(v, session, json_is_true(json_object_get(ask, "table")) ? STATUS_TABLE : STATUS_ZONE);
 }
 
 static void run_stats(struct verbs *v, struct control_session *session)
