@@ -3,10 +3,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "zone/steplog.h"
-#include "zone/zonefile.h"
 
 #include <glob.h>
-#include <inttypes.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -770,134 +768,20 @@ void copies_close(struct copies *c)
 	free(c);
 }
 
-/* --- loading -------------------------------------------------------------- */
+/* --- finding -------------------------------------------------------------- */
 
-/* What one place has of a zone: pieces of an image, and steps. Gathered while the place is ours, looked at afterwards. */
-struct found {
-	struct image image;          /* piece[].bytes are ours */
-	struct diff **steps;
-	size_t step_count, first;    /* the first step that follows on the image; those before lead to it */
-	struct journal_row *row;
-	bool whole;                  /* all that was there came */
-	bool has_last;
-	struct serial last;
-	char damage[WHY_MAX];
-};
-
-static void found_clear_image(struct image *image)
-{
-	for (size_t i = 0; i < image->count; i++)
-		free((void *)image->piece[i].bytes);
-	free(image->piece);
-	*image = (struct image){0};
-}
-
-static void found_clear_steps(struct found *f)
-{
-	for (size_t i = 0; i < f->step_count; i++)
-		diff_drop(f->steps[i]);
-	free(f->steps);
-	f->steps = NULL;
-	f->step_count = f->first = 0;
-}
-
-static void found_release(struct found *f)
-{
-	found_clear_image(&f->image);
-	found_clear_steps(f);
-	free(f->row);
-}
-
-/* Room for one more of an array that grows by doubling. */
-static void *grown(void *array, size_t count, size_t size)
-{
-	return count & (count - 1) ? array : realloc(array, (count ? count * 2 : 1) * size);
-}
-
-static bool add_piece(struct found *f, const uint8_t *bytes, size_t length)
-{
-	struct image_piece *pieces = grown(f->image.piece, f->image.count, sizeof *pieces);
-	uint8_t *copy;
-
-	if (!pieces)
-		return false;
-	f->image.piece = pieces;
-	copy = malloc(length ? length : 1);
-	if (!copy)
-		return false;
-	memcpy(copy, bytes, length);
-	pieces[f->image.count++] = (struct image_piece){copy, length};
-	return true;
-}
-
-static bool add_step(struct found *f, const uint8_t *bytes, size_t length)
-{
-	struct diff **steps = grown(f->steps, f->step_count, sizeof *steps);
-	struct why why = {{0}};
-
-	if (!steps)
-		return false;
-	f->steps = steps;
-	if (diff_read(bytes, length, &steps[f->step_count], &why)) {
-		snprintf(f->damage, sizeof f->damage, "%s", why.text);
-		return false;
-	}
-	f->step_count++;
-	return true;
-}
-
-static enum journal_want each_item(void *ctx, const struct journal_item *item)
-{
-	struct found *f = ctx;
-	bool good = true;
-
-	switch (item->kind) {
-	case JOURNAL_ITEM_ROW:
-		if (item->row_whole && !f->row)
-			f->row = journal_row_copy(item->row);
-		break;
-	case JOURNAL_ITEM_IMAGE:
-		good = add_piece(f, item->bytes, item->length);
-		break;
-	case JOURNAL_ITEM_STEP:
-		good = add_step(f, item->bytes, item->length);
-		f->first += good && item->before;
-		break;
-	case JOURNAL_ITEM_END:
-		f->whole = item->has_image && !item->damage;
-		f->has_last = item->has_last;
-		f->last = item->last;
-		if (item->damage)
-			snprintf(f->damage, sizeof f->damage, "%s", item->damage);
-		break;
-	}
-	return good ? JOURNAL_GO_ON : JOURNAL_STOP;
-}
-
-static void find_in_database(struct copies *c, struct copies_zone *z, struct found *f)
+static void find_in_database(struct copies *c, const uint8_t *name, struct found *f)
 {
 	struct why why = {{0}};
 	enum err err = ERR_NOTFOUND;
 
 	if (c->journal && !c->journal_spoilt)
-		err = journal_load(c->journal, z->name, each_item, f, &why);
+		err = journal_load(c->journal, name, found_each_item, f, &why);
 	if (err && err != ERR_NOTFOUND)
 		snprintf(f->damage, sizeof f->damage, "%s", err_say(&why, err));
 }
 
-static size_t octets_of(const struct found *f)
-{
-	size_t octets = 0;
-
-	for (size_t i = 0; i < f->image.count; i++)
-		octets += f->image.piece[i].length;
-	for (size_t i = 0; i < f->step_count; i++)
-		octets += diff_octets(f->steps[i]);
-	return octets;
-}
-
-/* The first of them, as many as fit in memory, in one go; the commits wait so long. */
-static size_t find_some(struct copies *c, struct copies_zone *const *zones, struct found *found, size_t count)
+size_t copies_find(struct copies *c, const uint8_t *const *names, struct found *found, size_t count)
 {
 	size_t n = 0, octets = 0;
 
@@ -905,8 +789,8 @@ static size_t find_some(struct copies *c, struct copies_zone *const *zones, stru
 	if (c->journal && !c->journal_spoilt)
 		journal_hold_reads(c->journal, true);
 	for (; n < count && octets < TOGETHER_MAX; n++) {
-		find_in_database(c, zones[n], &found[n]);
-		octets += octets_of(&found[n]);
+		find_in_database(c, names[n], &found[n]);
+		octets += found_octets(&found[n]);
 	}
 	if (c->journal)
 		journal_hold_reads(c->journal, false);
@@ -914,26 +798,15 @@ static size_t find_some(struct copies *c, struct copies_zone *const *zones, stru
 	return n;
 }
 
-static bool each_record(void *ctx, const struct steplog_record *record)
-{
-	struct found *f = ctx;
-
-	if (record->kind == STEPLOG_STEP)
-		return add_step(f, record->bytes, record->length);
-	if (f->step_count)
-		found_clear_steps(f);        /* the image supersedes them */
-	return add_piece(f, record->bytes, record->length);
-}
-
-static bool find_in_log(struct copies *c, struct copies_zone *z, struct found *f)
+bool copies_find_in_log(struct copies *c, const uint8_t *name, struct found *f)
 {
 	struct why why = {{0}};
 	enum err err = ERR_NOTFOUND;
 
 	pthread_mutex_lock(&c->lock);
-	if (c->log && steplog_newest(c->log, z->name, &f->last)) {
+	if (c->log && steplog_newest(c->log, name, &f->last)) {
 		f->has_last = true;
-		err = steplog_load(c->log, z->name, each_record, f, &why);
+		err = steplog_load(c->log, name, found_each_record, f, &why);
 	}
 	pthread_mutex_unlock(&c->lock);
 	if (err && err != ERR_NOTFOUND)
@@ -941,7 +814,7 @@ static bool find_in_log(struct copies *c, struct copies_zone *z, struct found *f
 	return f->has_last;
 }
 
-static bool log_newest(struct copies *c, const uint8_t *name, struct serial *newest)
+bool copies_log_newest(struct copies *c, const uint8_t *name, struct serial *newest)
 {
 	bool there;
 
@@ -951,372 +824,5 @@ static bool log_newest(struct copies *c, const uint8_t *name, struct serial *new
 	return there;
 }
 
-static void say(const struct copies_zone *z, enum log_level level, const char *event, const char *copy, const char *why)
-{
-	char text[NAME_TEXT_SIZE];
-	struct log log;
-
-	log_begin(&log, level, event);
-	log_str(&log, "zone", name_text(z->name, text));
-	if (copy)
-		log_str(&log, "copy", copy);
-	else
-		log_str(&log, "file", z->path);
-	log_str(&log, "why", why);
-	log_end(&log);
-}
-
-/* The image's version; NULL: there is none, or it is damaged. Its octets are gone then. */
-static struct zone *build_image(struct copies_zone *z, struct found *f, const char *copy)
-{
-	struct image_reader *reader = f->image.count ? image_reader_new(z->name, z->limits) : NULL;
-	struct zone *version = NULL;
-	struct why why = {{0}};
-	enum err err = ERR_OK;
-
-	if (!reader)
-		return NULL;
-	for (size_t i = 0; i < f->image.count && !err; i++) {
-		err = image_reader_put(reader, &f->image.piece[i], &why);
-		free((void *)f->image.piece[i].bytes);
-		f->image.piece[i].bytes = NULL;
-	}
-	if (err)
-		image_reader_free(reader);
-	else
-		err = image_reader_finish(reader, &version, &why);
-	found_clear_image(&f->image);
-	if (err)
-		say(z, LOG_LEVEL_ERROR, "zone-copy-damaged", copy, err_say(&why, err));
-	return err ? NULL : version;
-}
-
-/* The steps from `i` on that follow on each other, as one. */
-static size_t run_of(const struct found *f, size_t i)
-{
-	size_t n = 1;
-
-	while (i + n < f->step_count && serial_equal(diff_to(f->steps[i + n - 1]), diff_from(f->steps[i + n])))
-		n++;
-	return n;
-}
-
-/* Applies `n` steps at once; false: the version stays as it was. */
-static bool apply(struct copies_zone *z, struct zone **version, struct diff *const *steps, size_t n)
-{
-	struct diff *joined = NULL;
-	struct zone *next;
-	struct why why = {{0}};
-	enum err err = n > 1 ? diff_join(steps, n, 0, &joined) : ERR_OK;
-
-	if (!err)
-		err = diff_apply(*version, joined ? joined : steps[0], z->limits, &next, &why);
-	diff_drop(joined);
-	if (err) {
-		say(z, LOG_LEVEL_ERROR, "zone-copy-damaged", "steps", err_say(&why, err));
-		return false;
-	}
-	zone_put(*version);
-	*version = next;
-	return true;
-}
-
-/* Goes on from the version with the steps from `at` on. */
-static void follow(struct copies_zone *z, struct zone **version, const struct found *f, size_t at)
-{
-	for (size_t i = at, n; *version && i < f->step_count; i += n) {
-		n = run_of(f, i);
-		while (n > 1 && !serial_equal(diff_from(f->steps[i]), (*version)->serial)) {
-			i++;
-			n--;
-		}
-		if (serial_equal(diff_from(f->steps[i]), (*version)->serial) && !apply(z, version, f->steps + i, n))
-			break;
-	}
-}
-
-static bool is_at(const struct zone *version, struct serial serial)
-{
-	return version && serial_equal(version->serial, serial);
-}
-
-static void mark_file(struct copies_zone *z)
-{
-	z->mark = file_mark_of(z->path, &z->modified);
-}
-
-/* The zone file, if it can be read. */
-static struct zone *read_file(struct copies_zone *z)
-{
-	struct zone *version = NULL;
-
-	if (!z->path)
-		return NULL;
-	mark_file(z);
-	z->err = zonefile_load_digest(z->path, z->name, z->limits, &version, &z->digest, &z->why);
-	return z->err ? NULL : version;
-}
-
-/* The version that the zone file and the log lead to. */
-static struct zone *second_copy(struct copies_zone *z, struct found *log)
-{
-	struct zone *version = build_image(z, log, "log");
-
-	follow(z, &version, log, 0);
-	if (version && log->has_last && is_at(version, log->last))
-		return version;
-	zone_put(version);
-	version = read_file(z);
-	z->from_file = version != NULL;
-	if (version) {
-		z->file_known = true;
-		z->written = version->serial;
-	}
-	follow(z, &version, log, 0);
-	return version;
-}
-
-/* Of two versions the one that was served last: the one that the database's row names, else the newer one. */
-static struct zone *newer_of(struct zone *a, struct zone *b, const struct journal_row *row)
-{
-	bool take_b = b && (!a || serial_newer(b->serial, a->serial));
-
-	if (a && b && row && row->has_serial && is_at(a, row->serial) != is_at(b, row->serial))
-		take_b = is_at(b, row->serial) && !serial_newer(a->serial, b->serial);
-	zone_put(take_b ? a : b);
-	return take_b ? b : a;
-}
-
-static void take_steps(struct copies_zone *z, struct found *f)
-{
-	z->steps = f->steps;
-	z->step_count = f->step_count;
-	f->steps = NULL;
-	f->step_count = 0;
-}
-
-/* The database has nothing newer than the log has; or it is asked for the rest. */
-static void go_on_from_log(struct copies *c, struct copies_zone *z, struct found *database, struct zone **version)
-{
-	struct found log = {0};
-	struct serial newest;
-	bool there = log_newest(c, z->name, &newest);
-
-	if (*version && (!there || is_at(*version, newest)))
-		return;
-	find_in_log(c, z, &log);
-	if (log.damage[0])
-		say(z, LOG_LEVEL_ERROR, "zone-copy-damaged", "log", log.damage);
-	if (*version)
-		follow(z, version, &log, 0);
-	if (!*version || (there && !is_at(*version, newest)))
-		*version = newer_of(*version, second_copy(z, &log), database->row);
-	if (!z->steps && log.step_count)
-		take_steps(z, &log);
-	found_release(&log);
-}
-
-/* File and log lead to the version. Where there was damage in the log each step of the way is looked at. */
-static bool log_has(struct copies *c, struct copies_zone *z)
-{
-	struct found log = {0};
-	struct serial newest;
-	bool whole;
-
-	if (!log_newest(c, z->name, &newest))
-		return z->file_known && is_at(z->version, z->written);
-	if (!is_at(z->version, newest) || !c->log_suspect)
-		return is_at(z->version, newest);
-	find_in_log(c, z, &log);
-	whole = !log.damage[0] && (log.image.count || (log.step_count && z->file_known && serial_equal(diff_from(log.steps[0]), z->written)));
-	whole = whole && (!log.step_count || (run_of(&log, 0) == log.step_count && is_at(z->version, diff_to(log.steps[log.step_count - 1]))));
-	found_release(&log);
-	return whole;
-}
-
-/* --- a file that the database does not know of --- */
-
-static bool note_path(const char *path, char out[4096])
-{
-	return (size_t)snprintf(out, 4096, "%s.lockstep-note", path) < 4096;
-}
-
-enum err copies_note_file(const char *path, struct file_digest digest, struct why *why)
-{
-	struct file_replace file;
-	char name[4096], *room;
-	enum err err;
-
-	if (!note_path(path, name))
-		return err_why(why, ERR_CONF, "%s: the path is too long", path);
-	err = file_replace_begin(&file, name, why);
-	if (err)
-		return err;
-	room = file_replace_room(&file, 64);
-	if (room)
-		file_replace_advance(&file, (size_t)snprintf(room, 64, "%016" PRIx64 " %" PRIu64 "\n", digest.sum, digest.size));
-	return file_replace_commit(&file, why);
-}
-
-void copies_drop_note(const char *path)
-{
-	char name[4096];
-
-	if (note_path(path, name))
-		unlink(name);
-}
-
-/* What the note beside the file says; false: there is none. */
-static bool read_note(const char *path, struct file_digest *digest)
-{
-	struct file_bytes file;
-	struct why why;
-	char name[4096];
-	bool good;
-
-	if (!note_path(path, name) || access(name, F_OK) < 0 || file_read(name, 64, &file, &why))
-		return false;
-	good = sscanf(file.bytes, "%16" SCNx64 " %20" SCNu64, &digest->sum, &digest->size) == 2;
-	file_bytes_release(&file);
-	return good;
-}
-
-/* The database may have fallen behind: then the zone file may be newer. */
-static void look_at_file(struct copies_zone *z, const struct found *database)
-{
-	const struct journal_row *row = database->row;
-	struct zone *file, *before = z->version;
-	struct file_digest note;
-	bool noted;
-
-	if (z->from_file || !z->path || !before)
-		return;
-	noted = read_note(z->path, &note);
-	if (!noted && (z->apart || (row && !database->damage[0] && (!row->has_serial || is_at(before, row->serial)))))
-		return;
-	file = read_file(z);
-	if (!file)
-		return;
-	noted = noted && file_digest_equal(note, z->digest);
-	z->version = newer_of(before, file, noted ? NULL : row);
-	z->from_file = z->version == file;
-	z->file_known = z->from_file;
-	if (z->from_file)
-		z->written = file->serial;
-}
-
-static void load_one(struct copies *c, struct copies_zone *z, struct found *database)
-{
-	struct file_digest note;
-	struct serial newest;
-	bool in_database;
-
-	if (database->damage[0])
-		say(z, LOG_LEVEL_ERROR, "zone-copy-damaged", "database", database->damage);
-	z->version = build_image(z, database, "database");
-	follow(z, &z->version, database, database->first);
-	in_database = z->version && database->whole;
-	if (in_database)
-		take_steps(z, database);
-	newest = z->version ? z->version->serial : (struct serial){0};
-	go_on_from_log(c, z, database, &z->version);
-	look_at_file(z, database);
-	z->in_database = in_database && is_at(z->version, newest);
-	if (database->row && !z->from_file) {
-		z->file_known = database->row->file_known;
-		z->written = database->row->written;
-		z->digest = database->row->file;
-	} else if (database->row && database->row->file_known && !read_note(z->path, &note) && !file_digest_equal(z->digest, database->row->file)) {
-		say(z, LOG_LEVEL_WARNING, "zone-file-edited", NULL, "it is not what was written, and there is nothing else: it is taken as it is");
-	}
-	if (z->version && !(z->from_file && is_at(z->version, z->written)))
-		z->modified = c->state_time;
-	z->in_log = z->version && log_has(c, z);
-	if (z->apart) {              /* and what the log has must not begin with the file */
-		z->in_log = z->in_log && !z->from_file && !(database->row && database->row->file_known);
-		z->file_known = false;
-	}
-	if (z->version)
-		z->err = ERR_OK;
-	else if (!z->err)
-		z->err = database->damage[0] ? err_why(&z->why, ERR_DAMAGED, "%s", database->damage) : ERR_NOTFOUND;
-}
-
-void copies_load(struct copies *c, struct copies_zone *const *zones, size_t count)
-{
-	struct found *found = calloc(count + 1, sizeof *found);
-
-	for (size_t i = 0; i < count && !found; i++)
-		zones[i]->err = err_why(&zones[i]->why, ERR_NOMEM, "out of memory");
-	for (size_t i = 0, end = 0; i < count && found; i++) {
-		if (i == end)
-			end += find_some(c, zones + i, found + i, count - i);
-		load_one(c, zones[i], &found[i]);
-		found_release(&found[i]);
-	}
-	free(found);
-}
-
-/* The file holds this very version, whoever wrote it. */
-static bool same_content(const struct zone *version, const struct zone *file)
-{
-	struct diff *diff = NULL;
-	bool same = serial_equal(version->serial, file->serial) && diff_make(version, file, 0, &diff) == ERR_OK && diff_is_empty(diff);
-
-	diff_drop(diff);
-	return same;
-}
-
-/* It is another one than we wrote: by hand, by damage, or by ourselves before a kill kept us from noting it. */
-static void look_into(struct copies_zone *z)
-{
-	struct zone *file = NULL;
-	enum err err = zonefile_load_digest(z->path, z->name, z->limits, &file, &z->digest, &z->why);
-
-	z->file_bad = err || !same_content(z->version, file);
-	if (err)
-		say(z, LOG_LEVEL_ERROR, "zone-file-damaged", NULL, err_say(&z->why, err));
-	else if (z->file_bad)
-		say(z, LOG_LEVEL_WARNING, "zone-file-edited", NULL, "it is not what was written: it is not taken, and written anew");
-	if (!err && z->file_bad)
-		err_why(&z->why, ERR_MISMATCH, "%s: it was edited, which is not taken", z->path);
-	z->file_known = !z->file_bad;
-	if (!z->file_bad)
-		z->written = z->version->serial;
-	z->file_other = !err && z->file_bad && serial_equal(file->serial, z->version->serial);
-	zone_put(file);
-}
-
-void copies_check_file(struct copies_zone *z)
-{
-	struct file_bytes file;
-	bool same;
-	enum err err;
-
-	z->why.text[0] = 0;
-	mark_file(z);
-	err = file_read(z->path, 0, &file, &z->why);
-	if (err == ERR_NOTFOUND && !z->file_known)
-		return;
-	same = !err && z->file_known && file_digest_equal(file_digest_of(file.bytes, file.length), z->digest);
-	if (!err)
-		file_bytes_release(&file);
-	if (!err && !same)
-		look_into(z);
-	if (!err)
-		return;
-	z->file_bad = true;
-	z->file_known = false;
-	say(z, LOG_LEVEL_WARNING, err == ERR_NOTFOUND ? "zone-file-missing" : "zone-file-damaged", NULL, err_say(&z->why, err));
-}
-
-void copies_zone_release(struct copies_zone *z)
-{
-	zone_put(z->version);
-	for (size_t i = 0; i < z->step_count; i++)
-		diff_drop(z->steps[i]);
-	free(z->steps);
-	z->version = NULL;
-	z->steps = NULL;
-	z->step_count = 0;
-}
+bool copies_log_suspect(const struct copies *c) { return c->log_suspect; }
+int64_t copies_state_time(const struct copies *c) { return c->state_time; }

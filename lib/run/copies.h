@@ -12,8 +12,7 @@
 
 #include "base/err.h"
 #include "base/file.h"
-#include "zone/diff.h"
-#include "zone/journal.h"
+#include "run/found.h"
 
 struct copies;
 
@@ -57,39 +56,14 @@ unsigned copies_to_mend(struct copies *, uint8_t name[NAME_SIZE], bool *all);
 /* The zones whose versions keep the log large: their zone files are to be written, or they are to be mended. */
 void copies_pinning(struct copies *, bool (*each)(void *ctx, const uint8_t *name), void *ctx);
 
-/* One zone as it was served last. */
-struct copies_zone {
-	const uint8_t *name;
-	const char *path;            /* of the zone file; NULL: none */
-	struct build_limits limits;
-	bool apart;                  /* the file holds what is made of the version: it is no copy, but better than nothing */
-	/* Out: */
-	enum err err;                /* ERR_NOTFOUND: it is nowhere, and never was; else there is something that cannot be read */
-	struct why why;              /* also with ERR_OK: what was wrong */
-	struct zone *version;        /* held */
-	struct diff **steps;         /* that led to it, oldest first, held, in an array of its own */
-	size_t step_count;
-	bool from_file;              /* the file was read, and what it says is what `version` is or follows from */
-	bool in_database, in_log;    /* the version is there (in the log: with the zone file); where it is not it is to be mended */
-	bool file_known;             /* the zone file holds `written` */
-	bool file_bad;               /* it is missing, damaged, or was edited: to be written anew */
-	bool file_other;             /* bad, as it has other content under the version's serial */
-	struct serial written;
-	struct file_digest digest;
-	struct file_mark mark;       /* of the file, before it was read */
-	int64_t modified;            /* the time of the file that the version was in, seconds since 1970; 0: not known */
-};
-/* So many zones, which are in memory twice until it returns. Any thread. */
-void copies_load(struct copies *, struct copies_zone *const *zones, size_t count);
-void copies_zone_release(struct copies_zone *);      /* what is still there */
-/* Whether the zone file is what we wrote, where the version did not come from it: reads it, and sets what of the above is of the file; why, where it is
- * bad. Any thread. */
-void copies_check_file(struct copies_zone *);
-
-/* The zone file with this digest holds a version that was served, though the database does not know of it: noted beside the file, durably, so that it
- * is not taken for one that was edited. And where the database knows it: the note goes. Any thread. */
-enum err copies_note_file(const char *path, struct file_digest, struct why *);
-void copies_drop_note(const char *path);
+/* What the database has of the zones with these names: of the first ones, as many as fit in memory, in one go; how many these are. Commits wait so
+ * long. `found` is zeroed. Any thread. */
+size_t copies_find(struct copies *, const uint8_t *const *names, struct found *, size_t count);
+/* What the log has of one; false: nothing. Any thread. */
+bool copies_find_in_log(struct copies *, const uint8_t *name, struct found *);
+bool copies_log_newest(struct copies *, const uint8_t *name, struct serial *newest);
+bool copies_log_suspect(const struct copies *);      /* there was damage in it */
+int64_t copies_state_time(const struct copies *);    /* when database or log were last written to before we opened them, seconds since 1970 */
 
 /* For status: what is wrong with each; empty: nothing. Any thread. */
 struct copies_health {

@@ -29,7 +29,7 @@ enum kind { LOAD, CHECK, READ, CALL, WRITE, COMMIT, ROWS, MARK, TOLD };
 /* What a job leads to; made when it is begun. */
 struct outcome {
 	struct disk_result result;
-	struct copies_zone zone;
+	struct recover_zone zone;
 };
 
 /* 100,000 may wait. */
@@ -52,7 +52,7 @@ struct job {
 	bool file_known;             /* if that is known */
 	enum kind kind : 8;
 	enum copies_kind commit : 8;
-	bool apart;                  /* LOAD: see struct copies_zone */
+	bool apart;                  /* LOAD: see struct recover_zone */
 	bool alone;                  /* a file that the database does not know of */
 	bool all;                    /* a mend: of all zones, */
 	unsigned mend;               /* of this kind */
@@ -124,7 +124,7 @@ static void job_free(struct job *job)
 	if (job->out) {
 		zone_put(job->out->result.version);
 		diff_drop(job->out->result.diff);
-		copies_zone_release(&job->out->zone);
+		recover_zone_release(&job->out->zone);
 		free(job->out);
 	}
 	if (job->work)
@@ -175,7 +175,7 @@ static bool begin(struct job *job)
 
 static void do_check(struct job *job)
 {
-	struct copies_zone *z = &job->out->zone;
+	struct recover_zone *z = &job->out->zone;
 
 	job->out->result.zone = z;
 	z->file_known = job->file_known;
@@ -183,7 +183,7 @@ static void do_check(struct job *job)
 	z->digest = job->digest;
 	z->version = job->version;
 	job->version = NULL;
-	copies_check_file(z);
+	recover_check_file(z);
 	job->out->result.why = z->why;
 }
 
@@ -211,14 +211,14 @@ static void log_failure(const struct job *job, const char *what)
 /* Zones that are loaded together are looked for in the database at once. */
 static void do_loads(struct disk *d, struct job *first)
 {
-	struct copies_zone *zones[LOAD_MAX];
+	struct recover_zone *zones[LOAD_MAX];
 	int64_t began = clock_ms();
 	size_t n = 0;
 
 	for (struct job *job = first; job; job = job->next)
 		if (begin(job))
 			zones[n++] = &job->out->zone;
-	copies_load(d->copies, zones, n);
+	recover_load(d->copies, zones, n);
 	for (struct job *job = first; job; job = job->next) {
 		if (!job->out)
 			continue;
@@ -285,9 +285,9 @@ static void written(void *ctx, enum err err, const struct why *why, struct file_
 	if (err && why)
 		job->out->result.why = *why;
 	if (!err && job->alone)
-		job->out->result.err = err = copies_note_file(job->path, digest, &job->out->result.why);
+		job->out->result.err = err = recover_note_file(job->path, digest, &job->out->result.why);
 	else if (!err)
-		copies_drop_note(job->path);
+		recover_drop_note(job->path);
 	if (err && !job->done)
 		log_failure(job, "zone-file-failed");
 	if (!err && job->row)
@@ -782,7 +782,7 @@ void disk_load(struct disk *d, const uint8_t *name, const char *path, bool apart
 	enqueue(d, queue_of(name), job);
 }
 
-void disk_check(struct disk *d, const uint8_t *name, const char *path, struct build_limits limits, const struct copies_zone *loaded,
+void disk_check(struct disk *d, const uint8_t *name, const char *path, struct build_limits limits, const struct recover_zone *loaded,
 	struct zone *version, disk_done *done, void *ctx)
 {
 	struct job *job = job_new(CHECK, name, path, done, ctx);

@@ -8,7 +8,7 @@
 #ifndef RUN_DISK_H
 #define RUN_DISK_H
 
-#include "run/copies.h"
+#include "run/recover.h"
 
 struct event_base;
 struct disk;
@@ -18,7 +18,7 @@ struct disk_work;
 struct disk_result {
 	enum err err;
 	struct why why;
-	struct copies_zone *zone;    /* load, check: what was found. Its version and steps are for the callee to take (set to NULL) or lose */
+	struct recover_zone *zone;    /* load, check: what was found. Its version and steps are for the callee to take (set to NULL) or lose */
 	struct zone *version;        /* read: held once, for the callee to take or lose */
 	struct diff *diff;           /* commit: how it differs from the version before; read: from the one given. To take, or lose; NULL: none was made */
 	struct file_digest digest;   /* write: of the file */
@@ -37,10 +37,10 @@ void disk_set_hooks(struct disk *, void (*mend)(void *ctx, const uint8_t *name, 
 
 /* Each returns at once; without memory for the job, `done` is called before it does, with ERR_NOMEM. What is given is copied or held. */
 
-/* A zone as it was served last, from wherever it is (result.zone). `path` NULL: it has no file. `apart`: see struct copies_zone. */
+/* A zone as it was served last, from wherever it is (result.zone). `path` NULL: it has no file. `apart`: see struct recover_zone. */
 void disk_load(struct disk *, const uint8_t *name, const char *path, bool apart, struct build_limits, disk_done *, void *ctx);
 /* Whether the file is what was written when it held `written` (result.zone). `version` is the one that is served. */
-void disk_check(struct disk *, const uint8_t *name, const char *path, struct build_limits, const struct copies_zone *loaded, struct zone *version,
+void disk_check(struct disk *, const uint8_t *name, const char *path, struct build_limits, const struct recover_zone *loaded, struct zone *version,
 	disk_done *, void *ctx);
 /* A zone file that is somebody else's: its version, and how it differs from `old` (NULL: there is none). */
 void disk_read(struct disk *, const uint8_t *name, const char *path, struct build_limits, struct zone *old, disk_done *, void *ctx);

@@ -742,7 +742,7 @@ static void log_load(const struct keep *k, enum err err, const struct why *why, 
 
 /* When a primary last confirmed the version on disk, in seconds since 1970: as the database says, if it speaks of that version; an
  * older one was known to be outdated from when its successor came; without a word on it the time of what it was found in must do. */
-static int64_t confirmed_at(const struct keep *k, const struct copies_zone *z)
+static int64_t confirmed_at(const struct keep *k, const struct recover_zone *z)
 {
 	const struct journal_row *row = &k->row;
 	bool same = row->has_serial && serial_equal(row->serial, z->version->serial);
@@ -762,7 +762,7 @@ static struct build_limits load_limits(const struct keep *k)
 }
 
 /* Which set was configured when each step was served nobody remembers. */
-static void take_history(struct keep *k, struct copies_zone *z)
+static void take_history(struct keep *k, struct recover_zone *z)
 {
 	k->unsure = is_apart(k) && !nsset_sealed(z->version);
 	if (is_apart(k))
@@ -774,13 +774,13 @@ static void take_history(struct keep *k, struct copies_zone *z)
 static void checked(void *ctx, struct disk_result *result);
 
 /* What is in service by now, of the file too. */
-static void check_file(struct keep *k, const struct copies_zone *z)
+static void check_file(struct keep *k, const struct recover_zone *z)
 {
 	if (k->path && !z->from_file && !is_apart(k))
 		disk_check(k->env->disk, k->name, k->path, load_limits(k), z, version_of(k), checked, k);
 }
 
-static void loaded_secondary(struct keep *k, struct copies_zone *z)
+static void loaded_secondary(struct keep *k, struct recover_zone *z)
 {
 	struct secondary_env *env = &k->env->secondary;
 	struct zone *version = z->version;
@@ -827,7 +827,7 @@ static void loaded_secondary(struct keep *k, struct copies_zone *z)
 static void checked(void *ctx, struct disk_result *result)
 {
 	struct keep *k = ctx;
-	struct copies_zone *z = result->zone;
+	struct recover_zone *z = result->zone;
 
 	if (!z || k->writing || !version_of(k))
 		return;
@@ -938,7 +938,7 @@ static void reload_later(struct keep *k)
 static void found(void *ctx, struct disk_result *result)
 {
 	struct keep *k = ctx;
-	struct copies_zone *z = result->zone;
+	struct recover_zone *z = result->zone;
 	bool absent = result->err == ERR_NOTFOUND && !k->row.has_serial;
 
 	k->loading = false;
