@@ -88,11 +88,13 @@ static int run_diff(const struct command *command)
 
 static int run_check(const struct command *command)
 {
-	struct why why = {""};
-	int status = checking_run(command, &why);
+	struct why why = {""}, no_socket = {""};
+	char *path = command->from_daemon ? socket_of(command, &no_socket) : NULL;
+	int status = checking_run(command, path, &no_socket, &why);
 
 	if (*why.text)
 		fail(why.text);
+	free(path);
 	return status;
 }
 

@@ -207,6 +207,83 @@ static void of_several_zones_the_worst_is_named_first(void **state)
 	free_world(bad);
 }
 
+/* What was kept says the same as when it was new, in all forms, but for its age. */
+static void check_kept(const struct verdict *verdict)
+{
+	struct report_zone zone = {"example.com.", verdict, NULL};
+	struct report report = {.zones = &zone, .count = 1, .now = NOW + 60};
+	char *before = text_of(&report), *after, *at;
+	json_t *object = report_json_of(&zone), *kept = report_kept_of(&zone), *again;
+	struct verdict *back = report_verdict_of(kept, 12);
+	enum finding_status status = report_status(&report);
+
+	assert_non_null(back);
+	zone.verdict = back;
+	assert_int_equal(report_status(&report), status);
+	after = text_of(&report);
+	has(after, "s age=12s\n");
+	has(after, ", first seen 60 s ago, checked 12 s ago\n");
+	at = strstr(after, " age=12s");
+	memmove(at, at + 8, strlen(at + 8) + 1);
+	at = strstr(after, ", checked 12 s ago");
+	memmove(at, at + 18, strlen(at + 18) + 1);
+	assert_string_equal(after, before);
+	again = report_json_of(&zone);
+	assert_int_equal(json_integer_value(json_object_get(again, "age")), 12);
+	json_object_del(again, "age");
+	assert_true(json_equal(again, object));
+	json_decref(again);
+	json_decref(object);
+	json_decref(kept);
+	verdict_free(back);
+	free(before);
+	free(after);
+}
+
+static void what_is_kept_says_the_same_later(void **state)
+{
+	struct world *w = bad_world();
+	struct finding_place place = {"ns1.a.info.", "192.0.2.1", "www.example.com.", "A", "3600 A 192.0.2.1", NULL};
+
+	(void)state;
+	answers(&w->servers[NS1_V6].ns_set, RR_NS, AA, "example.com. 86400 IN NS ns1.a.info.\n");
+	w->settings.levels.level[FINDING_NS_SPLIT] = 1 + SEVERITY_WARNING;
+	found(w, NOW);
+	findings_add(w->verdict->findings, FINDING_ANSWER_DIFF, false, &place, "is missing");
+	findings_add(w->verdict->findings, FINDING_SERIAL_LAG, true, &place, "critical here");
+	findings_add(w->verdict->findings, FINDING_SERIAL_LAG, false, &place, "a warning there");
+	check_kept(w->verdict);
+	free_world(w);
+	w = make_world();
+	found(w, NOW);
+	check_kept(w->verdict);
+	free_world(w);
+}
+
+static void what_was_never_kept_is_refused(void **state)
+{
+	static const char *const wrong[] = {"{}", "[]", "{\"zone\":\"a.\",\"findings\":{}}", "{\"zone\":1,\"nameservers\":[],\"findings\":[]}",
+		"{\"zone\":\"a.\",\"nameservers\":[{\"name\":\"b.\"}],\"findings\":[]}"};
+	json_t *document = json_loads("{\"zone\":\"a.\\u001b[31m\",\"nameservers\":[{\"name\":\"\\n\",\"address\":\"x\",\"says\":\"y\",\"ns_set\":-7,\"rtt\":1e300}],"
+		"\"findings\":[{\"id\":\"UNHEARD-OF\",\"severity\":\"critical\",\"message\":\"m\"},7,{\"id\":\"LAME\",\"severity\":\"critical\",\"message\":\"\\u0007\"}]}", 0, NULL);
+	struct verdict *verdict = report_verdict_of(document, 0);
+
+	(void)state;
+	json_decref(document);
+	assert_non_null(verdict);
+	assert_string_equal(verdict->zone, "a.?[31m");
+	assert_string_equal(verdict->rows[0].name, "?");
+	assert_int_equal(verdict->rows[0].rtt_us, -1);
+	assert_int_equal(findings_count(verdict->findings), 1);
+	assert_string_equal(findings_at(verdict->findings, 0)->message, "?");
+	verdict_free(verdict);
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		document = json_loads(wrong[i], 0, NULL);
+		assert_null(report_verdict_of(document, 0));
+		json_decref(document);
+	}
+}
+
 static void no_zone_is_not_well(void **state)
 {
 	struct report report = {.count = 0};
@@ -226,6 +303,8 @@ int main(void)
 		cmocka_unit_test(which_sets_there_are_is_said_where_there_are_several),
 		cmocka_unit_test(json_has_what_was_agreed),
 		cmocka_unit_test(of_several_zones_the_worst_is_named_first),
+		cmocka_unit_test(what_is_kept_says_the_same_later),
+		cmocka_unit_test(what_was_never_kept_is_refused),
 		cmocka_unit_test(no_zone_is_not_well),
 	};
 

@@ -26,7 +26,7 @@ sub check { return run_command($program, '-c', $conf, 'check', @_) }
 configure('');
 for my $wrong ([ '--resolver', 'nonsense' ], [ '--resolver', '127.0.0.1@99999' ], [ '--parent', 'here' ], [ '--timeout', 'soon' ], [ '--timeout', '0' ], [ '--timeout', '0ms' ], [ '--timeout', '-1' ],
     [ '--port', '70000' ], [ '--port', '0' ], [ '--ns', 'a..b' ], [ '--ns', 'ns/1.2.3' ], [ '--ns', '' ], [ '--unheard-of' ], [ '-4', '-6' ], [ '--rate', '5' ], [ '--from', '192.0.2.1' ], [ '--resolver' ],
-    ['a..b'], [ 'x' x 64 ]) {
+    [ '--from-daemon', '--timeout', '5s' ], [ '--from-daemon', '--ns', 'ns.example' ], [ '--from-daemon=yes' ], ['a..b'], [ 'x' x 64 ]) {
     my ($status, undef, $said) = check(@$wrong, @$wrong == 1 && $wrong->[0] !~ /^-/ ? () : 'example.com');
     is($status, 3, "@$wrong: status 3");
     like($said, qr/\Alockstep.*\S/, 'and standard error says why');
@@ -75,6 +75,12 @@ my $closed = '127.0.0.1@' . free_port();
 is($status, 3, 'a nameserver that is dead, where nobody else answers either: status 3, it may be us');
 unlike($out, qr/UNREACHABLE/, 'so that is not said of the server');
 like($out, qr/ns1\.example\.net\.\s+\Q$closed\E/, 'which stands in the table');
+
+# --- no daemon ---------------------------------------------------------------------------
+($status, $out, $said) = run_command($program, '-s', "$dir/no.sock", 'check', '--from-daemon', 'example.com');
+is($status, 3, '--from-daemon without a daemon: status 3');
+like($out, qr/\ALOCKSTEP UNKNOWN - lockstepd is not running\?.* \| zones=0\n\z/, 'and the first line says so');
+like($said, qr/\Alockstep: lockstepd is not running/, 'and standard error too');
 
 # --- several zones -----------------------------------------------------------------------
 configure('remotes: ( { name = "r"; address = [ "127.0.0.1" ]; } );' . "\n" . 'templates: ( { name = "default"; primaries = [ "r" ]; } );' . "\n" .

@@ -21,7 +21,8 @@ chmod 0755, "$dir/command", "$dir/failing";
 my %check = (every => 2, resolver => $net->resolver->at, 'on-change' => { command => "$dir/command", timeout => 10 });
 my $operator = $net->operator(check => {%check});
 $operator->{conf}{server}{limits} = { 'check-rate' => 1000 };
-$operator->{conf}{zones} = [ { name => 'clean.alpha' }, { name => 'lame.alpha' }, { name => 'unwatched.alpha', check => { every => 0 } } ];
+$operator->{conf}{zones} = [ { name => 'clean.alpha' }, { name => 'lame.alpha' }, { name => 'unwatched.alpha', check => { every => 0 } },
+    { name => 'later.alpha', check => { every => '4w' } } ];
 $operator->start;
 
 sub check_of { my ($zone) = @_; return ($operator->status($zone) // {})->{check} }
@@ -59,6 +60,28 @@ subtest 'a zone where something is wrong' => sub {
     is(scalar(found('lame.alpha', 'LAME', 'found')), $lines, 'it is said once');
 };
 
+subtest 'the same by the verb check' => sub {
+    my ($status, $out) = $operator->verb('check', '--from-daemon', 'clean.alpha');
+    is($status, 0, 'a zone where all is well: status 0');
+    like($out, qr/\ALOCKSTEP OK - clean\.alpha\.: serial 1 at 8 addresses \| zones=1 servers=8 .* age=\d+s\n/, 'the line of a monitoring plugin, with the age');
+    like($out, qr/^clean\.alpha\.  OK  serial 1, first seen \d+ s ago, checked \d+ s ago$/m, 'and for people');
+    is(scalar(() = $out =~ /^  ns\d\.\S+ +\S+ +1 +0 s +A +[\d.]+ ms +ok +ok +ok$/mg), 8, 'and the table');
+    is_deeply([ ($operator->verb('check', '--from-daemon', '--quiet', 'clean.alpha'))[ 0, 1 ] ], [ 0, '' ], '--quiet is quiet');
+    ($status, $out) = $operator->verb('check', '--from-daemon', '--json', 'lame.alpha');
+    my $got = decode_json($out);
+    is("$status $got->{zone} $got->{status}", '2 lame.alpha. CRITICAL', 'a zone where something is wrong: status 2, as JSON');
+    ok(scalar(grep { $_->{id} eq 'LAME' && $_->{server} eq 'ns1.west.beta.' } @{ $got->{findings} }), 'with what was found');
+    like($got->{age}, qr/\A\d+\z/, 'and its age');
+    ($status, $out) = $operator->verb('check', '--from-daemon', 'clean.alpha', 'unwatched.alpha', 'later.alpha', 'elsewhere.alpha');
+    is($status, 3, 'what was not checked: status 3');
+    like($out, qr/^unwatched\.alpha\.  UNKNOWN  the daemon does not check it \(check\.every is 0\)$/m, 'where that is off');
+    like($out, qr/^later\.alpha\.  UNKNOWN  the daemon has not checked it yet$/m, 'where it is to come');
+    like($out, qr/^elsewhere\.alpha\.  UNKNOWN  the daemon has no such zone$/m, 'where there is no such zone');
+    ($status, $out) = $operator->verb('check', '--from-daemon', '--json');
+    is($status, 2, 'all zones: the worst');
+    is_deeply([ map { $_->{zone} } @{ decode_json($out) } ], [ 'clean.alpha.', 'lame.alpha.', 'later.alpha.', 'unwatched.alpha.' ], 'are all there');
+};
+
 subtest 'a nameserver goes, and comes back' => sub {
     is(scalar(found('clean.alpha', 'UNREACHABLE', 'found')), 0, 'all are there');
     $net->{south}->stop;
@@ -77,7 +100,7 @@ subtest 'a command that fails, and no checks any more' => sub {
     ok($operator->wait_log(qr/ on-change-failed zone=\S+ finding=\S+ why=".*ended with 3: no"/, 90), 'its failure is in the log');
     cmp_ok($operator->json('stats')->{checks}{commands_failed}, '>=', 1, 'and counted');
     is(($operator->reload(templates => [ { name => 'default', primaries => ['hidden'] } ]))[0], 0, 'reloaded');
-    ok(wait_for(sub { $operator->json('stats')->{checks}{zones} == 0 }, 30), 'no zone is checked');
+    ok(wait_for(sub { $operator->json('stats')->{checks}{zones} == 1 }, 30), 'no zone is checked, but for the one with a setting of its own');
     is(check_of('clean.alpha'), undef, 'nothing is said of it');
 };
 

@@ -206,8 +206,17 @@ bool findings_add(struct findings *findings, enum finding_id id, bool worse, con
 	unsigned level = findings->levels.level[id];
 	enum finding_severity severity = level ? (enum finding_severity)(level - 1) : worse ? SEVERITY_CRITICAL : (enum finding_severity)defaults[id];
 	char message[FINDING_MESSAGE_MAX + 2];
-	struct finding *finding;
 	va_list list;
+
+	va_start(list, format);
+	vsnprintf(message, sizeof message, format, list);
+	va_end(list);
+	return findings_put(findings, id, severity, place, message);
+}
+
+bool findings_put(struct findings *findings, enum finding_id id, enum finding_severity severity, const struct finding_place *place, const char *message)
+{
+	struct finding *finding;
 
 	if (severity == SEVERITY_OFF)
 		return true;
@@ -215,9 +224,6 @@ bool findings_add(struct findings *findings, enum finding_id id, bool worse, con
 		lose(findings, status_of(severity));
 		return true;
 	}
-	va_start(list, format);
-	vsnprintf(message, sizeof message, format, list);
-	va_end(list);
 	finding = arena_zero(&findings->arena, sizeof *finding);
 	if (!finding || !keep_all(findings, finding, place, message))
 		return lose(findings, STATUS_UNKNOWN);

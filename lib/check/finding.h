@@ -92,6 +92,8 @@ void findings_free(struct findings *);               /* NULL is allowed */
  * where the operator has set nothing. False: it was lost for lack of memory, and the status is UNKNOWN at least. */
 bool findings_add(struct findings *, enum finding_id, bool worse, const struct finding_place *, const char *format, ...)
 	__attribute__((format(printf, 5, 6)));
+/* The same with a severity that was decided before. */
+bool findings_put(struct findings *, enum finding_id, enum finding_severity, const struct finding_place *, const char *message);
 size_t findings_count(const struct findings *);
 const struct finding *findings_at(const struct findings *, size_t);
 size_t findings_lost(const struct findings *);       /* beyond FINDINGS_MAX, or for lack of memory */

@@ -1,5 +1,6 @@
 #include "check/report.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { SETS_NAMED = 26 };
@@ -23,6 +24,8 @@ enum finding_status report_status(const struct report *report)
 struct totals {
 	size_t servers, found[SEVERITY_COUNT], findings, bad_zones;
 	int64_t lag, rtt_us;         /* the longest */
+	bool kept;
+	int64_t age;                 /* of the oldest that was kept */
 };
 
 static void add_zone(struct totals *totals, const struct report_zone *zone)
@@ -35,6 +38,8 @@ static void add_zone(struct totals *totals, const struct report_zone *zone)
 		totals->findings++;
 		return;
 	}
+	totals->kept |= verdict->kept;
+	totals->age = verdict->age > totals->age ? verdict->age : totals->age;
 	totals->servers += verdict->row_count;
 	totals->findings += findings_count(verdict->findings) + findings_lost(verdict->findings);
 	for (size_t i = 0; i < findings_count(verdict->findings); i++)
@@ -118,8 +123,11 @@ static void put_first_line(FILE *out, const struct report *report, enum finding_
 		fputs("there is no zone to check", out);
 	if (totals.findings > 1)
 		fprintf(out, " (and %zu more%s)", totals.findings - 1, totals.bad_zones > 1 ? ", in several zones" : "");
-	fprintf(out, " | zones=%zu servers=%zu critical=%zu unknown=%zu warning=%zu lag=%llds rtt=%.6fs\n", report->count, totals.servers, totals.found[SEVERITY_CRITICAL],
+	fprintf(out, " | zones=%zu servers=%zu critical=%zu unknown=%zu warning=%zu lag=%llds rtt=%.6fs", report->count, totals.servers, totals.found[SEVERITY_CRITICAL],
 		totals.found[SEVERITY_UNKNOWN], totals.found[SEVERITY_WARNING], (long long)totals.lag, (double)totals.rtt_us / 1e6);
+	if (totals.kept)
+		fprintf(out, " age=%llds", (long long)totals.age);
+	putc('\n', out);
 }
 
 void report_unknown(FILE *out, const char *why)
@@ -302,6 +310,8 @@ static void put_zone(FILE *out, const struct report *report, const struct report
 	}
 	if (verdict->serial_known)
 		fprintf(out, "  serial %u, first seen %lld s ago", verdict->serial.v, (long long)(report->now > verdict->serial_since ? report->now - verdict->serial_since : 0));
+	if (verdict->kept)
+		fprintf(out, "%s checked %lld s ago", verdict->serial_known ? "," : " ", (long long)verdict->age);
 	putc('\n', out);
 	if (verdict->row_count && !report->quiet) {
 		put_table(out, report, verdict);
@@ -376,7 +386,7 @@ static json_t *failed_object(const struct report_zone *zone)
 json_t *report_json_of(const struct report_zone *zone)
 {
 	const struct verdict *verdict = zone->verdict;
-	json_t *rows, *found;
+	json_t *rows, *found, *object;
 
 	if (!verdict)
 		return failed_object(zone);
@@ -386,8 +396,11 @@ json_t *report_json_of(const struct report_zone *zone)
 		json_array_append_new(rows, row_object(&verdict->rows[i], verdict->findings));
 	for (size_t i = 0; i < findings_count(verdict->findings); i++)
 		json_array_append_new(found, finding_object(findings_at(verdict->findings, i)));
-	return json_pack("{s:s, s:s, s:o, s:o, s:o}", "zone", verdict->zone, "status", finding_status_name(status_of(zone)), "serial",
+	object = json_pack("{s:s, s:s, s:o, s:o, s:o}", "zone", verdict->zone, "status", finding_status_name(status_of(zone)), "serial",
 		verdict->serial_known ? json_integer(verdict->serial.v) : json_null(), "nameservers", rows, "findings", found);
+	if (verdict->kept)
+		json_object_set_new(object, "age", json_integer(verdict->age));
+	return object;
 }
 
 bool report_json(const struct report *report, FILE *out)
@@ -405,4 +418,115 @@ bool report_json(const struct report *report, FILE *out)
 	if (ok)
 		putc('\n', out);
 	return ok;
+}
+
+/* --- kept, and taken out again ----------------------------------------------------- */
+
+json_t *report_kept_of(const struct report_zone *zone)
+{
+	const struct verdict *verdict = zone->verdict;
+	json_t *object = report_json_of(zone), *rows = json_object_get(object, "nameservers");
+
+	for (size_t i = 0; verdict && i < verdict->row_count; i++) {
+		const struct verdict_row *row = &verdict->rows[i];
+		json_t *more = json_pack("{s:s, s:s, s:s, s:s, s:i, s:o}", "says", row->says, "udp", answer_text(row->udp), "tcp", answer_text(row->tcp),
+			"edns", answer_text(row->edns), "ns_set", (int)row->ns_set, "ns_names", text_or_null(row->ns_names));
+
+		json_object_update(json_array_get(rows, i), more);
+		json_decref(more);
+	}
+	if (verdict && verdict->serial_known)
+		json_object_set_new(object, "first_seen", json_integer(verdict->serial_since));
+	return object;
+}
+
+/* NULL: it is no text, or out of memory. */
+static const char *text_in(struct arena *arena, const json_t *object, const char *member)
+{
+	const char *text = json_string_value(json_object_get(object, member));
+	char *own = text ? arena_strdup(arena, text) : NULL;
+
+	for (char *at = own; at && *at; at++)
+		if (*at < ' ' || *at > '~')
+			*at = '?';
+	return own;
+}
+
+static enum verdict_answer answer_in(const json_t *object, const char *member)
+{
+	const char *text = json_string_value(json_object_get(object, member));
+
+	for (enum verdict_answer answer = ANSWER_GOOD; text && answer <= ANSWER_BAD; answer++)
+		if (strcmp(text, answer_text(answer)) == 0)
+			return answer;
+	return ANSWER_UNASKED;
+}
+
+static bool row_in(struct arena *arena, const json_t *object, struct verdict_row *row)
+{
+	const json_t *serial = json_object_get(object, "serial"), *rtt = json_object_get(object, "rtt");
+	json_int_t set = json_integer_value(json_object_get(object, "ns_set"));
+
+	*row = (struct verdict_row){.name = text_in(arena, object, "name"), .address = text_in(arena, object, "address"), .provider = text_in(arena, object, "provider"),
+		.shows_serial = json_is_integer(serial), .serial = {(uint32_t)json_integer_value(serial)}, .lag = json_integer_value(json_object_get(object, "lag")),
+		.rtt_us = json_is_number(rtt) && json_number_value(rtt) < 1e6 ? (int64_t)(json_number_value(rtt) * 1e6 + 0.5) : -1, .says = text_in(arena, object, "says"),
+		.udp = answer_in(object, "udp"), .tcp = answer_in(object, "tcp"), .edns = answer_in(object, "edns"), .ns_names = text_in(arena, object, "ns_names")};
+	row->ns_set = set > 0 && set <= INT16_MAX && row->ns_names ? (unsigned)set : 0;
+	return row->name && row->address && row->says;
+}
+
+static bool rows_in(struct verdict *verdict, const json_t *rows)
+{
+	const json_t *object;
+	size_t i;
+
+	verdict->rows = arena_zero(&verdict->arena, (json_array_size(rows) + 1) * sizeof *verdict->rows);
+	if (!verdict->rows)
+		return false;
+	json_array_foreach(rows, i, object)
+		if (!row_in(&verdict->arena, object, &verdict->rows[verdict->row_count++]))
+			return false;
+	return true;
+}
+
+static bool known_finding(const json_t *object, enum finding_id *id, enum finding_severity *severity)
+{
+	const char *name = json_string_value(json_object_get(object, "id")), *level = json_string_value(json_object_get(object, "severity"));
+
+	return name && level && finding_parse(name, id) && finding_severity_parse(level, severity);
+}
+
+static bool findings_in(struct findings *findings, const json_t *found)
+{
+	const json_t *object;
+	size_t i;
+
+	json_array_foreach(found, i, object) {
+		struct finding_place place = {json_string_value(json_object_get(object, "server")), json_string_value(json_object_get(object, "address")),
+			json_string_value(json_object_get(object, "owner")), json_string_value(json_object_get(object, "type")),
+			json_string_value(json_object_get(object, "expected")), json_string_value(json_object_get(object, "got"))};
+		const char *message = json_string_value(json_object_get(object, "message"));
+		enum finding_severity severity;
+		enum finding_id id;
+
+		if (known_finding(object, &id, &severity) && message && !findings_put(findings, id, severity, &place, message))
+			return false;
+	}
+	return true;
+}
+
+struct verdict *report_verdict_of(const json_t *kept, int64_t age)
+{
+	const json_t *serial = json_object_get(kept, "serial"), *found = json_object_get(kept, "findings");
+	struct verdict *verdict = calloc(1, sizeof *verdict);
+
+	if (!verdict)
+		return NULL;
+	*verdict = (struct verdict){.findings = findings_new(NULL), .serial_known = json_is_integer(serial), .serial = {(uint32_t)json_integer_value(serial)},
+		.serial_since = json_integer_value(json_object_get(kept, "first_seen")), .kept = true, .age = age};
+	verdict->zone = text_in(&verdict->arena, kept, "zone");
+	if (verdict->zone && verdict->findings && json_is_array(found) && rows_in(verdict, json_object_get(kept, "nameservers")) && findings_in(verdict->findings, found))
+		return verdict;
+	verdict_free(verdict);
+	return NULL;
 }

@@ -21,11 +21,15 @@ struct report {
 	bool color;
 };
 
-/* Of all zones. */
+/* Of all zones. Where a verdict was kept, its age stands beside it, and that of the oldest in the performance data. */
 enum finding_status report_status(const struct report *);
 void report_text(const struct report *, FILE *);
 /* A zone's object; the caller's to release. NULL: out of memory. */
 json_t *report_json_of(const struct report_zone *);
+/* The same with all that report_text shows, to keep it; and back from it. NULL: out of memory, or it is no such object. It may have come from elsewhere: texts are made
+ * printable, and what is no known finding is passed over. */
+json_t *report_kept_of(const struct report_zone *);
+struct verdict *report_verdict_of(const json_t *kept, int64_t age);
 /* The object, or the array of several; nothing if quiet and well. False: out of memory. */
 bool report_json(const struct report *, FILE *);
 /* The first line, alone: for what fails before a zone is looked at. */

@@ -37,6 +37,8 @@ struct verdict {
 	struct serial serial;        /* the newest that is shown anywhere */
 	int64_t serial_since;        /* when it was first seen */
 	struct verdict_row *rows; size_t row_count;      /* by name and address */
+	bool kept;                   /* it is not of now, but came from report_verdict_of, */
+	int64_t age;                 /* and so many seconds old */
 };
 
 /* Enters the serials in `memory` (and settles it), then judges. NULL: out of memory. Afterwards survey and memory may go. */

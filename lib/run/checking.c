@@ -4,6 +4,7 @@
 #include "check/check.h"
 #include "check/report.h"
 #include "run/asking.h"
+#include "run/client.h"
 #include "run/conf.h"
 #include "run/show.h"
 
@@ -40,6 +41,7 @@ struct checking {
 	struct job *jobs; size_t job_count;
 	struct checks *checks;
 	size_t done;                 /* jobs that are over */
+	bool short_of_memory;
 	size_t forgetful;            /* zones of which something could not be remembered; said of the first */
 };
 
@@ -188,6 +190,80 @@ static enum err prepare(struct checking *c, struct why *why)
 	return c->checks ? ERR_OK : err_why(why, ERR_NOMEM, "out of memory");
 }
 
+/* --- what the daemon has found ---------------------------------------------------- */
+
+static bool add_room(struct checking *c)
+{
+	struct job *jobs;
+
+	if (c->job_count & (c->job_count + 1))       /* there is, up to the next power of two */
+		return true;
+	jobs = realloc(c->jobs, 2 * (c->job_count + 1) * sizeof *c->jobs);
+	c->jobs = jobs ? jobs : c->jobs;
+	return jobs != NULL;
+}
+
+static void take_from_daemon(void *ctx, const json_t *zone)
+{
+	const json_t *kept = json_object_get(zone, "check");
+	const char *text = json_string_value(json_object_get(zone, "zone"));
+	struct checking *c = ctx;
+	uint8_t name[NAME_SIZE];
+	struct job *job;
+	struct why why;
+
+	if (!text || name_parse(text, strlen(text), NULL, name, &why) || (!c->command->zone_count && json_is_true(json_object_get(zone, "catalog"))))
+		return;
+	if (!add_room(c) || !add_job(c, name)) {
+		c->short_of_memory = true;
+		return;
+	}
+	job = &c->jobs[c->job_count - 1];
+	if (json_integer_value(json_object_get(zone, "every")) == 0)
+		job->failed = "the daemon does not check it (check.every is 0)";
+	else if (!json_is_object(kept))
+		job->failed = "the daemon has not checked it yet";
+	else if (!(job->result = report_verdict_of(kept, json_integer_value(json_object_get(kept, "age")))))
+		job->failed = "what the daemon says of it cannot be read";
+}
+
+/* Those that it does not have are named too. */
+static enum err take_missing(struct checking *c)
+{
+	for (size_t i = 0; i < c->command->zone_count; i++) {
+		uint8_t name[NAME_SIZE];
+		struct why why;
+		size_t at = 0;
+
+		if (name_parse(c->command->zones[i], strlen(c->command->zones[i]), NULL, name, &why))
+			continue;
+		while (at < c->job_count && !name_equal(c->jobs[at].zone, name))
+			at++;
+		if (at < c->job_count)
+			continue;
+		if (!add_room(c) || !add_job(c, name))
+			return ERR_NOMEM;
+		c->jobs[at].failed = "the daemon has no such zone";
+	}
+	return ERR_OK;
+}
+
+static enum err ask_daemon(struct checking *c, const char *socket_path, const struct why *no_socket, struct why *why)
+{
+	enum err err;
+
+	if (!socket_path) {
+		*why = *no_socket;
+		return ERR_NOTFOUND;
+	}
+	err = client_checks(socket_path, c->command->zones, c->command->zone_count, take_from_daemon, c, why);
+	if (!err)
+		why->text[0] = 0;
+	if (!err && (take_missing(c) || c->short_of_memory))
+		err = err_why(why, ERR_NOMEM, "out of memory");
+	return err;
+}
+
 static int print(struct checking *c, struct why *why)
 {
 	struct report_zone *zones = calloc(c->job_count + 1, sizeof *zones);
@@ -226,20 +302,25 @@ static void release(struct checking *c)
 	arena_release(&c->arena);
 }
 
-int checking_run(const struct command *command, struct why *why)
+static void look(struct checking *c)
+{
+	for (size_t i = 0; i < c->job_count; i++)
+		begin(&c->jobs[i]);
+	if (c->done < c->job_count)
+		event_base_dispatch(c->loop);
+}
+
+int checking_run(const struct command *command, const char *socket_path, const struct why *no_socket, struct why *why)
 {
 	struct checking c = {.command = command};
 	int status = STATUS_UNKNOWN;
 	enum err err;
 
 	rr_init();
-	err = prepare(&c, why);
-
+	err = command->from_daemon ? ask_daemon(&c, socket_path, no_socket, why) : prepare(&c, why);
 	if (!err) {
-		for (size_t i = 0; i < c.job_count; i++)
-			begin(&c.jobs[i]);
-		if (c.done < c.job_count)
-			event_base_dispatch(c.loop);
+		if (!command->from_daemon)
+			look(&c);
 		status = print(&c, why);
 	} else if (!command->json) {
 		report_unknown(stdout, why->text);

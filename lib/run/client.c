@@ -25,6 +25,7 @@ struct client {
 	int status;                  /* exit status so far */
 	/* Instead of standard output, and standard error; NULL: those. */
 	bool (*put)(void *ctx, const char *text, size_t length);
+	void (*take)(void *ctx, const json_t *zone);
 	void *ctx;
 	struct why *why;
 	enum err err;                /* where there is `why`: what it says */
@@ -75,7 +76,9 @@ static json_t *request_of(const struct command *command)
 		json_object_set_new(request, "all", json_true());
 	if (command->full)
 		json_object_set_new(request, "full", json_true());
-	if (command->verb == COMMAND_STATUS && !command->json && command->zone_count == 0)
+	if (command->from_daemon)
+		json_object_set_new(request, "checks", json_true());
+	else if (command->verb == COMMAND_STATUS && !command->json && command->zone_count == 0)
 		json_object_set_new(request, "table", json_true());
 	if (command->from)
 		json_object_set_new(request, "from", json_string(command->from));
@@ -260,7 +263,13 @@ static void end_status(struct client *client, const json_t *done)
 
 static void take_zones(struct client *client, json_t *zones)
 {
-	if (client->streams)
+	const json_t *zone;
+	size_t i;
+
+	if (client->take)
+		json_array_foreach(zones, i, zone)
+			client->take(client->ctx, zone);
+	else if (client->streams)
 		put_status(client, zones);
 	else if (client->zones)
 		json_array_extend(client->zones, zones);
@@ -322,6 +331,10 @@ static void show_done(struct client *client, const json_t *done)
 static void take_done(struct client *client, json_t *done)
 {
 	client->done = true;
+	if (client->take) {
+		take_zones(client, json_object_get(done, "zones"));
+		return;
+	}
 	if (client->zones) {         /* those that came before, and those that came with it */
 		json_array_extend(client->zones, json_object_get(done, "zones"));
 		json_object_set(done, "zones", client->zones);
@@ -391,7 +404,7 @@ static void read_answer(struct client *client)
 	client->status = 1;
 	if (client->streams)
 		end_status(client, NULL);
-	else if (!client->put)
+	else if (!client->put && !client->take)
 		end_dump(client, NULL);
 	fflush(stdout);
 	fail(client, client->socket_path, wrong);
@@ -420,22 +433,38 @@ int client_run(const struct command *command, const char *socket_path)
 	return client.status;
 }
 
+/* For a caller in the program: nothing is printed. */
+static enum err ask_for(struct client *client)
+{
+	int fd = connect_to(client);
+
+	if (fd < 0)
+		return ERR_NETWORK;
+	client->in = fdopen(fd, "r");
+	if (!client->in) {
+		close(fd);
+		return err_why(client->why, ERR_NOMEM, "%s: %m", client->socket_path);
+	}
+	if (send_request(client, fd) == 0)
+		read_answer(client);
+	fclose(client->in);
+	return client->err;
+}
+
 enum err client_dump(const char *socket_path, const char *zone, bool (*put)(void *ctx, const char *text, size_t length), void *ctx, struct why *why)
 {
 	char *zones[] = {(char *)zone};
 	struct command command = {.verb = COMMAND_DUMP, .verb_name = "dump", .zones = zones, .zone_count = 1};
 	struct client client = {.command = &command, .socket_path = socket_path, .put = put, .ctx = ctx, .why = why};
-	int fd = connect_to(&client);
 
-	if (fd < 0)
-		return ERR_NETWORK;
-	client.in = fdopen(fd, "r");
-	if (!client.in) {
-		close(fd);
-		return err_why(why, ERR_NOMEM, "%s: %m", socket_path);
-	}
-	if (send_request(&client, fd) == 0)
-		read_answer(&client);
-	fclose(client.in);
-	return client.err;
+	return ask_for(&client);
+}
+
+enum err client_checks(const char *socket_path, char **zones, size_t zone_count, void (*take)(void *ctx, const json_t *zone), void *ctx, struct why *why)
+{
+	struct command command = {.verb = COMMAND_STATUS, .verb_name = "status", .zones = zones, .zone_count = zone_count, .from_daemon = true};
+	struct client client = {.command = &command, .socket_path = socket_path, .take = take, .ctx = ctx, .why = why};
+	enum err err = ask_for(&client);
+
+	return client.done && zone_count ? ERR_OK : err;
 }

@@ -15,7 +15,7 @@
 
 /* --- verbs and options ----------------------------------------------------------- */
 
-enum { ALL = 1, FULL = 2, FROM = 4, KEY = 8, OUTPUT = 16, QUIET = 32, TEMPLATE = 64, TLS = 128, ASKING = 256, RATE = 512, WATCH = 1024 };   /* bits of options */
+enum { ALL = 1, FULL = 2, FROM = 4, KEY = 8, OUTPUT = 16, QUIET = 32, TEMPLATE = 64, TLS = 128, ASKING = 256, RATE = 512, WATCH = 1024, DAEMON = 2048 };   /* bits of options */
 enum { ANY_NUMBER = 100000 };        /* of zones: more than a command line holds */
 enum { TIMEOUT_MAX = 600 };          /* seconds that one server may be waited for */
 
@@ -52,6 +52,7 @@ static const struct option {
 	{"ipv6", '6', NULL, ASKING, "ask over IPv6 alone"},
 	{"rate", 0, "N", RATE, "questions a second to any one server, 1000; 0: no limit"},
 	{"watch", 0, NULL, WATCH, "go on until parent and children show the new set"},
+	{"from-daemon", 0, NULL, DAEMON, "ask nobody: what the daemon's own checks found last (check.every)"},
 	{"quiet", 'q', NULL, QUIET, "say nothing where all is well"},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
@@ -100,11 +101,11 @@ static const struct verb {
 		"The zone is written to standard output, or to FILE, which is replaced at once when the transfer is complete.\n"
 		"ALG is hmac-sha256 if it is left out. Other users of the machine can see a secret on the command line.",
 		FROM | KEY | OUTPUT | QUIET | TLS, 1, 1},
-	{"check", COMMAND_CHECK, "[ZONE...] [--ns NAME[/ADDRESS[@PORT]]...] [--resolver ADDRESS] [--parent ADDRESS] [--timeout TIME] [--quiet] ...",
+	{"check", COMMAND_CHECK, "[ZONE...] [--ns NAME[/ADDRESS[@PORT]]...] [--resolver ADDRESS] [--parent ADDRESS] [--timeout TIME] [--from-daemon] [--quiet] ...",
 		"are zones in step at every nameserver of their delegation?",
 		"Asks the parent's servers who serves the zone, the nameservers themselves, and prints what is wrong; without ZONE, for all zones of the\n"
-		"configuration. Works without a daemon. The exit status is that of a monitoring plugin: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n"
-		"What the findings mean is in the manual, lockstep(1).", QUIET | ASKING, 0, ANY_NUMBER},
+		"configuration. Works without a daemon; with --from-daemon nobody is asked but the daemon, for what its own checks found last. The exit status is that of a monitoring plugin: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n"
+		"What the findings mean is in the manual, lockstep(1).", QUIET | ASKING | DAEMON, 0, ANY_NUMBER},
 	{"diff", COMMAND_DIFF, "ZONE [--ns NAME[/ADDRESS[@PORT]]...] [--from ADDRESS[@PORT] [--key KEY] [--tls ...]] [--rate N] ...",
 		"whether every nameserver answers as the zone says",
 		"Takes the zone from the daemon (without one: from its zone file, or with --from by AXFR), asks each public nameserver for\n"
@@ -287,6 +288,8 @@ static void set_option(struct command *command, struct words *words, const struc
 		command->quiet = true;
 	else if (strcmp(option->name, "watch") == 0)
 		command->watch = true;
+	else if (strcmp(option->name, "from-daemon") == 0)
+		command->from_daemon = true;
 }
 
 /* One option at argv[*i], which goes to its value if that is the next word. */
@@ -444,6 +447,8 @@ static enum command_outcome take_verb(struct command *command, const struct word
 		return usage(verb, "--from is missing: the address of the server");
 	if (command->asking.v4 && command->asking.v6)
 		return usage(verb, "-4 and -6 do not go together");
+	if (command->from_daemon && words->used & ASKING)
+		return usage(verb, "with --from-daemon nobody is asked: --ns, --resolver and the like have no meaning");
 	if (verb->options & TLS && words->used & TLS && check_tls(verb, &command->tls) != COMMAND_RUN)
 		return COMMAND_USAGE;
 	if (verb->verb == COMMAND_DUMP && n > 1)

@@ -36,7 +36,7 @@ struct command {
 	const char *from, *key, *output, *template_name;   /* NULL: not given */
 	struct command_tls tls;
 	struct command_asking asking;
-	bool watch;
+	bool watch, from_daemon;
 	char **zones;                /* absolute, as name_text writes them; malloc'd */
 	size_t zone_count;
 	char *name;                  /* dump: of the records, absolute; NULL: all. malloc'd */

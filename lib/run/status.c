@@ -252,11 +252,27 @@ static void put_rest(struct jot *j, const struct about *a, bool full)
 	put_files(j, a);
 }
 
+static void put_check(struct jot *j, const struct status_env *env, const struct keep *k)
+{
+	char name[NAME_TEXT_SIZE];
+
+	jot_open(j, NULL, '{');
+	jot_text(j, "zone", name_text(keep_name(k), name));
+	jot_bool(j, "catalog", keep_wired(k)->set->catalog != CONF_CATALOG_NONE);
+	jot_int(j, "every", watch_every(k));
+	jot_json(j, "check", watch_result(env->watch, keep_name(k)));
+	jot_close(j, '}');
+}
+
 void status_zone(struct jot *j, const struct status_env *env, const struct keep *k, enum status_detail detail)
 {
 	char name[NAME_TEXT_SIZE];
 	struct about a;
 
+	if (detail == STATUS_CHECK) {
+		put_check(j, env, k);
+		return;
+	}
 	look(&a, env, k);
 	jot_open(j, NULL, '{');
 	jot_text(j, "zone", name_text(keep_name(k), name));

@@ -38,7 +38,8 @@ struct status_env {
 enum status_detail {
 	STATUS_TABLE,        /* what the command's table shows: the first line of the above, and "reason" to "expiry" */
 	STATUS_ZONE,
-	STATUS_FULL,         /* with activity, primaries, last_failure, check */
+	STATUS_CHECK,        /* zone, catalog (true: it is one), every (s between two checks; 0: it is not checked), check */
+	STATUS_FULL,         /* STATUS_ZONE with activity, primaries, last_failure, check */
 };
 void status_zone(struct jot *, const struct status_env *, const struct keep *, enum status_detail);
 /* How many zones are in which state: begins as {0}, each is counted once; {"zones":3,"ok":2,...}. */

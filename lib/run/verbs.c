@@ -556,7 +556,7 @@ static struct status_env status_env(const struct verbs *v)
 	return (struct status_env){v->env.keeper, v->env.catalogs, v->env.watch, v->env.now(), (int64_t)v->env.unix_time()};
 }
 
-static void status_named(struct verbs *v, struct control_session *session, json_t *ask)
+static void status_named(struct verbs *v, struct control_session *session, json_t *ask, enum status_detail detail)
 {
 	struct call *r = request_new(v, session, ask);
 	struct status_env env = status_env(v);
@@ -566,7 +566,7 @@ static void status_named(struct verbs *v, struct control_session *session, json_
 	jot_open(&j, "done", '{');
 	jot_open(&j, "zones", '[');
 	for (size_t i = 0; r && i < r->count; i++)
-		status_zone(&j, &env, r->parts[i].keep, STATUS_FULL);
+		status_zone(&j, &env, r->parts[i].keep, detail);
 	jot_close(&j, ']');
 	if (r)
 		request_free(r);
@@ -648,10 +648,12 @@ static void status_all(struct verbs *v, struct control_session *session, enum st
 
 static void run_status(struct verbs *v, struct control_session *session, json_t *ask)
 {
+	bool checks = json_is_true(json_object_get(ask, "checks"));
+
 	if (json_array_size(json_object_get(ask, "zones")) > 0)
-		status_named(v, session, ask);
+		status_named(v, session, ask, checks ? STATUS_CHECK : STATUS_FULL);
 	else
-		status_all(v, session, json_is_true(json_object_get(ask, "table")) ? STATUS_TABLE : STATUS_ZONE);
+		status_all(v, session, checks ? STATUS_CHECK : json_is_true(json_object_get(ask, "table")) ? STATUS_TABLE : STATUS_ZONE);
 }
 
 static void run_stats(struct verbs *v, struct control_session *session)

@@ -460,7 +460,7 @@ static void take_result(struct watched *z, const struct keep *k, struct survey *
 	if (!verdict)
 		return;
 	report = (struct report_zone){verdict->zone, verdict, NULL};
-	result = report_json_of(&report);
+	result = report_kept_of(&report);
 	changed = say_changes(z, &keep_wired(k)->set->check, result);
 	free(z->last);
 	z->last = json_dumps(result, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
@@ -509,7 +509,7 @@ static bool begin(struct watched *z, const struct keep *k)
 	return true;
 }
 
-static uint32_t every_of(const struct keep *k)
+uint32_t watch_every(const struct keep *k)
 {
 	const struct conf_settings *set = keep_wired(k)->set;
 
@@ -541,11 +541,11 @@ static void begin_some(struct watch *w)
 		if (!w->first_due)
 			w->last_due = &w->first_due;
 		z->due = false;
-		if (!k || !every_of(k)) {
+		if (!k || !watch_every(k)) {
 			forget(z);
 			continue;
 		}
-		set_timer(z, (int64_t)every_of(k) * 1000);
+		set_timer(z, (int64_t)watch_every(k) * 1000);
 		if (!z->saving)
 			begin(z, k);
 	}
@@ -590,7 +590,7 @@ static void add(struct watch *w, const struct keep *k)
 	*at = z;
 	w->counters.zones = ++w->count;
 	net_random(&random, sizeof random);
-	set_timer(z, (int64_t)(random % ((uint64_t)every_of(k) * 1000)));
+	set_timer(z, (int64_t)(random % ((uint64_t)watch_every(k) * 1000)));
 }
 
 static void set_rate(struct watch *w)
@@ -619,12 +619,12 @@ static void ticked(evutil_socket_t fd, short what, void *ctx)
 	for (unsigned n = 0; n < SLICE && w->at < zones; n++) {
 		const struct keep *k = keeper_at(w->keeper, w->at++);
 
-		struct watched *z = every_of(k) ? find(w, keep_name(k)) : NULL;
+		struct watched *z = watch_every(k) ? find(w, keep_name(k)) : NULL;
 
-		if (every_of(k) && !z)
+		if (watch_every(k) && !z)
 			add(w, k);
-		else if (z && z->timer.due > w->now() + (int64_t)every_of(k) * 1000)
-			set_timer(z, (int64_t)every_of(k) * 1000);   /* it is wanted sooner than it was */
+		else if (z && z->timer.due > w->now() + (int64_t)watch_every(k) * 1000)
+			set_timer(z, (int64_t)watch_every(k) * 1000);   /* it is wanted sooner than it was */
 	}
 }
 
@@ -636,13 +636,13 @@ json_t *watch_result(const struct watch *w, const uint8_t *name)
 	struct keep *k = z ? keeper_find(w->keeper, name) : NULL;
 	json_t *result;
 
-	if (!z || !k || !every_of(k))
+	if (!z || !k || !watch_every(k))
 		return NULL;
 	result = z->last ? json_loads(z->last, 0, NULL) : NULL;
 	if (!result)
 		return json_null();
 	json_object_set_new(result, "age", json_integer((json_int_t)w->unix_time() > z->at ? (json_int_t)w->unix_time() - z->at : 0));
-	json_object_set_new(result, "every", json_integer(every_of(k)));
+	json_object_set_new(result, "every", json_integer(watch_every(k)));
 	return result;
 }
 

@@ -28,7 +28,9 @@ struct watch_counters {
 struct watch *watch_new(struct event_base *, struct keeper *, int64_t (*now)(void), uint64_t (*unix_time)(void));
 /* Before the keeper's disk goes. What is under way is given up; a command that runs is killed. NULL is allowed. */
 void watch_free(struct watch *);
-/* The last result, as `lockstep check --json` has it, with "age" and "every" (s); null: there is none yet. A new reference. NULL: the zone is not checked. */
+/* Seconds from one check of the zone to the next; 0: it is not checked. */
+uint32_t watch_every(const struct keep *);
+/* The last result, as check/report keeps it, with "age" and "every" (s); null: there is none yet. A new reference. NULL: the zone is not checked. */
 json_t *watch_result(const struct watch *, const uint8_t *zone);
 const struct watch_counters *watch_counters(const struct watch *);
 
