@@ -728,6 +728,26 @@ static void a_rate_in_all_lets_fewer_begin(void **state)
 	assert_int_equal(zones_whole, 6);
 }
 
+/* What is slow of one zone is no reason for the others to wait, once the rate is what it is to be. */
+static void a_rate_that_grows_lets_more_begin(void **state)
+{
+	struct survey_settings set = {.resolvers = &address[0], .resolver_count = 1, .port = port};
+	struct checks *checks;
+
+	(void)state;
+	twist = NULL;
+	prober_set_limits(prober, (struct prober_limits){.timeout_ms = TIME_MS, .rate_all = 1});
+	checks = checks_new(loop, prober, 4);
+	assert_non_null(checks);
+	prober_set_limits(prober, (struct prober_limits){.timeout_ms = TIME_MS});
+	for (unsigned i = 0; i < 6; i++)
+		assert_non_null(checks_add(checks, (const uint8_t *)"\2ex\3com", &set, one_done, NULL));
+	assert_int_equal(prober_pending(prober), 0);
+	event_base_loop(loop, EVLOOP_ONCE);
+	assert_true(prober_pending(prober) >= 4);
+	checks_free(checks);
+}
+
 static void zones_that_are_given_up_are_not_told(void **state)
 {
 	struct survey_settings set = {.resolvers = &address[0], .resolver_count = 1, .port = port};
@@ -816,6 +836,7 @@ int main(void)
 		cmocka_unit_test(what_is_given_up_is_not_told),
 		cmocka_unit_test(many_zones_take_turns),
 		cmocka_unit_test(a_rate_in_all_lets_fewer_begin),
+		cmocka_unit_test(a_rate_that_grows_lets_more_begin),
 		cmocka_unit_test(zones_that_are_given_up_are_not_told),
 		cmocka_unit_test(the_systems_resolvers_are_read),
 	};

@@ -22,7 +22,7 @@ struct checks {
 	struct event_base *base;
 	struct prober *prober;
 	struct event *turn;          /* begins what may begin: never from within checks_add */
-	unsigned at_once, under_way;
+	unsigned wanted, under_way;  /* zones at once */
 	size_t pending;
 	struct check_list waiting, running;
 };
@@ -74,16 +74,6 @@ static void begin(struct check *check)
 	checks->under_way++;
 }
 
-static void on_turn(evutil_socket_t fd, short what, void *ctx)
-{
-	struct checks *checks = ctx;
-
-	(void)fd;
-	(void)what;
-	while (checks->under_way < checks->at_once && !TAILQ_EMPTY(&checks->waiting))
-		begin(TAILQ_FIRST(&checks->waiting));
-}
-
 /* Half of the time that a zone has is for waiting until its questions may be sent. */
 static unsigned bounded(struct prober_limits limits, unsigned at_once)
 {
@@ -94,6 +84,17 @@ static unsigned bounded(struct prober_limits limits, unsigned at_once)
 	return most < at_once ? (unsigned)most : at_once;
 }
 
+static void on_turn(evutil_socket_t fd, short what, void *ctx)
+{
+	struct checks *checks = ctx;
+	unsigned at_once = bounded(prober_limits_of(checks->prober), checks->wanted);
+
+	(void)fd;
+	(void)what;
+	while (checks->under_way < at_once && !TAILQ_EMPTY(&checks->waiting))
+		begin(TAILQ_FIRST(&checks->waiting));
+}
+
 struct checks *checks_new(struct event_base *base, struct prober *prober, unsigned at_once)
 {
 	struct checks *checks = calloc(1, sizeof *checks);
@@ -102,7 +103,7 @@ struct checks *checks_new(struct event_base *base, struct prober *prober, unsign
 		return NULL;
 	checks->base = base;
 	checks->prober = prober;
-	checks->at_once = bounded(prober_limits_of(prober), at_once ? at_once : CHECKS_AT_ONCE);
+	checks->wanted = at_once ? at_once : CHECKS_AT_ONCE;
 	TAILQ_INIT(&checks->waiting);
 	TAILQ_INIT(&checks->running);
 	checks->turn = evtimer_new(base, on_turn, checks);

@@ -9,7 +9,8 @@
 struct checks;
 struct check;
 
-/* `at_once`: zones; 0: CHECKS_AT_ONCE. Fewer, if the prober's rate in all lets no more have answers in time. NULL: out of memory. */
+/* `at_once`: zones; 0: CHECKS_AT_ONCE. Fewer, while the prober's rate in all, which may change, lets no more have answers in time.
+ * NULL: out of memory. */
 enum { CHECKS_AT_ONCE = 16 };
 struct checks *checks_new(struct event_base *, struct prober *, unsigned at_once);
 /* What waits or is under way is given up without a call. Not from within a call. NULL is allowed. */
