@@ -158,8 +158,12 @@ my $hidden = Peer->new('knot', zones => [ { name => 'example.com', text => $zone
     ns('ns1.a.example', $whole));
 is($status, 0, 'by a signed transfer') or diag($said);
 ($status, $out, $said) = diff('example.com', '--from', $hidden->at, '--rate', 0, ns('ns1.a.example', $whole));
-is("$status$out", '3', 'a transfer that is refused: it cannot be told');
+is($status, 3, 'a transfer that is refused: it cannot be told');
+like($out, qr/\ALOCKSTEP UNKNOWN - [^\n|]+ \| zones=0\n\z/, 'in the first line');
 like($said, qr/^lockstep: \S/, 'and why');
+($status, $out) = diff('--json', 'example.com', '--from', $hidden->at, '--rate', 0, ns('ns1.a.example', $whole));
+$object = eval { decode_json($out) };
+is("$status $object->{zone} $object->{status} $object->{findings}[0]{id}", '3 example.com. UNKNOWN CHECK-INCOMPLETE', 'and in the document') or diag($out);
 $hidden->stop;
 
 my $daemon = server('lockstep', 'example.com', $zone);
@@ -175,7 +179,8 @@ is($status, 0, 'without the daemon from the zone file') or diag($out, $said);
 like($out, qr/^--- example\.com\. serial 7, from \Q@{[ $daemon->zone_file('example.com') ]}\E$/m, 'which is said');
 unlink $daemon->zone_file('example.com');
 ($status, $out, $said) = run_command($lockstep, '-c', $daemon->conf_file, 'diff', 'example.com', ns('ns1.a.example', $whole));
-is("$status$out", '3', 'without either it cannot be told');
+is($status, 3, 'without either it cannot be told');
+like($out, qr/\ALOCKSTEP UNKNOWN - .*\| zones=0\n\z/, 'in the first line');
 like($said, qr/not running.*example\.com\.zone/, 'and why');
 
 # --- pace, and the end ------------------------------------------------------------------------

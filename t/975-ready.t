@@ -33,7 +33,7 @@ sub ready_json { my ($status, $out) = run_command(($ENV{top_builddir} // '.') . 
 for my $zone (qw(clean.alpha moving.alpha)) {
     my ($status, $out, $said) = ready($zone, @candidates);
     is("$status$said", '0', "$zone: yes, whatever the delegation is today") or diag($out, $said);
-    is($out, "$zone. ready: yes\n", "$zone: in a line");
+    like($out, qr/\ALOCKSTEP OK - \Q$zone\E\.: serial 1 at 8 addresses \| zones=1 servers=8 critical=0 [^\n]*\n\Q$zone\E\. ready: yes\n\z/, "$zone: in a line behind the first");
     is_deeply([ ready($zone, '--quiet', @candidates) ], [ 0, '', '' ], "$zone: --quiet: and not even that");
 }
 my ($status, $object) = ready_json('moving.alpha', @candidates);
@@ -48,7 +48,7 @@ is_deeply($object->{findings}, [], 'no findings');
 (my $out, my $said);
 ($status, $out, $said) = ready('lame.alpha', @candidates);
 is($status, 2, 'a candidate that is lame: no') or diag($out, $said);
-like($out, qr/\Alame\.alpha\. ready: no\nTo be mended first, in this order:\n  1\. LAME ns1\.west\.beta\. 198\.51\.100\.53: .*\n  2\. LAME ns1\.west\.beta\. 2001:db8:2::53: .*\n     have the zone served there/,
+like($out, qr/\ALOCKSTEP CRITICAL - lame\.alpha\.: LAME [^\n|]* \| zones=1 servers=8 critical=2 [^\n]*\nlame\.alpha\. ready: no\nTo be mended first, in this order:\n  1\. LAME ns1\.west\.beta\. 198\.51\.100\.53: .*\n  2\. LAME ns1\.west\.beta\. 2001:db8:2::53: .*\n     have the zone served there/,
     'both of its addresses, and what is to be done');
 ($status, $object) = ready_json('lame.alpha', @candidates);
 is($status, 2, 'as an object');
@@ -66,14 +66,23 @@ like($out, qr/put the name into the NS set at the zone's apex first/, 'and what 
 
 ($status, $out) = ready('clean.alpha', @candidates[ 0 .. 5 ]);
 is($status, 1, 'one that the apex names is left out: a warning');
-like($out, qr/\Aclean\.alpha\. ready: yes, with warnings\nNo reason to wait, but worth mending:\n  1\. NS-CHILD-EXTRA\b.*ns1\.south\.beta/, 'which is said') or diag($out);
+like($out, qr/\ALOCKSTEP WARNING - clean\.alpha\.: NS-CHILD-EXTRA[^\n]*\| zones=1 [^\n]*\nclean\.alpha\. ready: yes, with warnings\nNo reason to wait, but worth mending:\n  1\. NS-CHILD-EXTRA\b.*ns1\.south\.beta/, 'which is said') or diag($out);
 
 # --- it cannot be told ----------------------------------------------------------------------------
 
 ($status, $out) = $operator->verb('ready', '--resolver', '127.0.0.1@9', '--timeout', '1s', 'clean.alpha', @candidates);
 is($status, 3, 'without a resolver it cannot be told') or diag($out);
-like($out, qr/\Aclean\.alpha\. ready: it cannot be told\nWhat could not be told:\n  1\. CHECK-INCOMPLETE/, 'which is said') or diag($out);
-for my $case ([], ['clean.alpha'], [ 'clean.alpha', '--ns', 'ns1..example' ], [ 'clean.alpha', '--ns', 'ns1.example/not-an-address' ], [ @candidates ],
+like($out, qr/\ALOCKSTEP UNKNOWN - clean\.alpha\.: CHECK-INCOMPLETE[^\n]*\| zones=1 [^\n]*\nclean\.alpha\. ready: it cannot be told\nWhat could not be told:\n  1\. CHECK-INCOMPLETE/, 'which is said') or diag($out);
+for my $wrong ('ns1..example', 'ns1.example/not-an-address') {
+    ($status, $out, $said) = ready('clean.alpha', '--ns', $wrong);
+    is($status, 3, "--ns $wrong");
+    like($out, qr/\ALOCKSTEP UNKNOWN - [^\n|]+ \| zones=0\n\z/, 'the first line is there');
+    like($said, qr/^lockstep: \S/, 'and it is said');
+    ($status, $object) = ready_json('clean.alpha', '--ns', $wrong);
+    is("$status $object->{zone} $object->{status} $object->{findings}[0]{id}", '3 clean.alpha. UNKNOWN CHECK-INCOMPLETE', 'and the document') or diag(explain($object));
+    is($object->{ready}, JSON::PP::false, 'not ready');
+}
+for my $case ([], ['clean.alpha'], [ @candidates ],
     [ 'clean.alpha', @candidates, '--rate', 5 ]) {
     ($status, $out, $said) = ready(@$case);
     is("$status$out", '3', "wrong usage: @$case");

@@ -107,8 +107,9 @@ static void put_well(FILE *out, const struct report *report, const struct totals
 		fprintf(out, "%s: nothing to complain of", verdict->zone);
 }
 
-static void put_first_line(FILE *out, const struct report *report, enum finding_status status)
+void report_first_line(const struct report *report, FILE *out)
 {
+	enum finding_status status = report_status(report);
 	const struct report_zone *worst = worst_zone(report, status);
 	struct totals totals = {0};
 
@@ -326,7 +327,7 @@ void report_text(const struct report *report, FILE *out)
 
 	if (report->quiet && status == STATUS_OK)
 		return;
-	put_first_line(out, report, status);
+	report_first_line(report, out);
 	for (size_t i = 0; i < report->count; i++)
 		put_zone(out, report, &report->zones[i]);
 }
@@ -379,8 +380,14 @@ static json_t *finding_object(const struct finding *f)
 /* Where the check itself failed: as a finding, so that nobody takes it for well. */
 static json_t *failed_object(const struct report_zone *zone)
 {
-	return json_pack("{s:s, s:s, s:n, s:[], s:[{s:s, s:s, s:n, s:n, s:s}]}", "zone", zone->name, "status", finding_status_name(STATUS_UNKNOWN), "serial", "nameservers", "findings",
-		"id", finding_name(FINDING_CHECK_INCOMPLETE), "severity", finding_severity_name(SEVERITY_UNKNOWN), "server", "address", "message", zone->failed);
+	char message[WHY_MAX];
+
+	snprintf(message, sizeof message, "%s", zone->failed);
+	for (char *c = message; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	return json_pack("{s:s?, s:s, s:n, s:[], s:[{s:s, s:s, s:n, s:n, s:s}]}", "zone", zone->name, "status", finding_status_name(STATUS_UNKNOWN), "serial", "nameservers", "findings",
+		"id", finding_name(FINDING_CHECK_INCOMPLETE), "severity", finding_severity_name(SEVERITY_UNKNOWN), "server", "address", "message", message);
 }
 
 json_t *report_json_of(const struct report_zone *zone)
@@ -417,6 +424,19 @@ bool report_json(const struct report *report, FILE *out)
 	json_decref(document);
 	if (ok)
 		putc('\n', out);
+	return ok;
+}
+
+bool report_unknown_json(FILE *out, char *const *zones, size_t count, const char *why)
+{
+	struct report_zone *failed = calloc(count + 1, sizeof *failed);
+	struct report report = {.zones = failed, .count = count ? count : 1};
+	bool ok = failed != NULL;
+
+	for (size_t i = 0; ok && i < report.count; i++)
+		failed[i] = (struct report_zone){count ? zones[i] : NULL, NULL, why};
+	ok = ok && report_json(&report, out);
+	free(failed);
 	return ok;
 }
 

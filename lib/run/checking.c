@@ -322,8 +322,11 @@ int checking_run(const struct command *command, const char *socket_path, const s
 		if (!command->from_daemon)
 			look(&c);
 		status = print(&c, why);
-	} else if (!command->json) {
-		report_unknown(stdout, why->text);
+	} else {
+		if (!command->json)
+			report_unknown(stdout, why->text);
+		else if (!report_unknown_json(stdout, command->zones, command->zone_count, why->text))
+			err_why(why, ERR_NOMEM, "out of memory");
 		fflush(stdout);
 	}
 	release(&c);

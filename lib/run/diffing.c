@@ -50,6 +50,7 @@ struct diffing {
 	struct kept *kept;
 	size_t kept_count, lost;
 	bool interrupted;
+	bool said;                   /* something was printed on standard output */
 	int64_t began, ended;        /* ms of clock_ms */
 };
 
@@ -385,6 +386,7 @@ static enum err report(struct diffing *d, int *status, struct why *why)
 		findings_free(findings);
 		return err_why(why, ERR_NOMEM, "out of memory");
 	}
+	d->said = true;
 	*status = findings_status(findings);
 	findings_free(findings);
 	return fflush(stdout) == 0 ? ERR_OK : err_why(why, ERR_IO, "standard output: %m");
@@ -478,6 +480,16 @@ static enum err run(struct diffing *d, const char *socket_path, int *status, str
 	return err ? err : report(d, status, why);
 }
 
+/* The first line, or the document, is there whatever happened. */
+static void print_failure(const struct diffing *d, const char *why)
+{
+	if (!d->command->json)
+		report_unknown(stdout, why);
+	else
+		report_unknown_json(stdout, d->command->zones, d->command->zone_count, why);
+	fflush(stdout);
+}
+
 static void free_event(struct event *event)
 {
 	if (event)
@@ -492,7 +504,11 @@ int diffing_run(const struct command *command, const char *socket_path, const st
 
 	if (!err && !socket_path)
 		*why = *no_socket;
-	if (err || run(&d, socket_path, &status, why))
+	if (!err)
+		err = run(&d, socket_path, &status, why);
+	if (err && !d.said)
+		print_failure(&d, err_say(why, err));
+	if (err)
 		status = STATUS_UNKNOWN;
 	else
 		why->text[0] = 0;

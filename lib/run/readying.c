@@ -24,6 +24,7 @@ struct readying {
 	struct verdict *verdict;     /* and what is found of it */
 	bool interrupted;
 	bool converged;
+	bool said;                   /* something was printed on standard output */
 	uint32_t old_ttl;            /* the longest that an NS set which is not the new one was shown with; 0: none was */
 	char line[200];              /* what was said last while watching */
 };
@@ -144,9 +145,12 @@ static void print_text(const struct readying *r)
 {
 	const struct findings *findings = r->verdict->findings;
 	enum finding_status status = findings_status(findings);
+	struct report_zone zone = {r->verdict->zone, r->verdict, NULL};
+	struct report report = {.zones = &zone, .count = 1};
 
 	if (r->command->quiet && status == STATUS_OK)
 		return;
+	report_first_line(&report, stdout);
 	printf("%s %s\n", r->verdict->zone, answer_of(status));
 	print_mends(findings, SEVERITY_CRITICAL, "To be mended first, in this order:");
 	print_mends(findings, SEVERITY_UNKNOWN, "What could not be told:");
@@ -280,10 +284,11 @@ static bool watch(struct readying *r)
 
 /* --- the whole --------------------------------------------------------------------------- */
 
-static bool print_object(const struct readying *r)
+/* Where nothing has been found out `failed` says why. */
+static bool print_object(const struct readying *r, const char *failed)
 {
-	struct report_zone zone = {r->verdict->zone, r->verdict, NULL};
-	enum finding_status status = findings_status(r->verdict->findings);
+	struct report_zone zone = {r->command->zones[0], failed ? NULL : r->verdict, failed};
+	enum finding_status status = failed ? STATUS_UNKNOWN : findings_status(r->verdict->findings);
 	json_t *o = report_json_of(&zone);
 
 	if (!o)
@@ -347,17 +352,29 @@ static enum err run(struct readying *r, int *status, struct why *why)
 	rr_init();
 	if (!begin(r) || !look(r))
 		return err_why(why, ERR_NOMEM, r->interrupted ? "interrupted" : "out of memory");
-	if (!r->command->json)
+	if (!r->command->json) {
 		print_text(r);
+		r->said = true;
+	}
 	fflush(stdout);
 	if (r->command->watch)
 		whole = watch(r);
 	if (!r->verdict)
 		return err_why(why, ERR_NOMEM, "out of memory");
 	*status = whole ? (int)findings_status(r->verdict->findings) : (int)STATUS_UNKNOWN;
-	if (r->command->json && !print_object(r))
+	if (r->command->json && !(r->said = print_object(r, NULL)))
 		return err_why(why, ERR_NOMEM, "out of memory");
 	return fflush(stdout) == 0 ? ERR_OK : err_why(why, ERR_IO, "standard output: %m");
+}
+
+/* The first line, or the document, is there whatever happened. */
+static void print_failure(const struct readying *r, const char *why)
+{
+	if (!r->command->json)
+		report_unknown(stdout, why);
+	else
+		print_object(r, why);
+	fflush(stdout);
 }
 
 static void free_event(struct event *event)
@@ -376,6 +393,8 @@ int readying_run(const struct command *command, struct why *why)
 	r.subject.verdict.ready = true;
 	if (!err)
 		err = run(&r, &status, why);
+	if (err && !r.said)
+		print_failure(&r, err_say(why, err));
 	delegation_cancel(r.delegation);
 	verdict_free(r.verdict);
 	survey_free(r.survey);
