@@ -481,6 +481,91 @@ static void the_kind_says_what_is_wrong_above_all(void **state)
 	}
 }
 
+/* --- a sample by chance -------------------------------------------------------------------- */
+
+static size_t sample(const struct zone *zone, size_t most, uint64_t random, struct question *out)
+{
+	size_t count = questions_sample(zone, most, random, out);
+
+	for (size_t i = 0; i < count; i++)
+		for (size_t j = 0; j < i; j++)
+			assert_false(out[i].type == out[j].type && name_equal(out[i].name, out[j].name));
+	return count;
+}
+
+/* Whether the zone is asked for it, without the sample of what is not there. */
+static bool is_of(const struct zone *zone, const struct question *question)
+{
+	static struct questions questions;
+	struct question q;
+
+	questions_begin(&questions, zone, 0);
+	while (questions_next(&questions, &q))
+		if (q.type == question->type && name_equal(q.name, question->name))
+			return true;
+	return false;
+}
+
+static void chance_picks_rrsets_and_names_that_are_not_there(void **state)
+{
+	struct zone *zone = zone_of(soa, plain);
+	struct question q[100 + QUESTIONS_ABSENT];
+	size_t all = questions_count(zone, 0), count = sample(zone, 100, 1, q);
+	struct zone_hit hit;
+	bool differ = false;
+
+	(void)state;
+	assert_true(count > all && count <= all + QUESTIONS_ABSENT);
+	for (size_t i = 0; i < count; i++) {
+		zone_find(zone, q[i].name, &hit);
+		assert_int_equal(i < all, is_of(zone, &q[i]));
+		assert_true(i < all || hit.found == ZONE_NONE || hit.found == ZONE_WILD);
+	}
+	for (uint64_t random = 0; random < 20; random++) {
+		struct question before = q[0];
+
+		assert_in_range(sample(zone, 3, random, q), 3, 3 + QUESTIONS_ABSENT);
+		for (size_t i = 0; i < 3; i++)
+			assert_true(is_of(zone, &q[i]));
+		differ |= !name_equal(before.name, q[0].name);
+	}
+	assert_true(differ);
+	zone_put(zone);
+}
+
+enum { LARGE = 12000, HALF = LARGE / 2, PICKED = 200 };
+
+/* Half of it is below zone cuts, where nothing is asked for but the delegations. */
+static void a_large_zone_is_sampled_all_over(void **state)
+{
+	static struct question q[PICKED + QUESTIONS_ABSENT];
+	char *text = NULL;
+	size_t size, count, low = 0;
+	FILE *out = open_memstream(&text, &size);
+	struct zone *zone;
+
+	(void)state;
+	for (int i = 0; i < HALF; i++)
+		fprintf(out, "host%d A 192.0.2.1\n", i);
+	for (int i = 0; i < HALF / 2; i++)
+		fprintf(out, "sub%d NS ns.sub%d\nns.sub%d A 192.0.2.2\n", i, i, i);
+	fclose(out);
+	zone = zone_of(soa, text);
+	assert_true(zone->names > 10000);
+	count = sample(zone, PICKED, 7, q);
+	assert_int_equal(count, PICKED + QUESTIONS_ABSENT);
+	for (size_t i = 0; i < PICKED; i++) {
+		bool sub = memcmp(q[i].name + 1, "sub", 3) == 0;
+
+		assert_int_equal(q[i].type, sub ? RR_NS : name_equal(q[i].name, apex) ? q[i].type : RR_A);
+		assert_true(is_of(zone, &q[i]));
+		low += !sub;
+	}
+	assert_in_range(low, PICKED / 10, PICKED - PICKED / 10);
+	zone_put(zone);
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -503,6 +588,8 @@ int main(void)
 		cmocka_unit_test(a_delegation_that_differs_is_shown),
 		cmocka_unit_test(an_unsigned_server_of_a_signed_zone_is_shown_and_the_other_way_about),
 		cmocka_unit_test(an_error_is_shown_and_no_answer_is_none),
+		cmocka_unit_test(chance_picks_rrsets_and_names_that_are_not_there),
+		cmocka_unit_test(a_large_zone_is_sampled_all_over),
 		cmocka_unit_test(a_long_difference_is_cut),
 		cmocka_unit_test(the_kind_says_what_is_wrong_above_all),
 	};

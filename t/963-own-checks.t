@@ -12,7 +12,10 @@ use Process qw(slurp spew wait_for work_dir);
 use Test::More;
 
 plan skip_all => 'needs lockstepd, nsd, knot, bind9 with its tools, and unbound' unless Internet->have;
-my $net = Internet->new(zones => [ { name => 'clean.alpha' }, { name => 'lame.alpha', at => { west => 0 } } ])->start;
+sub without_www { return $_[0] =~ s/^www\..*\n//mr }
+my $net = Internet->new(zones => [ { name => 'clean.alpha' }, { name => 'lame.alpha', at => { west => 0 } },
+    { name => 'drops.alpha', at => { west => \&without_www } }, { name => 'unsampled.alpha', at => { west => \&without_www } },
+    { name => 'behind.alpha', soa => { serial => 2 }, at => { west => sub { return without_www($_[0]) =~ s/ 2 14400/ 1 14400/r } } } ])->start;
 my $dir = work_dir('command');
 spew("$dir/told", '');
 spew("$dir/command", "#!/bin/sh\necho \"\$1 \$2 \$3 \$(cat)\" >> $dir/told\n");
@@ -22,7 +25,8 @@ my %check = (every => 2, resolver => $net->resolver->at, 'on-change' => { comman
 my $operator = $net->operator(check => {%check});
 $operator->{conf}{server}{limits} = { 'check-rate' => 1000 };
 $operator->{conf}{zones} = [ { name => 'clean.alpha' }, { name => 'lame.alpha' }, { name => 'unwatched.alpha', check => { every => 0 } },
-    { name => 'later.alpha', check => { every => '4w' } } ];
+    { name => 'later.alpha', check => { every => '4w' } }, { name => 'drops.alpha', check => { %check, sample => 1 } }, { name => 'unsampled.alpha', check => { %check, sample => 0 } },
+    { name => 'behind.alpha', check => { every => 0 } } ];
 $operator->start;
 
 sub check_of { my ($zone) = @_; return ($operator->status($zone) // {})->{check} }
@@ -79,7 +83,31 @@ subtest 'the same by the verb check' => sub {
     like($out, qr/^elsewhere\.alpha\.  UNKNOWN  the daemon has no such zone$/m, 'where there is no such zone');
     ($status, $out) = $operator->verb('check', '--from-daemon', '--json');
     is($status, 2, 'all zones: the worst');
-    is_deeply([ map { $_->{zone} } @{ decode_json($out) } ], [ 'clean.alpha.', 'lame.alpha.', 'later.alpha.', 'unwatched.alpha.' ], 'are all there');
+    is_deeply([ map { $_->{zone} } @{ decode_json($out) } ], [ map { "$_.alpha." } qw(behind clean drops lame later unsampled unwatched) ], 'are all there');
+};
+
+subtest 'an answer that is not what the zone says' => sub {
+    ok(wait_for(sub { found('drops.alpha', 'ANSWER-DIFF', 'found') >= 2 }, 120), 'is found by chance, at both addresses');
+    my ($got) = grep { $_->{id} eq 'ANSWER-DIFF' } @{ check_of('drops.alpha')->{findings} };
+    is_deeply({ map { $_ => $got->{$_} } qw(severity server owner type expected got) }, { severity => 'critical', server => 'ns1.west.beta.', owner => 'www.drops.alpha.', type => 'A',
+        expected => '3600 A 192.0.2.80', got => 'NXDOMAIN' }, 'with what was expected, and what came');
+    is_deeply([ sort map { $_->{name} } grep { grep { $_ eq 'ANSWER-DIFF' } @{ $_->{findings} } } @{ check_of('drops.alpha')->{nameservers} } ], [ ('ns1.west.beta.') x 2 ], 'there alone');
+    ok(wait_checks(6), 'looked at again');
+    is(scalar(found('drops.alpha', 'ANSWER-DIFF', 'gone')), 0, 'it stays found, whatever chance picks');
+    is(scalar(found('drops.alpha', 'ANSWER-DIFF', 'found')), 2, 'and is said once');
+    is(check_of('unsampled.alpha')->{status}, 'OK', 'with sample = 0 nobody looks');
+    is(scalar(found('clean.alpha', 'ANSWER-DIFF', 'found')), 0, 'a zone that is the same everywhere differs nowhere');
+};
+
+subtest 'a nameserver that has not the newest version' => sub {
+    ok(wait_for(sub { ($operator->status('behind.alpha') // {})->{changed} >= 8 }, 30), 'which has been there for a while');
+    is(($operator->reload(zones => [ map { $_->{name} eq 'behind.alpha' ? { name => $_->{name} } : $_ } @{ $operator->{conf}{zones} } ]))[0], 0, 'before it is to be checked');
+    ok(wait_for(sub { check_of('behind.alpha') }, 60), 'it is');
+    my $status = $operator->status('behind.alpha');
+    my ($west) = grep { $_->{name} eq 'ns1.west.beta.' } @{ $status->{check}{nameservers} };
+    is($west->{serial}, 1, 'its serial is seen');
+    cmp_ok(abs($status->{changed} - $west->{lag} - $status->{check}{age}), '<=', 2, 'it lags since the daemon has the newer one, not since somebody looked');
+    is_deeply([ grep { $_->{id} eq 'ANSWER-DIFF' } @{ $status->{check}{findings} } ], [], 'and is not asked for records of the newer one');
 };
 
 subtest 'a nameserver goes, and comes back' => sub {
@@ -99,7 +127,8 @@ subtest 'a command that fails, and no checks any more' => sub {
     $net->{south}->stop;
     ok($operator->wait_log(qr/ on-change-failed zone=\S+ finding=\S+ why=".*ended with 3: no"/, 90), 'its failure is in the log');
     cmp_ok($operator->json('stats')->{checks}{commands_failed}, '>=', 1, 'and counted');
-    is(($operator->reload(templates => [ { name => 'default', primaries => ['hidden'] } ]))[0], 0, 'reloaded');
+    is(($operator->reload(templates => [ { name => 'default', primaries => ['hidden'] } ], zones => [ grep { $_->{name} !~ /^(?:drops|unsampled)/ } @{ $operator->{conf}{zones} } ]))[0], 0,
+        'reloaded');
     ok(wait_for(sub { $operator->json('stats')->{checks}{zones} == 1 }, 30), 'no zone is checked, but for the one with a setting of its own');
     is(check_of('clean.alpha'), undef, 'nothing is said of it');
 };

@@ -15,6 +15,7 @@
 #ifndef CHECK_COMPARE_H
 #define CHECK_COMPARE_H
 
+#include "check/finding.h"
 #include "check/questions.h"
 #include "check/reply.h"
 
@@ -44,6 +45,10 @@ struct difference {
 	uint16_t type;
 	struct difference_side expected, got;      /* only what is not the same */
 };
+
+/* Enters it as ANSWER-DIFF, each side in one line. False: it was lost, as with findings_add. */
+bool difference_found(struct findings *, const char *server, const char *address, const uint8_t *owner, uint16_t type, enum difference_kind, const char *expected,
+	const char *got);
 
 /* `authoritative`: the server has shown that it is that of the zone, so that the TTLs of its referrals, which never have the AA bit, are
  * its own. `*out` is set with COMPARE_DIFFERS; its owner is in the question or the zone. */

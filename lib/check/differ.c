@@ -18,8 +18,9 @@ struct server {
 	size_t index;
 	struct questions questions;
 	struct slot slot[DIFFER_UNDER_WAY], *free;
+	size_t next;                 /* of `only` */
 	unsigned under_way, silent;  /* unanswered in a row */
-	bool none_left;
+	bool none_left, asked_again;
 };
 struct differ {
 	struct differ_ask ask;
@@ -48,6 +49,7 @@ static void finish(struct server *s, enum differ_state state)
 
 static void on_first(void *ctx, struct reply *);
 static void on_answer(void *ctx, struct reply *);
+static void on_last(void *ctx, struct reply *);
 
 static bool send_question(struct slot *slot, probe_done *done)
 {
@@ -83,17 +85,48 @@ static void lose(struct server *s)
 	finish(s, DIFFER_LOST);
 }
 
+static bool next_question(struct server *s, struct question *out)
+{
+	const struct differ_ask *ask = &s->differ->ask;
+
+	if (!ask->only)
+		return questions_next(&s->questions, out);
+	if (s->next == ask->only_count)
+		return false;
+	*out = ask->only[s->next++];
+	return true;
+}
+
+static bool send_soa(struct server *s, probe_done *done)
+{
+	name_copy(s->differ->ask.zone->apex, s->free->question.name);
+	s->free->question.type = RR_SOA;
+	return send_question(s->free, done);
+}
+
+/* What differs may be of the next version: the server is asked for its serial again. */
+static void end(struct server *s)
+{
+	if (!s->differ->ask.only || !row_of(s)->differences || s->asked_again)
+		finish(s, DIFFER_DONE);
+	else if (!send_soa(s, on_last))
+		lose(s);
+	s->asked_again = true;
+}
+
 static void fill(struct server *s)
 {
-	while (s->free && !s->none_left && row_of(s)->state == DIFFER_ASKING) {
-		if (!questions_next(&s->questions, &s->free->question)) {
+	unsigned most = s->differ->ask.only ? 1 : DIFFER_UNDER_WAY;
+
+	while (s->under_way < most && !s->none_left && row_of(s)->state == DIFFER_ASKING) {
+		if (!next_question(s, &s->free->question)) {
 			s->none_left = true;
 		} else if (!send_question(s->free, on_answer)) {
 			lose(s);
 		}
 	}
-	if (s->none_left && !s->under_way)
-		finish(s, DIFFER_DONE);
+	if (s->none_left && !s->under_way && row_of(s)->state == DIFFER_ASKING)
+		end(s);
 }
 
 /* --- answers ----------------------------------------------------------------------------- */
@@ -112,6 +145,8 @@ static void take_first(struct server *s, const struct reply *reply)
 	if (soa) {
 		row->has_serial = true;
 		row->serial = rr_soa_of(soa->rdata, soa->rdlength).serial;
+		if (s->differ->ask.only && row->serial != s->differ->ask.zone->serial.v)
+			finish(s, DIFFER_MOVED);
 		fill(s);
 		return;
 	}
@@ -129,6 +164,23 @@ static void on_first(void *ctx, struct reply *reply)
 		take_first(s, reply);
 	else
 		lose(s);
+	reply_free(reply);
+}
+
+static void on_last(void *ctx, struct reply *reply)
+{
+	struct slot *slot = ctx;
+	struct server *s = slot->server;
+	const struct zone *zone = s->differ->ask.zone;
+	const struct rr *soa = NULL;
+	size_t found;
+
+	give_back(slot);
+	if (reply) {
+		soa = reply_find(reply->answer, reply->answer_count, zone->apex, RR_SOA, &found);
+		row_of(s)->answered += reply->outcome == REPLY_OK;
+	}
+	finish(s, soa && rr_soa_of(soa->rdata, soa->rdlength).serial == zone->serial.v ? DIFFER_DONE : DIFFER_MOVED);
 	reply_free(reply);
 }
 
@@ -151,7 +203,7 @@ static void take_answer(struct server *s, const struct question *question, const
 		break;
 	case COMPARE_NO_ANSWER:
 		say(row, reply_says(reply, word));
-		if (++s->silent == DIFFER_SILENCE)
+		if (++s->silent == (d->ask.only ? DIFFER_SILENCE_ONLY : DIFFER_SILENCE))
 			finish(s, DIFFER_LOST);
 		break;
 	}
@@ -186,9 +238,7 @@ static void begin(struct differ *d, size_t index)
 		s->slot[i].next = s->free;
 		s->free = &s->slot[i];
 	}
-	name_copy(d->ask.zone->apex, s->free->question.name);
-	s->free->question.type = RR_SOA;
-	if (send_question(s->free, on_first))
+	if (send_soa(s, on_first))
 		return;
 	say(row_of(s), "out of memory");
 	row_of(s)->state = DIFFER_LOST;
@@ -209,7 +259,7 @@ struct differ *differ_start(const struct differ_ask *ask)
 		differ_free(d);
 		return NULL;
 	}
-	d->count = questions_count(ask->zone, ask->sample) + 1;
+	d->count = (ask->only ? ask->only_count : questions_count(ask->zone, ask->sample)) + 1;
 	for (size_t i = 0; i < ask->server_count; i++)
 		begin(d, i);
 	return d;

@@ -14,7 +14,7 @@
 
 enum {
 	DIFFER_UNDER_WAY = 32,
-	DIFFER_SILENCE = 16,
+	DIFFER_SILENCE = 16, DIFFER_SILENCE_ONLY = 2,
 	DIFFER_SAMPLE = 500,         /* a good number of each kind of question about what is not there */
 };
 
@@ -23,6 +23,7 @@ enum differ_state {
 	DIFFER_SILENT,               /* it has not answered the first question */
 	DIFFER_LAME,                 /* it has answered with an error, or without the SOA record */
 	DIFFER_LOST,                 /* it answers no more */
+	DIFFER_MOVED,                /* of `only`: before, or afterwards, it showed another serial than the zone's, and what differs says nothing */
 	DIFFER_STOPPED,              /* differ_stop came before the end */
 	DIFFER_DONE,
 };
@@ -41,6 +42,8 @@ struct differ_ask {
 	struct zone *zone;           /* held */
 	const struct net_addr *servers; size_t server_count;
 	unsigned sample;
+	/* These questions alone, one after the other, at servers with the zone's serial; after two without an answer no more. Borrowed. NULL: all of the zone. */
+	const struct question *only; size_t only_count;
 	/* `server`: index. The difference lives as long as the call. */
 	void (*differs)(void *ctx, size_t server, const struct difference *);
 	void (*done)(void *ctx);     /* all are over; at most once; not from differ_start or differ_stop */

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+enum { SMALL = 10000 /* names: of so many each is looked at */, SKIP = 64 /* names, since some are likelier than others to be where a walk begins */ };
+
 /* The sample at one name, one step after the other; some give no question. */
 enum { STEP_SETS, STEP_BESIDE, STEP_NO_TYPE, STEP_WILD, STEP_WILD_NO_TYPE, STEP_MADE, STEPS };
 
@@ -234,3 +236,106 @@ uint64_t questions_count(const struct zone *zone, unsigned sample)
 	return count;
 }
 
+
+/* --- a random sample ----------------------------------------------------------------------- */
+
+/* splitmix64: chance for looking here and there, not for secrets. */
+static uint64_t chance(uint64_t *random)
+{
+	uint64_t z = *random += 0x9e3779b97f4a7c15;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+	return z ^ (z >> 31);
+}
+
+/* Each RRset is as likely as any other. */
+static size_t sample_all(const struct zone *zone, size_t most, uint64_t *random, struct question *out)
+{
+	struct questions q;
+	struct question next;
+	uint64_t seen = 0;
+
+	questions_begin(&q, zone, 0);
+	while (questions_next(&q, &next)) {
+		uint64_t at = seen < most ? seen : chance(random) % (seen + 1);
+
+		seen++;
+		if (at < most)
+			out[at] = next;
+	}
+	return seen < most ? (size_t)seen : most;
+}
+
+/* One of the name's RRsets, if it answers for itself. */
+static bool one_set(const struct zone *zone, const uint8_t *name, const struct zone_node *node, uint64_t random, struct question *out)
+{
+	struct questions q = {.zone = zone};
+	struct zone_hit hit;
+	unsigned sets = 0;
+
+	zone_find(zone, name, &hit);
+	if (is_hashed(node) || !hit.at_name || (hit.found != ZONE_NODE && hit.found != ZONE_CUT))
+		return false;
+	name_copy(name, q.name);
+	q.cut = hit.found == ZONE_CUT;
+	for (q.sets = zone_rrsets(node); next_set(&q, out); sets++)
+		;
+	if (!sets)
+		return false;
+	q.sets = zone_rrsets(node);
+	for (unsigned skip = (unsigned)(random % sets); next_set(&q, out) && skip; skip--)
+		;
+	return true;
+}
+
+static bool is_among(const struct question *question, const struct question *these, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (these[i].type == question->type && name_equal(these[i].name, question->name))
+			return true;
+	return false;
+}
+
+static size_t sample_some(const struct zone *zone, size_t most, uint64_t *random, struct question *out)
+{
+	size_t count = 0;
+
+	for (size_t tries = 2 * most + 20; tries && count < most; tries--) {
+		unsigned skip = (unsigned)(chance(random) % SKIP);
+		const struct zone_node *node;
+		uint8_t name[NAME_SIZE];
+		struct zone_walk walk;
+
+		zone_walk_from(&walk, zone, chance(random));
+		while ((node = zone_walk_next(&walk, name)) && skip)
+			skip--;
+		if (node && one_set(zone, name, node, chance(random), &out[count]) && !is_among(&out[count], out, count))
+			count++;
+	}
+	return count;
+}
+
+/* Beside a name of the sample; at the apex below it. */
+static bool absent(const struct zone *zone, const uint8_t *name, uint64_t random, struct question *out)
+{
+	uint8_t label[1 + 13] = {13, 'x'};
+	struct zone_hit hit;
+
+	for (unsigned i = 2; i < sizeof label; i++, random /= 26)
+		label[i] = (uint8_t)('a' + random % 26);
+	out->type = RR_A;
+	if (!name_join(label, sizeof label, name_equal(name, zone->apex) ? name : name_parent(name), out->name))
+		return false;
+	zone_find(zone, out->name, &hit);
+	return hit.found == ZONE_NONE || hit.found == ZONE_WILD;
+}
+
+size_t questions_sample(const struct zone *zone, size_t most, uint64_t random, struct question *out)
+{
+	size_t count = zone->names <= SMALL ? sample_all(zone, most, &random, out) : sample_some(zone, most, &random, out), all = count;
+
+	for (unsigned i = 0; count && i < QUESTIONS_ABSENT; i++)
+		all += absent(zone, out[chance(&random) % count].name, chance(&random), &out[all]);
+	return all;
+}

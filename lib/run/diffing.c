@@ -130,7 +130,7 @@ static bool watch(struct diffing *d, bool bar)
 
 static enum err ask(struct diffing *d, bool bar, struct why *why)
 {
-	struct differ_ask ask = {d->prober, d->zone, d->addresses, d->target_count, DIFFER_SAMPLE, on_difference, on_done, d};
+	struct differ_ask ask = {d->prober, d->zone, d->addresses, d->target_count, DIFFER_SAMPLE, NULL, 0, on_difference, on_done, d};
 
 	d->differ = differ_start(&ask);
 	if (!d->differ)
@@ -148,32 +148,11 @@ static enum err ask(struct diffing *d, bool bar, struct why *why)
 
 /* --- findings ---------------------------------------------------------------------------- */
 
-/* Lines become a line. In text of RDATA a semicolon is always escaped, or in quotes. */
-static char *one_line(struct diffing *d, const char *lines)
-{
-	size_t n = 0, length = strlen(lines);
-	char *text = arena_alloc(&d->arena, 2 * length + 1);
-
-	for (size_t i = 0; text && i + 1 < length; i++) {
-		if (lines[i] == '\n')
-			text[n++] = ';';
-		text[n++] = lines[i] == '\n' ? ' ' : lines[i];
-	}
-	if (text)
-		text[n] = 0;
-	return text;
-}
-
-static bool find_difference(struct diffing *d, struct findings *findings, const struct kept *kept)
+static void find_difference(const struct diffing *d, struct findings *findings, const struct kept *kept)
 {
 	const struct target *target = &d->targets[kept->server];
-	char owner[NAME_TEXT_SIZE], type[RR_TYPE_TEXT];
-	char *expected = one_line(d, kept->expected), *got = one_line(d, kept->got);
-	struct finding_place place = {target->name, target->address, name_text(kept->owner, owner), rr_type_text(kept->type, type),
-		expected && *expected ? expected : NULL, got && *got ? got : NULL};
 
-	return expected && got && findings_add(findings, FINDING_ANSWER_DIFF, false, &place, "%s %s %s: expected %s, got %s", owner, type,
-		difference_text(kept->kind), place.expected ? place.expected : "nothing more", place.got ? place.got : "nothing");
+	difference_found(findings, target->name, target->address, kept->owner, kept->type, kept->kind, kept->expected, kept->got);
 }
 
 static void find_state(struct diffing *d, struct findings *findings, size_t server)
@@ -192,7 +171,7 @@ static void find_state(struct diffing *d, struct findings *findings, size_t serv
 		findings_add(findings, FINDING_CHECK_INCOMPLETE, false, &place, "after %llu answers it has answered no more: %s",
 			(unsigned long long)row->answered, row->said);
 		break;
-	case DIFFER_STOPPED: case DIFFER_ASKING:
+	case DIFFER_STOPPED: case DIFFER_ASKING: case DIFFER_MOVED:
 		findings_add(findings, FINDING_CHECK_INCOMPLETE, false, &place, "interrupted after %llu answers", (unsigned long long)row->answered);
 		break;
 	case DIFFER_DONE:

@@ -268,7 +268,7 @@ static const struct key check_keys[] = {   /* "every" first: 0 is off */
 	KEY(S, "ttl-min", seconds, check.ttl_min, .max = TIME_MAX),
 	KEY(S, "expire-warn", seconds, check.expire_warn, .max = TIME_MAX),
 	KEY(S, "expire-crit", seconds, check.expire_crit, .max = TIME_MAX),
-	KEY(S, "sample", number, check.sample, .max = 1000000, .when = KEY_LATER),
+	KEY(S, "sample", number, check.sample, .max = 10000),
 	KEY(S, "resolver", address, check.resolver, .max = 53),
 	KEY(S, "severity", severity, check.severity),
 	KEY_GROUP("on-change", on_change_keys),

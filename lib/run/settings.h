@@ -65,7 +65,7 @@ struct conf_ns_set {
 	const uint8_t *const *names; size_t name_count;
 	uint32_t ttl;                /* 0: as it comes */
 };
-/* By what the nameservers are judged; the daemon's own checks: `every` and `sample`, without effect in this version. */
+/* By what the nameservers are judged; the daemon's own checks: `every`, and `sample`: of how many RRsets (0: none). */
 struct conf_check {
 	uint32_t every, lag_warn, lag_crit, ttl_min, expire_warn, expire_crit;
 	unsigned sample;

@@ -4,6 +4,8 @@
 #include "base/thread.h"
 #include "check/check.h"
 #include "check/report.h"
+#include "check/sample.h"
+#include "dns/rrtext.h"
 #include "run/asking.h"
 #include "run/spawn.h"
 
@@ -43,6 +45,8 @@ struct turn {
 	struct survey_settings survey;
 	struct verdict_settings verdict;
 	struct check *check;
+	struct verdict *found;       /* while the sample is asked for */
+	struct sample *sample;
 };
 
 /* A command to be run. */
@@ -125,6 +129,8 @@ static void turn_free(struct turn *turn)
 	if (!turn)
 		return;
 	check_cancel(turn->check);
+	sample_free(turn->sample);
+	verdict_free(turn->found);
 	generation_drop(turn->generation);
 	arena_release(&turn->arena);
 	free(turn);
@@ -444,47 +450,103 @@ static void set_timer(struct watched *z, int64_t in_ms)
 	timer_set(z->watch->timers, &z->timer, z->watch->now() + in_ms);
 }
 
-static void take_result(struct watched *z, const struct keep *k, struct survey *survey)
+static struct verdict *judge(struct watched *z, const struct keep *k, const struct survey *survey)
 {
-	struct watch *w = z->watch;
 	struct memory *memory = memory_for(z);
-	struct verdict *verdict;
-	struct report_zone report;
-	json_t *result;
-	bool changed;
 
 	if (!memory)
-		return;
+		return NULL;
 	remember_birth(k, memory);
-	verdict = verdict_of(survey, memory, &z->turn->verdict, (int64_t)w->unix_time());
-	if (!verdict)
-		return;
-	report = (struct report_zone){verdict->zone, verdict, NULL};
-	result = report_kept_of(&report);
-	changed = say_changes(z, &keep_wired(k)->set->check, result);
+	return verdict_of(survey, memory, &z->turn->verdict, (int64_t)z->watch->unix_time());
+}
+
+static void take_result(struct watched *z, const struct keep *k, const struct verdict *verdict)
+{
+	struct report_zone report = {verdict->zone, verdict, NULL};
+	json_t *result = report_kept_of(&report);
+	bool changed = say_changes(z, &keep_wired(k)->set->check, result);
+
 	free(z->last);
 	z->last = json_dumps(result, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
-	z->at = (int64_t)w->unix_time();
+	z->at = (int64_t)z->watch->unix_time();
 	json_decref(result);
-	verdict_free(verdict);
 	save_later(z, changed);
+}
+
+static void end_turn(struct watched *z)
+{
+	struct watch *w = z->watch;
+	struct keep *k = keeper_find(w->keeper, z->name);
+
+	w->under_way--;
+	w->counters.checks++;
+	if (k && z->turn->found)
+		take_result(z, k, z->turn->found);
+	turn_free(z->turn);
+	z->turn = NULL;
+	begin_some(w);
+}
+
+/* What differed the last time is asked for again, so that it is not taken for mended because chance has not hit it. */
+static size_t differed(const struct watched *z, struct question *out, size_t most)
+{
+	json_t *before = z->last ? json_loads(z->last, 0, NULL) : NULL, *finding;
+	size_t i, count = 0;
+	struct why why;
+
+	json_array_foreach(json_object_get(before, "findings"), i, finding) {
+		const char *owner = text_of(finding, "owner"), *type = text_of(finding, "type");
+
+		if (count < most && *owner && rr_type_parse(type, strlen(type), &out[count].type) && name_parse(owner, strlen(owner), NULL, out[count].name, &why) == ERR_OK)
+			count++;
+	}
+	json_decref(before);
+	return count;
+}
+
+static void on_sample(void *ctx)
+{
+	struct watched *z = ctx;
+
+	sample_findings(z->turn->sample, z->turn->found->findings);
+	end_turn(z);
+}
+
+/* False: there is nothing to ask. */
+static bool begin_sample(struct watched *z, const struct keep *k, const struct survey *survey)
+{
+	struct watch *w = z->watch;
+	unsigned most = keep_wired(k)->set->check.sample;
+	struct question *again = most ? calloc(most, sizeof *again) : NULL;
+	struct sample_ask ask = {.base = w->loop, .prober = w->prober, .survey = survey, .most = most, .again = again, .done = on_sample, .ctx = z};
+
+	if (!again)
+		return false;
+	ask.zone = keep_served(k);
+	if (ask.zone) {
+		ask.again_count = differed(z, again, most);
+		net_random(&ask.random, sizeof ask.random);
+		z->turn->sample = sample_start(&ask);
+	}
+	zone_put(ask.zone);
+	free(again);
+	return z->turn->sample != NULL;
 }
 
 static void on_survey(void *ctx, struct survey *survey)
 {
 	struct watched *z = ctx;
-	struct watch *w = z->watch;
-	struct keep *k = keeper_find(w->keeper, z->name);
+	struct keep *k = keeper_find(z->watch->keeper, z->name);
+	bool asks = false;
 
 	z->turn->check = NULL;
-	w->under_way--;
-	w->counters.checks++;
 	if (survey && k)
-		take_result(z, k, survey);
+		z->turn->found = judge(z, k, survey);
+	if (z->turn->found)
+		asks = begin_sample(z, k, survey);
 	survey_free(survey);
-	turn_free(z->turn);
-	z->turn = NULL;
-	begin_some(w);
+	if (!asks)
+		end_turn(z);
 }
 
 static bool begin(struct watched *z, const struct keep *k)

@@ -1,8 +1,8 @@
 /* run/watch: the daemon's own checks of the nameservers of its zones (check.every), spread over time, at a bounded rate:
  *
- *     due ─► waits its turn ─► check/check ─► what is remembered ─► check/verdict ─► the result, kept as JSON
- *                                                                       │
- *                                     what was not there before, or is no more: the log, and `on-change`
+ *     due ─► waits its turn ─► check/check ─► what is remembered ─► check/verdict ─► check/sample ─► the result, kept as JSON
+ *                                                                                        │
+ *                                                      what was not there before, or is no more: the log, and `on-change`
  *
  * All zones together ask no more than server.limits.check-rate questions a second: where that does not do for all, each is looked at less often than it wants.
  * On the event loop's thread; commands run on one of their own, one after the other.

@@ -421,6 +421,22 @@ void tree_walk(struct tree_walk *walk, const struct tree *tree)
 	}
 }
 
+void tree_walk_from(struct tree_walk *walk, const struct tree *tree, uint64_t random)
+{
+	tree_walk(walk, tree);
+	while (walk->depth && is_branch(walk->level[walk->depth - 1].at)) {
+		const struct tree_node *node = walk->level[walk->depth - 1].at++;
+		unsigned count = twig_count(node), skip = (unsigned)((random >> 32) % count);
+
+		if (!--walk->level[walk->depth - 1].left)
+			walk->depth--;
+		walk->level[walk->depth].at = twigs_of(node) + skip;
+		walk->level[walk->depth].left = count - skip;
+		walk->depth++;
+		random = random * 6364136223846793005 + 1442695040888963407;
+	}
+}
+
 const struct tree_node *tree_walk_next(struct tree_walk *walk)
 {
 	while (walk->depth) {

@@ -105,6 +105,8 @@ struct tree_walk {
 	struct { const struct tree_node *at; uint64_t left; } level[TREE_DEPTH];
 };
 void tree_walk(struct tree_walk *, const struct tree *);
+/* From some leaf on, to the end; `random` says from which. Not each is as likely as any other. */
+void tree_walk_from(struct tree_walk *, const struct tree *, uint64_t random);
 /* The next leaf, NULL at the end. */
 const struct tree_node *tree_walk_next(struct tree_walk *);
 /* The leaf with the greatest name smaller than the key (equal: `or_equal`), or NULL. */

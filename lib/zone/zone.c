@@ -385,6 +385,12 @@ void zone_walk(struct zone_walk *walk, const struct zone *zone)
 	tree_walk(&walk->walk, &zone->tree);
 }
 
+void zone_walk_from(struct zone_walk *walk, const struct zone *zone, uint64_t random)
+{
+	walk->zone = zone;
+	tree_walk_from(&walk->walk, &zone->tree, random);
+}
+
 const struct zone_node *zone_walk_next(struct zone_walk *walk, uint8_t name[NAME_SIZE])
 {
 	const struct tree_node *leaf = tree_walk_next(&walk->walk);

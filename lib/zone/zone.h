@@ -131,6 +131,8 @@ struct zone_walk {
 	struct tree_walk walk;
 };
 void zone_walk(struct zone_walk *, const struct zone *);
+/* From some name on, as tree_walk_from. */
+void zone_walk_from(struct zone_walk *, const struct zone *, uint64_t random);
 const struct zone_node *zone_walk_next(struct zone_walk *, uint8_t name[NAME_SIZE]);
 
 /* For zone/build: */
