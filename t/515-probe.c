@@ -24,6 +24,7 @@ enum manner {
 	TRUNCATES,
 	FOREIGN_ID,          /* answers with another ID, then as it should */
 	GARBAGE,             /* only that */
+	GARBAGE_ELSEWHERE,   /* that from elsewhere, nothing from here */
 	FROM_ELSEWHERE,
 	BARE_ELSEWHERE,      /* a refusal without the question, from elsewhere; nothing from here */
 	BOTH,                /* from elsewhere, then from here */
@@ -102,6 +103,7 @@ static void serve_udp(evutil_socket_t fd, short what, void *ctx)
 		reply_udp(fd, &from, size, q, n, 0, 0);
 		break;
 	case GARBAGE: reply_udp(fd, &from, size, q, n, 0, 1); break;
+	case GARBAGE_ELSEWHERE: reply_udp(elsewhere, &from, size, q, n, 0, 1); break;
 	case FROM_ELSEWHERE: reply_udp(elsewhere, &from, size, q, n, 0, 0); break;
 	case BARE_ELSEWHERE: reply_udp(elsewhere, &from, size, q, n, RCODE_REFUSED, 0); break;
 	case BOTH:
@@ -346,6 +348,14 @@ static void garbage_alone_is_told_as_such(void **state)
 	expect(ask((struct probe_ask){.tcp = true}), REPLY_GARBAGE, true);
 }
 
+static void garbage_from_elsewhere_does_not_make_a_silent_server_speak(void **state)
+{
+	(void)state;
+	start(GARBAGE_ELSEWHERE, ANSWERS);
+	expect(ask((struct probe_ask){0}), REPLY_TIMEOUT, false);
+	assert_true(packets > 1);
+}
+
 static void a_closed_port_is_unreachable_before_the_time_is_over(void **state)
 {
 	struct net_addr was = server, closed;
@@ -530,6 +540,7 @@ int main(void)
 		cmocka_unit_test(silence_ends_in_time),
 		cmocka_unit_test(a_foreign_id_is_passed_over),
 		cmocka_unit_test(garbage_alone_is_told_as_such),
+		cmocka_unit_test(garbage_from_elsewhere_does_not_make_a_silent_server_speak),
 		cmocka_unit_test(a_closed_port_is_unreachable_before_the_time_is_over),
 		cmocka_unit_test(an_answer_from_elsewhere_is_one_and_noticed),
 		cmocka_unit_test(one_from_where_it_should_come_wins),

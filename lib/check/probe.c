@@ -451,7 +451,8 @@ static void take_packet(struct probe *q, const uint8_t *packet, size_t length, c
 	else if (reply->outcome == REPLY_OK)
 		hold(q, reply, from);
 	else {
-		note_noise(q, REPLY_GARBAGE, &reply->why);
+		if (net_addr_equal(from, &q->ask.to))        /* from elsewhere it says nothing of the server */
+			note_noise(q, REPLY_GARBAGE, &reply->why);
 		reply_free(reply);
 	}
 }

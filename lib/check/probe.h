@@ -6,7 +6,8 @@
  *                    rates)           └─ TCP: anew, if the connection was closed in the middle (twice)
  *
  * Each question over UDP has a socket of its own, so a random port beside each try's random ID. The socket is not connected: an answer that fits but
- * comes from elsewhere is one too (`odd`); it is held for a moment, and loses to one that comes from where it should.
+ * comes from elsewhere is one too (`odd`); it is held for a moment, and loses to one that comes from where it should. What
+ * comes from elsewhere and does not fit is passed over.
  * On the event loop's thread.
  */
 #ifndef CHECK_PROBE_H
