@@ -475,6 +475,42 @@ static void a_rate_is_kept(void **state)
 	limits((struct prober_limits){0});
 }
 
+/* How many packets a silent server gets for the questions, and in which time. */
+static int64_t ask_in_vain(unsigned count)
+{
+	struct wait wait = {.left = count};
+	struct probe_ask question = {.name = zone, .type = RR_NS, .to = server};
+	int64_t began = clock_ms();
+
+	start(SILENT, SILENT);
+	for (unsigned i = 0; i < count; i++)
+		assert_non_null(probe_send(prober, &question, answered, &wait));
+	event_base_dispatch(loop);
+	assert_int_equal(wait.left, 0);
+	expect(wait.reply, REPLY_TIMEOUT, false);
+	return clock_ms() - began;
+}
+
+static void a_rate_is_kept_at_a_server_that_is_silent(void **state)
+{
+	enum { ASKED = 6, RATE = 10 };
+	int64_t took;
+
+	(void)state;
+	limits((struct prober_limits){.timeout_ms = 1500});
+	ask_in_vain(ASKED);
+	assert_true(packets > 10 * ASKED);           /* what is asked again without one */
+	limits((struct prober_limits){.rate = RATE, .timeout_ms = 1500});
+	took = ask_in_vain(ASKED);
+	assert_true(packets > ASKED);                /* it is asked again with one too, */
+	assert_true(packets <= (unsigned)(took * RATE / 1000) + 2);  /* but no more often */
+	assert_true(took < 4 * 1500);                /* and what waits gets its turn */
+	limits((struct prober_limits){.rate_all = RATE, .timeout_ms = 1500});
+	took = ask_in_vain(ASKED);
+	assert_true(packets > ASKED && packets <= (unsigned)(took * RATE / 1000) + 2);
+	limits((struct prober_limits){0});
+}
+
 static void what_is_given_up_is_not_told(void **state)
 {
 	struct wait never = {.left = 2};
@@ -548,6 +584,7 @@ int main(void)
 		cmocka_unit_test(a_connection_that_is_closed_is_tried_anew),
 		cmocka_unit_test(more_than_may_be_under_way_wait_their_turn),
 		cmocka_unit_test(a_rate_is_kept),
+		cmocka_unit_test(a_rate_is_kept_at_a_server_that_is_silent),
 		cmocka_unit_test(what_is_given_up_is_not_told),
 		cmocka_unit_test(a_prober_that_goes_gives_up_what_it_has),
 	};

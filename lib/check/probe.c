@@ -60,6 +60,7 @@ struct probe {
 	int fd;                      /* PROBE_UDP: >= 0 */
 	struct event readable;
 	struct conn *conn;           /* PROBE_TCP */
+	bool booked;                 /* PROBE_UDP: the next try has its place in the rates, at retry_ms */
 	bool connected;
 	struct reply *held;          /* odd */
 	struct reply *result;        /* PROBE_OVER; NULL: out of memory */
@@ -303,6 +304,55 @@ static struct reply *read_reply(struct probe *q, const uint8_t *message, size_t 
 
 /* --- over TCP --------------------------------------------------------------------------- */
 
+/* --- the rates ---------------------------------------------------------------------------- */
+
+static void spend(struct probe *q, int64_t now_us)
+{
+	struct prober *p = q->prober;
+
+	q->target->next_us = rate_spend(p->limits.rate, q->target->next_us, now_us);
+	p->next_us = rate_spend(p->limits.rate_all, p->next_us, now_us);
+}
+
+/* For one more connection, which does not wait: what comes after it does. */
+static void spend_again(struct probe *q)
+{
+	spend(q, clock_us());
+	target_settle(q->target);
+}
+
+static int64_t longer(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Until the next try: where many are under way they leave half of a rate to what waits. */
+static int64_t pause_ms(const struct probe *q)
+{
+	const struct prober_limits *limits = &q->prober->limits;
+	int64_t pause = longer(q->time_ms / TRIES_SHARE, TRIES_PAUSE_MS);
+
+	if (limits->rate)
+		pause = longer(pause, 2000 * (int64_t)q->target->running / limits->rate);
+	if (limits->rate_all)
+		pause = longer(pause, 2000 * (int64_t)q->prober->under_way / limits->rate_all);
+	return pause;
+}
+
+/* The next try gets its place behind all that was sent; a place that comes too late is not taken. */
+static void book(struct probe *q, int64_t now_ms)
+{
+	const struct prober *p = q->prober;
+	int64_t now_us = clock_us();
+
+	q->retry_ms = now_ms + longer(rate_wait(p->limits.rate, q->target->next_us, now_us), rate_wait(p->limits.rate_all, p->next_us, now_us));
+	if (q->retry_ms >= deadline(q))
+		return;
+	q->booked = true;
+	spend(q, now_us);
+	target_settle(q->target);
+}
+
 static void open_tcp(struct probe *);
 
 static void tcp_connected(struct conn *conn, void *owner)
@@ -339,9 +389,10 @@ static void tcp_ended(struct conn *conn, enum err err, const struct why *why, vo
 		over_without(q, REPLY_TIMEOUT, why);
 	else if (refused)
 		over_without(q, REPLY_UNREACHABLE, why);
-	else if (q->connections < CONNECTIONS)
+	else if (q->connections < CONNECTIONS) {
+		spend_again(q);
 		open_tcp(q);
-	else
+	} else
 		over_without(q, REPLY_CLOSED, why);
 }
 
@@ -392,7 +443,8 @@ static void refused(struct probe *q, int number)
 		over_in_vain(q);
 		return;
 	}
-	q->retry_ms = clock_ms() + REFUSED_PAUSE_MS;
+	if (!q->booked)
+		q->retry_ms = clock_ms() + REFUSED_PAUSE_MS;
 	arm_udp(q);
 }
 
@@ -402,7 +454,8 @@ static void send_udp(struct probe *q)
 	size_t length = write_query(q, query);
 	ssize_t sent;
 
-	q->retry_ms = clock_ms() + (q->time_ms / TRIES_SHARE > TRIES_PAUSE_MS ? q->time_ms / TRIES_SHARE : TRIES_PAUSE_MS);
+	q->booked = false;
+	q->retry_ms = clock_ms() + pause_ms(q);
 	sent = sendto(q->fd, query, length, 0, &q->ask.to.sa, net_addr_len(&q->ask.to));
 	if (sent < 0 && errno == ECONNREFUSED)       /* of the packet before */
 		sent = sendto(q->fd, query, length, 0, &q->ask.to.sa, net_addr_len(&q->ask.to));
@@ -423,6 +476,7 @@ static void accept_udp(struct probe *q, struct reply *reply)
 	reply_free(q->held);
 	q->held = NULL;
 	q->tries = 0;            /* of the connection */
+	spend_again(q);
 	open_tcp(q);
 }
 
@@ -506,10 +560,27 @@ static void held_wins(struct probe *q)
 	accept_udp(q, held);
 }
 
+static void udp_turn(struct probe *q, int64_t now)
+{
+	if (q->held && now >= q->held_until_ms) {
+		held_wins(q);
+		return;
+	}
+	if (now >= deadline(q)) {
+		over_in_vain(q);
+		return;
+	}
+	if (q->tries < TRIES && now >= q->retry_ms && !q->booked)
+		book(q, now);
+	if (q->tries < TRIES && now >= q->retry_ms)
+		send_udp(q);
+	else
+		arm_udp(q);
+}
+
 static void probe_turn(struct timer *timer)
 {
 	struct probe *q = (struct probe *)((char *)timer - offsetof(struct probe, timer));
-	int64_t now = clock_ms();
 
 	switch (q->state) {
 	case PROBE_WAITS:
@@ -521,14 +592,7 @@ static void probe_turn(struct timer *timer)
 		over_in_vain(q);
 		return;
 	case PROBE_UDP:
-		if (q->held && now >= q->held_until_ms)
-			held_wins(q);
-		else if (now >= deadline(q))
-			over_in_vain(q);
-		else if (q->tries < TRIES && now >= q->retry_ms)
-			send_udp(q);
-		else
-			arm_udp(q);
+		udp_turn(q, clock_ms());
 	}
 }
 
@@ -540,8 +604,7 @@ static void start(struct probe *q, int64_t now_us)
 	TAILQ_REMOVE(&t->waiting, q, waiting_link);
 	p->under_way++;
 	t->running++;
-	t->next_us = rate_spend(p->limits.rate, t->next_us, now_us);
-	p->next_us = rate_spend(p->limits.rate_all, p->next_us, now_us);
+	spend(q, now_us);
 	q->began_ms = clock_ms();
 	q->time_ms = p->limits.timeout_ms;
 	if (q->ask.tcp)

@@ -1,7 +1,7 @@
 /* check/probe: asks many servers many questions at once, over UDP and TCP, IPv4 and IPv6, each within its time.
  *
  *     probe_send ─► waits its turn ─► asked ─────────► done
- *                   (under_way,       │  UDP: up to sixteen times, in 3/4 of its time
+ *                   (under_way,       │  UDP: up to sixteen times, in 3/4 of its time, less often where a rate wants it
  *                    per_server,      │  truncated: again over TCP, if `follow`
  *                    rates)           └─ TCP: anew, if the connection was closed in the middle (twice)
  *
@@ -23,7 +23,7 @@ struct prober_limits {
 	unsigned under_way;          /* at once in all; a descriptor each. 0: 256 */
 	unsigned per_server;         /* at once to one address and port. 0: 32 */
 	uint32_t timeout_ms;         /* of one question, retries included, from when it is first sent. 0: 5000 */
-	uint32_t rate;               /* questions a second to one address and port; 0: no limit */
+	uint32_t rate;               /* queries a second to one address and port, each try of a question counted; 0: no limit */
 	uint32_t rate_all;           /* a second in all; 0: no limit */
 };
 /* NULL: out of memory. */
