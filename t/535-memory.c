@@ -182,19 +182,35 @@ static void who_is_no_nameserver_any_more_is_forgotten(void **state)
 	memory_free(m);
 }
 
-static void whoever_knows_when_a_serial_was_born_says_so(void **state)
+static bool only_ours(void *ctx, const uint8_t *name, const struct net_addr *a)
+{
+	(void)ctx;
+	return memory_is_ours(name, a);
+}
+
+static void what_the_daemon_serves_was_born_when_it_took_it(void **state)
 {
 	struct memory *m = fresh();
 
 	(void)state;
 	saw(m, ns1, "192.0.2.1", 7, 1000);
 	memory_settle(m, 1000, NULL, NULL);
-	memory_born(m, (struct serial){6}, 100);
+	assert_true(memory_serve(m, (struct serial){6}, 100, 1100));
 	newest_is(m, 7, 1000);
-	memory_born(m, (struct serial){7}, 900);
+	assert_true(memory_serve(m, (struct serial){7}, 900, 1200));
 	newest_is(m, 7, 900);
-	memory_born(m, (struct serial){7}, 950);
+	assert_true(memory_serve(m, (struct serial){7}, 950, 1300));
 	newest_is(m, 7, 900);
+	assert_true(memory_serve(m, (struct serial){8}, 1350, 1400));
+	newest_is(m, 8, 1350);
+	assert_int_equal(of(m, ns1, "192.0.2.1", 1400).lag, 50);
+	memory_settle(m, 1400, only_ours, NULL);
+	newest_is(m, 8, 1350);
+	assert_true(memory_serve(m, (struct serial){5}, 1450, 1500));    /* it went back, and so did all others */
+	memory_settle(m, 1500, only_ours, NULL);
+	newest_is(m, 5, 1500);
+	assert_true(memory_serve(m, (struct serial){5}, 1450, 1600));
+	newest_is(m, 5, 1450);
 	memory_free(m);
 }
 
@@ -286,6 +302,12 @@ static void what_was_saved_is_there_again(void **state)
 	assert_int_equal(of(again, ns1, "192.0.2.1@5300", 1200).behind_since, 1100);
 	assert_int_equal(of(again, ns1, "192.0.2.1@5300", 1200).lag, 100);
 	assert_int_equal(of(again, ns2, "2001:db8::2", 1200).last.v, 8);
+	assert_true(memory_serve(m, (struct serial){9}, 1150, 1200));
+	save(m);
+	assert_int_equal(memory_load(again, path, &why), ERR_OK);
+	newest_is(again, 9, 1150);
+	memory_settle(again, 1300, only_ours, NULL);
+	newest_is(again, 9, 1150);
 	memory_free(m);
 	memory_free(again);
 }
@@ -383,7 +405,7 @@ int main(void)
 		cmocka_unit_test(the_highest_serial_is_not_forgotten),
 		cmocka_unit_test(who_does_not_answer_still_counts_with_what_it_showed),
 		cmocka_unit_test(who_is_no_nameserver_any_more_is_forgotten),
-		cmocka_unit_test(whoever_knows_when_a_serial_was_born_says_so),
+		cmocka_unit_test(what_the_daemon_serves_was_born_when_it_took_it),
 		cmocka_unit_test(a_clock_that_goes_back_makes_nothing_negative),
 		cmocka_unit_test(no_more_than_so_many_servers_are_remembered),
 		cmocka_unit_test_setup_teardown(what_was_saved_is_there_again, make_dir, remove_dir),

@@ -587,6 +587,28 @@ static void a_primary_that_is_newer_counts(void **state)
 	free_world(w);
 }
 
+/* Though no nameserver shows it, and no primary told us. */
+static void all_stay_behind_what_is_served_here(void **state)
+{
+	static const char all_lag[] = "SERIAL-LAG" S1V4 "; SERIAL-LAG" S1V6 "; SERIAL-LAG" S2V4 "; SERIAL-LAG" S2V6;
+	struct world *w = make_world();
+
+	(void)state;
+	w->settings.serves = true;
+	assert_true(memory_serve(w->memory, (struct serial){7}, NOW - 1000, NOW));
+	expect_at(w, NOW, "");
+	assert_true(memory_serve(w->memory, (struct serial){8}, NOW + 10, NOW + 20));
+	expect_at(w, NOW + 310, "");
+	assert_int_equal(w->verdict->rows[0].lag, 300);
+	expect_at(w, NOW + 311, all_lag);
+	says(w, 0, "the newest, 8");
+	assert_true(memory_serve(w->memory, (struct serial){8}, NOW + 10, NOW + 320));
+	expect_at(w, NOW + 320, all_lag);
+	w->settings.serves = false;  /* as when it has expired */
+	expect_at(w, NOW + 330, "");
+	free_world(w);
+}
+
 static void a_serial_goes_back(void **state)
 {
 	struct world *w = make_world();
@@ -1132,6 +1154,7 @@ int main(void)
 		cmocka_unit_test(a_server_stands_still_while_the_zone_moves),
 		cmocka_unit_test(a_server_is_ahead_of_the_primaries),
 		cmocka_unit_test(a_primary_that_is_newer_counts),
+		cmocka_unit_test(all_stay_behind_what_is_served_here),
 		cmocka_unit_test(a_serial_goes_back),
 		cmocka_unit_test(serials_wrap_around),
 		cmocka_unit_test(other_fields_differ),

@@ -13,9 +13,10 @@ use Test::More;
 
 plan skip_all => 'needs lockstepd, nsd, knot, bind9 with its tools, and unbound' unless Internet->have;
 sub without_www { return $_[0] =~ s/^www\..*\n//mr }
+my $overtaken = { name => 'overtaken.alpha' };
 my $net = Internet->new(zones => [ { name => 'clean.alpha' }, { name => 'lame.alpha', at => { west => 0 } },
     { name => 'drops.alpha', at => { west => \&without_www } }, { name => 'unsampled.alpha', at => { west => \&without_www } },
-    { name => 'behind.alpha', soa => { serial => 2 }, at => { west => sub { return without_www($_[0]) =~ s/ 2 14400/ 1 14400/r } } } ])->start;
+    { name => 'behind.alpha', soa => { serial => 2 }, at => { west => sub { return without_www($_[0]) =~ s/ 2 14400/ 1 14400/r } } }, $overtaken ])->start;
 my $dir = work_dir('command');
 spew("$dir/told", '');
 spew("$dir/command", "#!/bin/sh\necho \"\$1 \$2 \$3 \$(cat)\" >> $dir/told\n");
@@ -131,6 +132,18 @@ subtest 'a command that fails, and no checks any more' => sub {
         'reloaded');
     ok(wait_for(sub { $operator->json('stats')->{checks}{zones} == 1 }, 30), 'no zone is checked, but for the one with a setting of its own');
     is(check_of('clean.alpha'), undef, 'nothing is said of it');
+};
+
+subtest 'all nameservers stay behind what is served here' => sub {
+    $net->{south}->start;
+    $operator->put_zone('overtaken.alpha', $overtaken->{text} =~ s/(hostmaster\.own\.alpha\. )1 /${1}2 /r);
+    my %impatient = (%check, every => 1, 'lag-warn' => 1);
+    is(($operator->reload(zones => [ { name => 'overtaken.alpha', primaries => [], source => 'file', check => \%impatient } ]))[0], 0, 'reloaded');
+    ok(wait_for(sub { found('overtaken.alpha', 'SERIAL-LAG', 'found') >= 8 }, 60), 'is found at each address, though no nameserver shows the newest serial');
+    is(check_of('overtaken.alpha')->{serial}, 2, 'which is that of the file');
+    my $rounds = checks_done() + 3;
+    ok(wait_for(sub { checks_done() >= $rounds }, 60), 'looked at again');
+    is(scalar(found('overtaken.alpha', 'SERIAL-LAG', 'gone')), 0, 'and again it is found');
 };
 
 is($operator->stop, 0, 'it ends well');

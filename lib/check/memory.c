@@ -147,10 +147,35 @@ void memory_settle(struct memory *memory, int64_t now, bool (*kept)(void *ctx, c
 	}
 }
 
-void memory_born(struct memory *memory, struct serial serial, int64_t when)
+static const uint8_t our_name[] = "\4here";
+
+/* Nobody's, but one that can be read from the file again. */
+static struct net_addr our_address(void)
 {
-	if (memory->known && serial_equal(serial, memory->newest) && when < memory->first_seen)
-		memory->first_seen = when;
+	struct net_addr address = {.sa.sa_family = AF_INET};
+
+	net_set_port(&address, 53);
+	return address;
+}
+
+bool memory_is_ours(const uint8_t *name, const struct net_addr *address)
+{
+	struct net_addr ours = our_address();
+
+	return net_addr_equal(address, &ours) && name_equal(name, our_name);
+}
+
+bool memory_serve(struct memory *memory, struct serial serial, int64_t taken, int64_t now)
+{
+	struct net_addr ours = our_address();
+
+	if (!memory_saw(memory, our_name, &ours, serial, now))
+		return false;
+	if (!memory->known || serial_newer(serial, memory->newest))
+		memory_settle(memory, taken, NULL, NULL);
+	else if (serial_equal(serial, memory->newest) && taken < memory->first_seen)
+		memory->first_seen = taken;
+	return true;
 }
 
 bool memory_newest(const struct memory *memory, struct serial *serial, int64_t *first_seen)

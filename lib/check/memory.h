@@ -30,8 +30,10 @@ bool memory_saw(struct memory *, const uint8_t *name, const struct net_addr *, s
 /* After all that answered: the newest serial is the newest of those that all have shown last, those that did not answer now too. Who has not been seen for 90 days is
  * forgotten; so is who is not among those `kept` (NULL: all are), asked for by name and address. */
 void memory_settle(struct memory *, int64_t now, bool (*kept)(void *ctx, const uint8_t *name, const struct net_addr *), void *ctx);
-/* Who knows better when the newest serial was born (the daemon): sets it back if it was earlier. */
-void memory_born(struct memory *, struct serial, int64_t when);
+/* What the daemon itself serves, before a check, and when that was taken: an entry of its own, which `kept` above is asked for too. When what it serves
+ * was born it knows better than who looks now and then. False: out of memory. */
+bool memory_serve(struct memory *, struct serial, int64_t taken, int64_t now);
+bool memory_is_ours(const uint8_t *name, const struct net_addr *);   /* that entry */
 
 /* False: none was ever seen. */
 bool memory_newest(const struct memory *, struct serial *, int64_t *first_seen);

@@ -47,6 +47,8 @@ static bool is_asked_still(void *ctx, const uint8_t *name, const struct net_addr
 	const struct facts *facts = ctx;
 	uint8_t primary[NAME_SIZE];
 
+	if (memory_is_ours(name, address))
+		return facts->settings->serves;
 	for (size_t i = 0; i < facts->server_count; i++)
 		if (net_addr_equal(&facts->servers[i].server->address, address) && name_equal(facts->servers[i].ns, name))
 			return true;

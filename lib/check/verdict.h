@@ -34,7 +34,7 @@ struct verdict {
 	const char *zone;            /* with its final dot */
 	struct findings *findings;
 	bool serial_known;
-	struct serial serial;        /* the newest that is shown anywhere */
+	struct serial serial;        /* the newest that is shown anywhere, or served by who asks */
 	int64_t serial_since;        /* when it was first seen */
 	struct verdict_row *rows; size_t row_count;      /* by name and address */
 	bool kept;                   /* it is not of now, but came from report_verdict_of, */

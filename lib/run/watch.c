@@ -421,24 +421,17 @@ static struct memory *memory_for(struct watched *z)
 	return z->memory;
 }
 
-/* When what we serve was born we know better than who looks now and then. */
-static void remember_birth(const struct keep *k, struct memory *memory)
+/* False: we serve nothing, or out of memory. */
+static bool remember_served(const struct keep *k, struct memory *memory, int64_t now)
 {
-	static const uint8_t here[] = "\4here";
 	struct zone *served = keep_served(k);
-	struct net_addr none = {.sa.sa_family = AF_INET};
-	struct serial newest;
 	struct keep_state state;
-	int64_t since;
+	bool entered;
 
 	keep_state(k, &state);
-	if (served && state.changed && (!memory_newest(memory, &newest, &since) || serial_newer(served->serial, newest))) {
-		memory_saw(memory, here, &none, served->serial, state.changed);
-		memory_settle(memory, state.changed, NULL, NULL);
-	} else if (served && state.changed) {
-		memory_born(memory, served->serial, state.changed);
-	}
+	entered = served && memory_serve(memory, served->serial, state.changed ? state.changed : now, now);
 	zone_put(served);
+	return entered;
 }
 
 /* --- one check ---------------------------------------------------------------- */
@@ -456,7 +449,7 @@ static struct verdict *judge(struct watched *z, const struct keep *k, const stru
 
 	if (!memory)
 		return NULL;
-	remember_birth(k, memory);
+	z->turn->verdict.serves = remember_served(k, memory, (int64_t)z->watch->unix_time());
 	return verdict_of(survey, memory, &z->turn->verdict, (int64_t)z->watch->unix_time());
 }
 
