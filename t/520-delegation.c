@@ -374,6 +374,11 @@ static void given_servers_and_a_given_parent_need_no_resolver(void **state)
 	assert_null(server_at(s, NS_A)->axfr);
 	assert_int_equal(transfers[NS_B], 1);
 	survey_free(s);
+	s = look("ex.com", (struct survey_settings){.given = given, .given_count = 3, .parent = address[1], .no_transfers = true}, twisted);
+	no_gap(s);
+	assert_true(server_at(s, NS_A)->serves && server_at(s, NS_B)->serves);
+	assert_int_equal(transfers[NS_A] + transfers[NS_B], 0);
+	survey_free(s);
 }
 
 static void candidates_alone_are_asked_if_told(void **state)

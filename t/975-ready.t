@@ -122,6 +122,9 @@ is($status, 2, 'diff: a record that one provider has dropped') or diag($out, $sa
 is(join('', map { "$_\n" } grep { /^[-+](?![-+]{2} )/ } split /\n/, $out), "-ftp.dropped.alpha.\t3600 A 192.0.2.81\n+ftp.dropped.alpha.\tA\tNXDOMAIN\n-ftp.dropped.alpha.\tMX\tNODATA\n+ftp.dropped.alpha.\tMX\tNXDOMAIN\n" x 2, 'diff: at both of its addresses')
     or diag($out);
 like($out, qr/^\+\+\+ ns1\.north\.alpha\. \Q$_\E serial 1: ANSWER-DIFF/m, "diff: at $_") for @{ $Internet::provider{north}{addresses} };
+($status, $out, $said) = $operator->verb('diff', @resolver, @from, '--rate', 3, '--timeout', '1s', 'clean.alpha');
+is("$status$said", '0', 'diff: at a low rate the nameservers are found all the same') or diag($out, $said);
+is(scalar(() = $out =~ /no difference$/mg), 8, 'diff: all of them');
 my $lenient = $net->operator(check => { severity => { 'ANSWER-DIFF' => 'warning' } });
 is(($lenient->verb('diff', @resolver, @from, '--rate', 0, 'dropped.alpha'))[0], 1, 'diff: no more than a warning, where the operator says so');
 ($status, $out) = $operator->verb('diff', @resolver, @from, '--rate', 0, '-4', 'dropped.alpha');

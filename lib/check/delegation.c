@@ -278,7 +278,7 @@ static bool may_try_transfer(const struct delegation *d, const struct net_addr *
 	for (size_t i = 0; i < d->set->no_transfer_count; i++)
 		if (net_host_equal(&d->set->no_transfer[i], address))
 			return false;
-	return true;
+	return !d->set->no_transfers;
 }
 
 static void ask_server(struct delegation *d, size_t index, struct probe_ask question, asking_then *then, size_t slot)

@@ -35,6 +35,7 @@ struct survey_settings {
 	struct net_addr parent;      /* asked for the delegation; AF_UNSPEC: the parent's servers, found through the resolver */
 	uint16_t port;               /* of nameservers found by name, the parent's too; 0: 53 */
 	bool no_v4, no_v6;           /* nameservers' addresses of that family are not asked */
+	bool no_transfers;           /* none is tried anywhere */
 	bool only_given;             /* other names are learned, but not resolved or asked; a zone that is not delegated (yet) is no gap */
 };
 

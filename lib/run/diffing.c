@@ -424,6 +424,7 @@ static bool find_servers(struct diffing *d)
 	bool ok;
 
 	d->subject.survey.only_given = d->subject.survey.given_count > 0;
+	d->subject.survey.no_transfers = true;
 	d->delegation = delegation_start(d->loop, d->prober, d->subject.apex, &d->subject.survey, on_survey, d);
 	if (!d->delegation)
 		return false;
@@ -434,7 +435,13 @@ static bool find_servers(struct diffing *d)
 	return ok;
 }
 
-static struct prober_limits limits_of(const struct diffing *d)
+/* The rate is for what is compared: the few questions by which the servers are found have only the prober's own bounds. */
+static struct prober_limits limits_to_find(const struct diffing *d)
+{
+	return (struct prober_limits){.timeout_ms = d->subject.asking.timeout_ms};
+}
+
+static struct prober_limits limits_to_compare(const struct diffing *d)
 {
 	int64_t rate = d->command->asking.rate;
 
@@ -450,11 +457,12 @@ static enum err run(struct diffing *d, const char *socket_path, int *status, str
 	if (err)
 		return err;
 	d->kept = calloc(KEPT_MAX, sizeof *d->kept);
-	ok = d->kept && watch(d, bar) && (d->prober = prober_new(d->loop, limits_of(d)));
+	ok = d->kept && watch(d, bar) && (d->prober = prober_new(d->loop, limits_to_find(d)));
 	if (ok)
 		ok = all_have_addresses(&d->subject.survey) ? take_given(d) : find_servers(d);
 	if (!ok)
 		return err_why(why, ERR_NOMEM, "out of memory");
+	prober_set_limits(d->prober, limits_to_compare(d));
 	err = ask(d, bar, why);
 	return err ? err : report(d, status, why);
 }
