@@ -7,6 +7,7 @@
 
 #include "check/memory.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,6 +180,30 @@ static void who_is_no_nameserver_any_more_is_forgotten(void **state)
 	saw(m, ns2, "192.0.2.2", 6, 1000 + 91 * 86400);
 	memory_settle(m, 1000 + 91 * 86400, NULL, NULL);
 	assert_false(memory_of(m, ns1, &a, 1000, &server));
+	memory_free(m);
+}
+
+static size_t in_use(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
+}
+
+/* There is one for each zone that is watched. */
+static void a_zone_of_a_few_addresses_takes_little_memory(void **state)
+{
+	size_t before = in_use();
+	struct memory *m = fresh();
+
+	(void)state;
+	for (uint32_t i = 0; i < 8; i++) {
+		char text[32];
+
+		snprintf(text, sizeof text, "192.0.2.%u", i);
+		saw(m, ns1, text, 7, 1000);
+	}
+	assert_true(in_use() <= before + 8000);
 	memory_free(m);
 }
 
@@ -405,6 +430,7 @@ int main(void)
 		cmocka_unit_test(the_highest_serial_is_not_forgotten),
 		cmocka_unit_test(who_does_not_answer_still_counts_with_what_it_showed),
 		cmocka_unit_test(who_is_no_nameserver_any_more_is_forgotten),
+		cmocka_unit_test(a_zone_of_a_few_addresses_takes_little_memory),
 		cmocka_unit_test(what_the_daemon_serves_was_born_when_it_took_it),
 		cmocka_unit_test(a_clock_that_goes_back_makes_nothing_negative),
 		cmocka_unit_test(no_more_than_so_many_servers_are_remembered),

@@ -13,7 +13,9 @@ enum {
 	LINE_MAX_OCTETS = NAME_TEXT_SIZE + NET_ADDR_TEXT + 200,
 	FORGET = 90 * 86400,         /* seconds */
 	WORDS_MAX = 8,
+	ROOM_FIRST = 8,
 };
+_Static_assert(MEMORY_SERVERS_MAX % ROOM_FIRST == 0 && !((MEMORY_SERVERS_MAX / ROOM_FIRST) & (MEMORY_SERVERS_MAX / ROOM_FIRST - 1)), "it grows by doubling");
 #define HEAD "lockstep-check 1"
 
 struct entry {
@@ -28,8 +30,8 @@ struct memory {
 	bool known;                  /* newest */
 	struct serial newest;
 	int64_t first_seen;
-	size_t count;
-	struct entry *entries;       /* room for MEMORY_SERVERS_MAX */
+	size_t count, room;          /* MEMORY_SERVERS_MAX at most */
+	struct entry *entries;
 };
 
 struct memory *memory_new(const uint8_t *zone)
@@ -39,11 +41,6 @@ struct memory *memory_new(const uint8_t *zone)
 	if (!memory)
 		return NULL;
 	name_lower(zone, memory->zone);
-	memory->entries = calloc(MEMORY_SERVERS_MAX, sizeof *memory->entries);
-	if (!memory->entries) {
-		free(memory);
-		return NULL;
-	}
 	return memory;
 }
 
@@ -69,12 +66,30 @@ static struct entry *find(const struct memory *memory, const uint8_t *name, cons
 	return NULL;
 }
 
-/* One more, or in the place of the one that was not seen for longest. */
+static bool make_room(struct memory *memory)
+{
+	size_t room = memory->room ? memory->room * 2 : ROOM_FIRST;
+	struct entry *entries;
+
+	if (memory->count < memory->room || memory->room == MEMORY_SERVERS_MAX)
+		return true;
+	entries = realloc(memory->entries, room * sizeof *entries);
+	if (!entries)
+		return false;
+	memory->entries = entries;
+	memory->room = room;
+	return true;
+}
+
+/* One more, or in the place of the one that was not seen for longest. NULL: out of memory. */
 static struct entry *make_entry(struct memory *memory, const uint8_t *name, const struct net_addr *address)
 {
-	struct entry *entry = memory->entries;
+	struct entry *entry;
 
-	if (memory->count < MEMORY_SERVERS_MAX)
+	if (!make_room(memory))
+		return NULL;
+	entry = memory->entries;
+	if (memory->count < memory->room)
 		entry = &memory->entries[memory->count++];
 	else
 		for (size_t i = 1; i < memory->count; i++)
@@ -94,6 +109,8 @@ bool memory_saw(struct memory *memory, const uint8_t *name, const struct net_add
 
 	if (fresh)
 		entry = make_entry(memory, name, address);
+	if (!entry)
+		return false;
 	if (fresh || serial_newer(serial, entry->highest))
 		entry->highest = serial;
 	if (fresh || !serial_equal(serial, entry->last)) {
@@ -251,7 +268,7 @@ static bool read_name(const char *word, uint8_t name[NAME_SIZE])
 	return name_parse(word, strlen(word), NULL, name, NULL) == ERR_OK;
 }
 
-static bool read_server(struct memory *memory, const struct line *line)
+static enum err read_server(struct memory *memory, const struct line *line)
 {
 	uint8_t name[NAME_SIZE];
 	struct net_addr address;
@@ -259,10 +276,12 @@ static bool read_server(struct memory *memory, const struct line *line)
 
 	if (line->words != 8 || memory->count == MEMORY_SERVERS_MAX || !read_name(line->word[1], name) || net_addr_parse(&address, line->word[2], 53, NULL) ||
 		find(memory, name, &address))
-		return false;
+		return ERR_DAMAGED;
 	entry = make_entry(memory, name, &address);
+	if (!entry)
+		return ERR_NOMEM;
 	return read_serial(line->word[3], &entry->last) && read_time(line->word[4], &entry->since) && read_serial(line->word[5], &entry->highest) &&
-		read_time(line->word[6], &entry->behind_since) && read_time(line->word[7], &entry->seen);
+		read_time(line->word[6], &entry->behind_since) && read_time(line->word[7], &entry->seen) ? ERR_OK : ERR_DAMAGED;
 }
 
 static bool read_head(struct memory *memory, const char **at, const char *end)
@@ -278,24 +297,22 @@ static bool read_head(struct memory *memory, const char **at, const char *end)
 	return name_equal(zone, memory->zone);
 }
 
-static bool read_all(struct memory *memory, const char *at, const char *end)
+static enum err read_all(struct memory *memory, const char *at, const char *end)
 {
+	enum err err = read_head(memory, &at, end) ? ERR_OK : ERR_DAMAGED;
 	struct line line;
 
-	if (!read_head(memory, &at, end))
-		return false;
-	while (next_line(&at, end, &line)) {
+	while (!err && next_line(&at, end, &line)) {
 		if (line.words == 1 && strcmp(line.word[0], "end") == 0)
-			return at == end;
+			return at == end ? ERR_OK : ERR_DAMAGED;
 		if (line.words == 3 && strcmp(line.word[0], "newest") == 0 && !memory->known) {
 			memory->known = read_serial(line.word[1], &memory->newest) && read_time(line.word[2], &memory->first_seen);
-			if (!memory->known)
-				return false;
-		} else if (!line.words || strcmp(line.word[0], "server") != 0 || !read_server(memory, &line)) {
-			return false;
+			err = memory->known ? ERR_OK : ERR_DAMAGED;
+		} else {
+			err = line.words && strcmp(line.word[0], "server") == 0 ? read_server(memory, &line) : ERR_DAMAGED;
 		}
 	}
-	return false;
+	return err ? err : ERR_DAMAGED;      /* it has no end */
 }
 
 enum err memory_load(struct memory *memory, const char *path, struct why *why)
@@ -308,9 +325,10 @@ enum err memory_load(struct memory *memory, const char *path, struct why *why)
 		return ERR_OK;
 	if (err)
 		return err;
-	if (!read_all(memory, file.bytes, file.bytes + file.length)) {
+	err = read_all(memory, file.bytes, file.bytes + file.length);
+	if (err) {
 		forget_all(memory);
-		err = err_why(why, ERR_DAMAGED, "%s: this is not what was remembered of the zone; it is begun anew", path);
+		err_why(why, err, err == ERR_NOMEM ? "%s: out of memory" : "%s: this is not what was remembered of the zone; it is begun anew", path);
 	}
 	file_bytes_release(&file);
 	return err;
