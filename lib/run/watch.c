@@ -20,6 +20,7 @@ enum {
 	SAVE_S = 3600,               /* what is remembered is written when something changed, or after so long */
 	LINES_MAX = 50,              /* in the log, and commands, for one check */
 	COMMANDS_MAX = 1000,         /* that wait */
+	RETRY_MS = 1000,             /* where a check cannot begin yet */
 	PATH_SIZE = 4096,
 };
 
@@ -382,8 +383,10 @@ static void saved(void *ctx, struct disk_result *result)
 		z->memory = s->memory;
 		s->memory = NULL;
 	}
-	if (z->gone)
-		zone_free(z);
+	if (!z->gone)
+		return;
+	unlink_zone(z->watch, z);
+	zone_free(z);
 }
 
 /* The memory goes to the disk's thread, and comes back. */
@@ -574,16 +577,23 @@ uint32_t watch_every(const struct keep *k)
 /* What goes while its memory is being written goes when that is done. */
 static void forget(struct watched *z)
 {
-	unlink_zone(z->watch, z);
 	if (z->turn)
 		z->watch->under_way--;
-	if (!z->saving) {
-		zone_free(z);
-		return;
-	}
 	turn_free(z->turn);
 	z->turn = NULL;
-	z->gone = true;
+	timer_stop(z->watch->timers, &z->timer);
+	z->gone = z->saving;
+	if (z->gone)
+		return;
+	unlink_zone(z->watch, z);
+	zone_free(z);
+}
+
+/* It is wanted again before that is done. */
+static void come_back(struct watched *z)
+{
+	z->gone = false;
+	set_timer(z, RETRY_MS);
 }
 
 static void begin_some(struct watch *w)
@@ -600,7 +610,7 @@ static void begin_some(struct watch *w)
 			forget(z);
 			continue;
 		}
-		set_timer(z, (int64_t)watch_every(k) * 1000);
+		set_timer(z, z->saving ? RETRY_MS : (int64_t)watch_every(k) * 1000);
 		if (!z->saving)
 			begin(z, k);
 	}
@@ -612,7 +622,7 @@ static void due(struct timer *timer)
 	struct watch *w = z->watch;
 
 	if (z->due || z->turn) {     /* it takes longer than it is to be asked again */
-		set_timer(z, 1000);
+		set_timer(z, RETRY_MS);
 		return;
 	}
 	z->due = true;
@@ -678,6 +688,8 @@ static void ticked(evutil_socket_t fd, short what, void *ctx)
 
 		if (watch_every(k) && !z)
 			add(w, k);
+		else if (z && z->gone)
+			come_back(z);
 		else if (z && z->timer.due > w->now() + (int64_t)watch_every(k) * 1000)
 			set_timer(z, (int64_t)watch_every(k) * 1000);   /* it is wanted sooner than it was */
 	}
