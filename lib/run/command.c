@@ -476,7 +476,7 @@ enum command_outcome command_parse(struct command *command, int argc, char *cons
 	struct words words = {.items = calloc((size_t)argc + 1, sizeof *words.items)};
 	enum command_outcome outcome;
 
-	*command = (struct command){.asking = {.ns = calloc((size_t)argc + 1, sizeof *command->asking.ns), .rate = -1}};
+	*command = (struct command){.asking = {.ns = calloc((size_t)argc + 1, sizeof *command->asking.ns), .rate = -1}, .usage_status = 2};
 	if (!words.items || !command->asking.ns) {
 		free(words.items);
 		return usage(NULL, "out of memory");
