@@ -107,6 +107,7 @@ like(slurp($log), qr/^Parent and nameservers agree\. Caches may hold the old set
 ($status, $object) = ready_json('moving.alpha', '--watch', @candidates);
 is("$status $object->{converged}", '0 1', 'what has converged already is done at once');
 cmp_ok($object->{cached_until}, '>', time, 'with the time until caches know');
+is_deeply([ ready('moving.alpha', '--watch', '--quiet', @candidates) ], [ 0, '', '' ], '--watch --quiet: not a word about it');
 $pid = start_process("$log.2", ($ENV{top_builddir} // '.') . '/lockstep', '-c', $operator->conf_file, 'ready', @resolver, '--watch', 'clean.alpha', @candidates[ 0 .. 5 ]);
 ok(wait_for(sub { (slurp("$log.2") // '') =~ /0 of 4 servers of the parent, and 0 of \d/ }), 'one that will not converge');
 is(stop_process($pid, 'INT') >> 8, 3, 'interrupted: it cannot be told');

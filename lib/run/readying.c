@@ -247,7 +247,7 @@ static void judge(struct readying *r)
 	r->converged = parents && parents == r->survey->parent_count && servers && servers == r->survey->server_count;
 	snprintf(line, sizeof line, "the new NS set is shown by %zu of %zu servers of the parent, and %zu of %zu of the zone", parents,
 		r->survey->parent_count, servers, r->survey->server_count);
-	if (strcmp(line, r->line) == 0 || r->command->json)
+	if (strcmp(line, r->line) == 0 || r->command->json || r->command->quiet)
 		return;
 	memcpy(r->line, line, sizeof r->line);
 	print_time(when, r->survey->ended);
