@@ -446,6 +446,20 @@ static void a_file_that_cannot_be_read_is_named(void **state)
 	assert_string_equal(why.text, ".: not a regular file");
 }
 
+static void only_the_default_file_need_not_be_there(void **state)
+{
+	struct conf *conf;
+
+	(void)state;
+	assert_int_equal(conf_read_any("nowhere.conf", &conf, &why), ERR_CONF);
+	assert_null(conf);
+	assert_string_equal(why.text, "nowhere.conf: open: No such file or directory");
+	if (access(conf_default_path(), F_OK) == 0)
+		skip();
+	assert_int_equal(conf_read_any(NULL, &conf, &why), ERR_OK);
+	assert_null(conf);
+}
+
 static void a_bad_name_in_a_zone_list_is_named_with_its_line(void **state)
 {
 	char expected[2 * PATH_MAX];
@@ -931,6 +945,7 @@ int main(void)
 		cmocka_unit_test(wrong_keys_are_refused_at_the_line_that_is_wrong),
 		cmocka_unit_test(an_error_in_an_included_file_names_that_file),
 		cmocka_unit_test(a_file_that_cannot_be_read_is_named),
+		cmocka_unit_test(only_the_default_file_need_not_be_there),
 		cmocka_unit_test(a_bad_name_in_a_zone_list_is_named_with_its_line),
 		cmocka_unit_test(secrets_of_cookies_are_read_from_their_file),
 		cmocka_unit_test(no_key_is_without_effect),

@@ -161,24 +161,13 @@ static enum err make_jobs(struct checking *c, struct why *why)
 
 /* --- the whole ------------------------------------------------------------------ */
 
-/* Where none was named, there need not be one. */
-static enum err read_conf(struct checking *c, struct why *why)
-{
-	const char *path = c->command->conf ? c->command->conf : conf_default_path();
-
-	if (!c->command->conf && access(path, F_OK) < 0 && errno == ENOENT)
-		return ERR_OK;
-	c->conf = conf_read(path, why);
-	return c->conf ? ERR_OK : ERR_CONF;
-}
-
 static enum err prepare(struct checking *c, struct why *why)
 {
 	struct prober_limits limits = {0};
 	enum err err = asking_read(&c->asking, &c->command->asking, &c->arena, why);
 
 	if (!err)
-		err = read_conf(c, why);
+		err = conf_read_any(c->command->conf, &c->conf, why);
 	if (!err)
 		err = make_jobs(c, why);
 	if (err)

@@ -7,6 +7,7 @@
 #include "run/print.h"
 #include "run/ref.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -903,6 +904,15 @@ struct conf *conf_read(const char *path, struct why *why)
 		return conf;
 	conf_free(conf);
 	return NULL;
+}
+
+enum err conf_read_any(const char *path, struct conf **conf, struct why *why)
+{
+	*conf = NULL;
+	if (!path && access(conf_default_path(), F_OK) < 0 && errno == ENOENT)
+		return ERR_OK;
+	*conf = conf_read(path ? path : conf_default_path(), why);
+	return *conf ? ERR_OK : ERR_CONF;
 }
 
 char *conf_control(const char *path, struct why *why)

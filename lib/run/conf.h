@@ -19,6 +19,8 @@ void conf_free(struct conf *);       /* NULL is allowed */
 char *conf_control(const char *path, struct why *);
 /* SYSCONFDIR/lockstep/lockstep.conf */
 const char *conf_default_path(void);
+/* The one that is named; where none is (path NULL), the default one, which need not be there: then *conf is NULL. Any other failure is one. */
+enum err conf_read_any(const char *path, struct conf **conf, struct why *why);
 /* The zone file's path by the pattern (see run/path), under zone-dir unless the pattern is absolute. False: longer than
  * `size`. */
 bool conf_zone_path(const struct conf *, const struct conf_settings *, const uint8_t *zone, char *out, size_t size);

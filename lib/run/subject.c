@@ -1,15 +1,6 @@
 #include "run/subject.h"
 
 #include <string.h>
-#include <unistd.h>
-
-static enum err read_conf(struct subject *s, const char *path, struct why *why)
-{
-	if (!path && access(conf_default_path(), F_OK) < 0)
-		return ERR_OK;
-	s->conf = conf_read(path ? path : conf_default_path(), why);
-	return s->conf ? ERR_OK : ERR_CONF;
-}
 
 enum err subject_of(struct subject *s, const struct command *command, struct why *why)
 {
@@ -21,7 +12,7 @@ enum err subject_of(struct subject *s, const struct command *command, struct why
 	if (!err)
 		err = asking_read(&s->asking, &command->asking, &s->arena, why);
 	if (!err)
-		err = read_conf(s, command->conf, why);
+		err = conf_read_any(command->conf, &s->conf, why);
 	if (err)
 		return err;
 	set = asking_settings(s->conf, s->apex);
