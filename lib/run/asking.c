@@ -28,6 +28,8 @@ static enum err read_given(struct asking *asking, const char *text, struct arena
 	uint8_t name[NAME_SIZE];
 	struct why inner;
 
+	if (strcspn(text, "@:") < (slash ? (size_t)(slash - text) : strlen(text)))
+		return err_why(why, ERR_SYNTAX, "--ns %.100s: an address stands behind the name and a slash: NAME/ADDRESS@PORT", text);
 	if (name_parse(text, slash ? (size_t)(slash - text) : strlen(text), NULL, name, &inner) ||
 		(slash && net_addr_parse(&given->address, slash + 1, asking->port ? asking->port : 53, &inner)))
 		return err_why(why, ERR_SYNTAX, "--ns %.100s: %s", text, inner.text);

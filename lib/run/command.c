@@ -33,7 +33,7 @@ static const struct option {
 	{"version", 0, NULL, 0, "print the version and exit"},
 	{"all", 0, NULL, ALL, "all zones"},
 	{"full", 0, NULL, FULL, "transfer the whole zone (AXFR), even if the serial is not newer"},
-	{"from", 0, "SERVER", FROM, "where to transfer from: a remote's name, for pull an address"},
+	{"from", 0, "SERVER", FROM, "where to transfer from: a remote's name; for pull and diff ADDRESS[@PORT]"},
 	{"key", 0, "KEY", KEY, "the TSIG key: [ALGORITHM:]NAME:SECRET"},
 	{"output", 'o', "FILE", OUTPUT, "write the zone file there, not to standard output"},
 	{"template", 0, "NAME", TEMPLATE, "the template of the configuration that applies to the zone; the default one if left out"},
@@ -102,9 +102,10 @@ static const struct verb {
 		"ALG is hmac-sha256 if it is left out. Other users of the machine can see a secret on the command line.",
 		FROM | KEY | OUTPUT | QUIET | TLS, 1, 1},
 	{"check", COMMAND_CHECK, "[ZONE...] [--ns NAME[/ADDRESS[@PORT]]...] [--resolver ADDRESS] [--parent ADDRESS] [--timeout TIME] [--from-daemon] [--quiet] ...",
-		"are zones in step at every nameserver of their delegation?",
+		"whether zones are in step at every nameserver of their delegation",
 		"Asks the parent's servers who serves the zone, the nameservers themselves, and prints what is wrong; without ZONE, for all zones of the\n"
-		"configuration. Works without a daemon; with --from-daemon nobody is asked but the daemon, for what its own checks found last. The exit status is that of a monitoring plugin: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n"
+		"configuration. Works without a daemon; with --from-daemon nobody is asked but the daemon, for what its own checks found last.\n"
+		"The exit status is that of a monitoring plugin: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n"
 		"What the findings mean is in the manual, lockstep(1).", QUIET | ASKING | DAEMON, 0, ANY_NUMBER},
 	{"diff", COMMAND_DIFF, "ZONE [--ns NAME[/ADDRESS[@PORT]]...] [--from ADDRESS[@PORT] [--key KEY] [--tls ...]] [--rate N] ...",
 		"whether every nameserver answers as the zone says",

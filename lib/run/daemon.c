@@ -379,6 +379,18 @@ static enum err give_dir(const char *path, const struct passwd *to, struct why *
 	return err;
 }
 
+/* `lockstep check` may have made it for another user. */
+static void give_memory(const char *state_dir, const struct passwd *user, struct why *why)
+{
+	char *path;
+
+	if (asprintf(&path, "%s/check", state_dir) < 0)
+		return;
+	if (user && geteuid() == 0 && lchown(path, user->pw_uid, user->pw_gid) < 0 && errno != ENOENT)
+		err_why(why, ERR_IO, "%s: chown to %s: %s", path, user->pw_name, strerror(errno));
+	free(path);
+}
+
 static enum err make_dirs(const struct conf *conf, const struct passwd *user, struct why *why)
 {
 	char *control = strdup(conf->server.control), *slash;
@@ -389,6 +401,11 @@ static enum err make_dirs(const struct conf *conf, const struct passwd *user, st
 	/* Without it zones are served all the same, from their files: what cannot be opened there says so. */
 	if (!err && give_dir(conf->server.state_dir, user, &state))
 		log_say(LOG_LEVEL_ERROR, "state-write-failed", "%s", state.text);
+	state.text[0] = 0;
+	if (!err)
+		give_memory(conf->server.state_dir, user, &state);
+	if (state.text[0])
+		log_say(LOG_LEVEL_WARNING, "check-memory", "%s", state.text);
 	if (!err)
 		err = give_dir(conf->server.zone_dir, user, why);
 	if (!err && (slash = strrchr(control, '/')) && slash != control && access((*slash = 0, control), F_OK) < 0)
