@@ -260,6 +260,47 @@ static void what_is_kept_says_the_same_later(void **state)
 	free_world(w);
 }
 
+static void of_many_findings_the_first_are_kept_and_the_number_of_the_others(void **state)
+{
+	struct world *w = make_world();
+	struct report_zone zone = {"example.com.", NULL, NULL};
+	struct report report = {.zones = &zone, .count = 1, .now = NOW};
+	struct verdict *back;
+	json_t *kept;
+	char *text;
+
+	(void)state;
+	found(w, NOW);
+	for (unsigned i = 0; i < 300; i++) {
+		char owner[32];
+		struct finding_place place = {"ns1.a.info.", "192.0.2.1", owner, "A", "3600 A 192.0.2.1", NULL};
+
+		snprintf(owner, sizeof owner, "w%03u.example.com.", i);
+		findings_add(w->verdict->findings, i == 299 ? FINDING_LAME : FINDING_ANSWER_DIFF, true, &place, "%s is missing", owner);
+	}
+	zone.verdict = w->verdict;
+	kept = report_kept_of(&zone);
+	assert_null(json_object_get(kept, "more"));
+	report_kept_cut(kept, 300);
+	assert_null(json_object_get(kept, "more"));
+	report_kept_cut(kept, 250);
+	report_kept_cut(kept, 200);
+	assert_int_equal(json_array_size(json_object_get(kept, "findings")), 200);
+	assert_int_equal(json_integer_value(json_object_get(kept, "more")), 100);
+	back = report_verdict_of(kept, 0);
+	assert_non_null(back);
+	assert_int_equal(findings_lost(back->findings), 100);
+	zone.verdict = back;
+	text = text_of(&report);
+	has(text, "(and 299 more)");
+	has(text, "  ... and 100 more\n");
+	assert_int_equal(report_status(&report), findings_status(w->verdict->findings));
+	free(text);
+	json_decref(kept);
+	verdict_free(back);
+	free_world(w);
+}
+
 static void what_was_never_kept_is_refused(void **state)
 {
 	static const char *const wrong[] = {"{}", "[]", "{\"zone\":\"a.\",\"findings\":{}}", "{\"zone\":1,\"nameservers\":[],\"findings\":[]}",
@@ -304,6 +345,7 @@ int main(void)
 		cmocka_unit_test(json_has_what_was_agreed),
 		cmocka_unit_test(of_several_zones_the_worst_is_named_first),
 		cmocka_unit_test(what_is_kept_says_the_same_later),
+		cmocka_unit_test(of_many_findings_the_first_are_kept_and_the_number_of_the_others),
 		cmocka_unit_test(what_was_never_kept_is_refused),
 		cmocka_unit_test(no_zone_is_not_well),
 	};

@@ -186,6 +186,11 @@ static bool lose(struct findings *findings, enum finding_status status)
 	return false;
 }
 
+void findings_lose(struct findings *findings, size_t n)
+{
+	findings->lost += n;
+}
+
 static bool insert(struct findings *findings, struct finding *finding)
 {
 	bool there;

@@ -96,6 +96,7 @@ bool findings_add(struct findings *, enum finding_id, bool worse, const struct f
 bool findings_put(struct findings *, enum finding_id, enum finding_severity, const struct finding_place *, const char *message);
 size_t findings_count(const struct findings *);
 const struct finding *findings_at(const struct findings *, size_t);
+void findings_lose(struct findings *, size_t);       /* so many more, milder ones, are known of only by their number */
 size_t findings_lost(const struct findings *);       /* beyond FINDINGS_MAX, or for lack of memory */
 /* Whether there is one of this id at the server and address (NULL: at any). */
 bool findings_has(const struct findings *, enum finding_id, const char *server, const char *address);

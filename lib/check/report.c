@@ -457,7 +457,22 @@ json_t *report_kept_of(const struct report_zone *zone)
 	}
 	if (verdict && verdict->serial_known)
 		json_object_set_new(object, "first_seen", json_integer(verdict->serial_since));
+	if (verdict && findings_lost(verdict->findings))
+		json_object_set_new(object, "more", json_integer((json_int_t)findings_lost(verdict->findings)));
 	return object;
+}
+
+void report_kept_cut(json_t *kept, size_t most)
+{
+	json_t *found = json_object_get(kept, "findings");
+	json_int_t more = json_integer_value(json_object_get(kept, "more"));
+
+	if (json_array_size(found) <= most)
+		return;
+	more += (json_int_t)(json_array_size(found) - most);
+	for (size_t left = json_array_size(found); left > most; left--)
+		json_array_remove(found, left - 1);
+	json_object_set_new(kept, "more", json_integer(more));
 }
 
 /* NULL: it is no text, or out of memory. */
@@ -538,12 +553,15 @@ static bool findings_in(struct findings *findings, const json_t *found)
 struct verdict *report_verdict_of(const json_t *kept, int64_t age)
 {
 	const json_t *serial = json_object_get(kept, "serial"), *found = json_object_get(kept, "findings");
+	json_int_t more = json_integer_value(json_object_get(kept, "more"));
 	struct verdict *verdict = calloc(1, sizeof *verdict);
 
 	if (!verdict)
 		return NULL;
 	*verdict = (struct verdict){.findings = findings_new(NULL), .serial_known = json_is_integer(serial), .serial = {(uint32_t)json_integer_value(serial)},
 		.serial_since = json_integer_value(json_object_get(kept, "first_seen")), .kept = true, .age = age};
+	if (verdict->findings && more > 0 && more <= UINT32_MAX)
+		findings_lose(verdict->findings, (size_t)more);
 	verdict->zone = text_in(&verdict->arena, kept, "zone");
 	if (verdict->zone && verdict->findings && json_is_array(found) && rows_in(verdict, json_object_get(kept, "nameservers")) && findings_in(verdict->findings, found))
 		return verdict;

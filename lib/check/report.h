@@ -31,6 +31,8 @@ json_t *report_json_of(const struct report_zone *);
 /* The same with all that report_text shows, to keep it; and back from it. NULL: out of memory, or it is no such object. It may have come from elsewhere: texts are made
  * printable, and what is no known finding is passed over. */
 json_t *report_kept_of(const struct report_zone *);
+/* Of what was found it keeps the first, and the number of the others ("more"). */
+void report_kept_cut(json_t *kept, size_t most);
 struct verdict *report_verdict_of(const json_t *kept, int64_t age);
 /* The object, or the array of several; nothing if quiet and well. False: out of memory. */
 bool report_json(const struct report *, FILE *);

@@ -373,6 +373,8 @@ static void put_check(const struct show *show, const json_t *check)
 		show_text(show->out, text_of(each, "message"));
 		putc('\n', show->out);
 	}
+	if (has(check, "more"))
+		fprintf(show->out, "%-14s... and %s more\n", "finding", number_text(check, "more", cell));
 }
 
 static void put_zone(const struct show *show, const json_t *zone)

@@ -18,6 +18,7 @@ enum {
 	AT_ONCE = 8,                 /* zones */
 	SLICE = 2000,                /* zones that are looked at each second, whether they are to be checked */
 	SAVE_S = 3600,               /* what is remembered is written when something changed, or after so long */
+	KEPT_MAX = 200,              /* findings of the last result */
 	LINES_MAX = 50,              /* in the log, and commands, for one check */
 	COMMANDS_MAX = 1000,         /* that wait */
 	RETRY_MS = 1000,             /* where a check cannot begin yet */
@@ -331,11 +332,14 @@ static size_t say_difference(struct watched *z, const struct conf_check *conf, c
 	return n;
 }
 
-static bool say_changes(struct watched *z, const struct conf_check *conf, const json_t *result)
+/* And cuts the result to what is kept: what was not kept is not said to be gone, nor found each time. */
+static bool say_changes(struct watched *z, const struct conf_check *conf, json_t *result)
 {
 	json_t *before = z->last ? json_loads(z->last, 0, NULL) : NULL;
-	size_t gone = say_difference(z, conf, before, result, false), found = say_difference(z, conf, result, before, true);
+	size_t gone = say_difference(z, conf, before, result, false), found;
 
+	report_kept_cut(result, KEPT_MAX);
+	found = say_difference(z, conf, result, before, true);
 	z->watch->counters.gone += gone;
 	z->watch->counters.found += found;
 	json_decref(before);
