@@ -722,6 +722,69 @@ static void a_ttl_is_short(void **state)
 	free_world(w);
 }
 
+/* --- floods: what it costs is counted ---------------------------------------------- */
+
+static unsigned searches, verifications;
+
+const struct rr *__real_reply_find(const struct rr *, size_t, const uint8_t *, uint16_t, size_t *);
+const struct rr *__wrap_reply_find(const struct rr *, size_t, const uint8_t *, uint16_t, size_t *);
+const struct rr *__wrap_reply_find(const struct rr *section, size_t count, const uint8_t *owner, uint16_t type, size_t *found_count)
+{
+	searches++;
+	return __real_reply_find(section, count, owner, type, found_count);
+}
+
+ldns_status __real_ldns_verify_rrsig_evp_raw(const unsigned char *, size_t, const ldns_buffer *, EVP_PKEY *, const EVP_MD *);
+ldns_status __wrap_ldns_verify_rrsig_evp_raw(const unsigned char *, size_t, const ldns_buffer *, EVP_PKEY *, const EVP_MD *);
+ldns_status __wrap_ldns_verify_rrsig_evp_raw(const unsigned char *sig, size_t length, const ldns_buffer *data, EVP_PKEY *key, const EVP_MD *digest)
+{
+	verifications++;
+	return __real_ldns_verify_rrsig_evp_raw(sig, length, data, key, digest);
+}
+
+/* How often replies are searched for one verdict. */
+static unsigned searches_of(struct world *w, const char *expected)
+{
+	searches = verifications = 0;
+	expect_at(w, NOW, expected);
+	return searches;
+}
+
+/* 5,000 types of which nobody asked, or RRSIGs over the SOA record of 256 algorithms. */
+static char *flood(bool of_signatures)
+{
+	enum { TYPES = 5000, SIGS = 1000, LINE = 200 };
+	size_t used = 0, room = TYPES * LINE;
+	char *text = malloc(room);
+
+	assert_non_null(text);
+	used = (size_t)snprintf(text, room, "%s", SOA_TEXT);
+	for (unsigned i = 0; i < (of_signatures ? SIGS : TYPES); i++)
+		used += of_signatures ? (size_t)snprintf(text + used, room - used, "example.com. 3600 IN RRSIG SOA %u 2 3600 20400101000000 20200101000000 %u example.com. AAAA\n", i % 256, i)
+			: (size_t)snprintf(text + used, room - used, "example.com. 1 IN TYPE%u \\# 0\n", 2000 + i);
+	return text;
+}
+
+static void what_nobody_asked_for_is_not_judged(void **state)
+{
+	struct world *w = make_world();
+	unsigned usual = searches_of(w, "");
+	char *text = flood(false);
+
+	(void)state;
+	all_but_show(w, 99, text);
+	assert_int_equal(searches_of(w, ""), usual);
+	free(text);
+	text = flood(true);
+	all_but_show(w, 99, text);
+	assert_int_equal(searches_of(w, ""), usual);
+	all_but_show(w, NS2_V4, text);
+	shows_soa(w, NS2_V4, SOA_TEXT);
+	assert_int_equal(searches_of(w, ""), usual);
+	free(text);
+	free_world(w);
+}
+
 /* --- DNSSEC ---------------------------------------------------------------------- */
 
 struct signer { ldns_key_list *keys; char dnskeys[2000]; uint32_t begins, ends; };
@@ -946,6 +1009,64 @@ static void signatures_come_to_their_end(void **state)
 	free_signer(signer);
 }
 
+/* The SOA record with signatures that do not fit: by the right key, but over another record; one a second from the signer's times on. */
+static char *misfits(struct signer *signer, unsigned count, bool with_ends)
+{
+	char *text = malloc(20000);
+
+	assert_non_null(text);
+	strcpy(text, SOA_TEXT);
+	for (unsigned i = 0; i < count; i++) {
+		char *one = signed_text(signer, SOA_LINE(6), 1);
+
+		strcat(text, strchr(one, '\n') + 1);
+		free(one);
+		signer->begins++;
+		signer->ends += with_ends;
+	}
+	return text;
+}
+
+static void expired_signatures_are_tried_once(void **state)
+{
+	struct signer *signer = two_keys();
+	struct world *w = signed_world(signer);
+	char *text;
+
+	(void)state;
+	searches_of(w, "");
+	assert_int_equal(verifications, 3 * SERVERS);
+	signer->ends = NOW - 1000;
+	text = misfits(signer, 16, true);
+	answers(&w->servers[NS1_V4].soa, RR_SOA, AA, text);
+	searches_of(w, "EXPIRE-HORIZON!" S1V4 "; DS-MISMATCH!" S1V4);
+	assert_int_equal(verifications, 3 * (SERVERS - 1) + 2);
+	free(text);
+	free_world(w);
+	free_signer(signer);
+}
+
+static void the_signatures_that_are_verified_are_counted(void **state)
+{
+	enum { ALL = 64 };
+	struct signer *signer = two_keys();
+	struct world *w = signed_world(signer);
+	char *text = misfits(signer, 16, false);
+
+	(void)state;
+	answers(&w->servers[NS1_V4].soa, RR_SOA, AA, text);
+	searches_of(w, "CHECK-INCOMPLETE" S1V4);
+	says(w, 0, "more signatures would have to be verified");
+	assert_int_equal(verifications, 3 * (SERVERS - 1) + ALL / SERVERS);
+	for (size_t i = 0; i < SERVERS; i++)
+		answers(&w->servers[i].soa, RR_SOA, AA, text);
+	searches_of(w, "CHECK-INCOMPLETE" S1V4 "; CHECK-INCOMPLETE" S1V6 "; CHECK-INCOMPLETE" S2V4 "; CHECK-INCOMPLETE" S2V6);
+	assert_int_equal(verifications, ALL);
+	free(text);
+	free_world(w);
+	free_signer(signer);
+}
+
 /* RFC 8901, model 2: each has its own key for keys, and all have each other's for data. */
 static void two_signers_with_each_others_keys_are_well(void **state)
 {
@@ -1161,11 +1282,14 @@ int main(void)
 		cmocka_unit_test(timers_make_no_sense),
 		cmocka_unit_test(a_secondary_that_is_cut_off_expires),
 		cmocka_unit_test(a_ttl_is_short),
+		cmocka_unit_test(what_nobody_asked_for_is_not_judged),
 		cmocka_unit_test(a_signed_zone_is_well),
 		cmocka_unit_test(no_key_fits_the_ds),
 		cmocka_unit_test(a_server_without_keys_breaks_a_zone_that_has_ds),
 		cmocka_unit_test(signatures_do_not_validate),
 		cmocka_unit_test(signatures_come_to_their_end),
+		cmocka_unit_test(expired_signatures_are_tried_once),
+		cmocka_unit_test(the_signatures_that_are_verified_are_counted),
 		cmocka_unit_test(two_signers_with_each_others_keys_are_well),
 		cmocka_unit_test(signers_of_different_algorithms_are_split),
 		cmocka_unit_test(what_the_parent_would_act_on_differs),

@@ -57,7 +57,7 @@ static inline void put_section(struct msg_writer *writer, enum msg_section secti
 static inline struct reply *reply_for(const uint8_t *name, uint16_t type, unsigned flags, unsigned rcode, const char *answer, const char *authority, const char *additional)
 {
 	static struct msg_writer writer;
-	uint8_t message[16384];
+	static uint8_t message[MSG_MAX];
 	struct reply *reply;
 	size_t length;
 

@@ -154,6 +154,21 @@ static const struct reply *first_answer(const struct survey_server *server)
 	return plain ? server->plain_soa : NULL;
 }
 
+static void take_algorithms(const struct facts *facts, struct facts_server *server)
+{
+	size_t count;
+	const struct rr *sigs = facts_apex(facts, server->first, RR_RRSIG, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		uint8_t algorithm = sigs[i].rdata[2];
+
+		if (rr_covered(sigs[i].rdata) != RR_SOA)
+			continue;
+		server->signs[algorithm / 8] |= (uint8_t)(1 << algorithm % 8);
+		server->is_signed = true;
+	}
+}
+
 static bool take_server(struct facts *facts, const struct survey_server *from, struct facts_server *server)
 {
 	size_t count;
@@ -165,6 +180,7 @@ static bool take_server(struct facts *facts, const struct survey_server *from, s
 	server->soa = facts_apex(facts, server->first, RR_SOA, &count);
 	if (!server->soa)
 		return true;
+	take_algorithms(facts, server);
 	server->ns_rrs = facts_apex(facts, from->ns_set, RR_NS, &count);
 	return set_of_records(facts, server->ns_rrs, count, &server->ns_set);
 }

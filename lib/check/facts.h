@@ -22,6 +22,8 @@ struct facts_server {
 	const struct rr *soa;        /* NULL: it shows none with authority, and nothing else of it is judged */
 	const struct rr *ns_rrs;     /* the records of the NS set; NULL: it shows none with authority */
 	struct facts_names ns_set;
+	uint8_t signs[32];           /* a bit for each algorithm with which the SOA record is signed */
+	bool is_signed;              /* there is one */
 };
 struct facts_parent {
 	const char *name, *address;

@@ -239,19 +239,30 @@ struct reply *reply_read(const uint8_t *message, size_t length, uint16_t id, con
 	return reply;
 }
 
+/* How many records stand before those of this owner, class IN, and type. */
+static size_t count_before(const struct rr *section, size_t count, const uint8_t *owner, uint32_t type)
+{
+	size_t low = 0, high = count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct rr *rr = &section[middle];
+		int order = name_compare(rr->owner, owner);
+
+		if (order < 0 || (order == 0 && (rr->class < CLASS_IN || (rr->class == CLASS_IN && rr->type < type))))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 const struct rr *reply_find(const struct rr *section, size_t count, const uint8_t *owner, uint16_t type, size_t *found)
 {
-	const struct rr *first = NULL;
+	size_t begin = count_before(section, count, owner, type), end = count_before(section, count, owner, (uint32_t)type + 1);
 
-	*found = 0;
-	for (size_t i = 0; i < count; i++) {
-		if (section[i].type != type || section[i].class != CLASS_IN || !name_equal(section[i].owner, owner))
-			continue;
-		if (!first)
-			first = &section[i];
-		++*found;
-	}
-	return first;
+	*found = end - begin;
+	return end > begin ? &section[begin] : NULL;
 }
 
 const char *reply_says(const struct reply *reply, char out[16])

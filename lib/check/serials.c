@@ -226,8 +226,9 @@ static void judge_fields(const struct facts *facts)
 
 /* --- TTLs ---------------------------------------------------------------------- */
 
-/* What of the zone is asked besides; records of the apex and of "www" count. */
-enum { TTL_REPLIES = 8 };
+/* What of the zone is asked, at the apex and at "www"; of an answer only the type that was asked for is judged, or an alias in its stead. */
+enum { TTL_REPLIES = 8, TTL_WWW = 6 /* the first that is of "www" */ };
+static const uint16_t ttl_types[TTL_REPLIES] = {RR_SOA, RR_NS, RR_DNSKEY, RR_A, RR_AAAA, RR_MX, RR_A, RR_AAAA};
 
 static const struct reply *ttl_reply(const struct facts_server *server, size_t i)
 {
@@ -237,49 +238,54 @@ static const struct reply *ttl_reply(const struct facts_server *server, size_t i
 	return server->soa && facts_is_good(replies[i]) ? replies[i] : NULL;
 }
 
-static bool is_ours(const struct facts *facts, const uint8_t *owner)
+static const struct rr *ttl_record(const struct facts_server *server, size_t i, const uint8_t *owner, uint16_t type)
 {
-	static const uint8_t www[] = "\3www";
+	const struct reply *reply = ttl_reply(server, i);
+	size_t count;
 
-	return name_equal(owner, facts->survey->zone) || (name_octets_equal(owner, www, sizeof www - 1) && name_equal(name_parent(owner), facts->survey->zone));
+	return reply ? reply_find(reply->answer, reply->answer_count, owner, type, &count) : NULL;
 }
 
-/* Whether another server shows the same RRset with another TTL. */
-static bool differs_elsewhere(const struct facts *facts, size_t reply, const struct rr *rr)
+static void say_ttl_short(const struct facts *facts, const struct facts_server *at, const struct rr *rr)
 {
-	for (size_t i = 0; i < facts->server_count; i++) {
-		const struct reply *other = ttl_reply(&facts->servers[i], reply);
-		size_t count;
-		const struct rr *same = other ? reply_find(other->answer, other->answer_count, rr->owner, rr->type, &count) : NULL;
-
-		if (same && same->ttl != rr->ttl)
-			return true;
-	}
-	return false;
-}
-
-static void judge_ttl(const struct facts *facts, const struct facts_server *server, size_t reply, const struct rr *rr)
-{
-	const struct facts_server *at = differs_elsewhere(facts, reply, rr) ? server : NULL;
 	char type_text[RR_TYPE_TEXT], span[32];
 
 	FOUND_MAYBE(facts, FINDING_TTL_SHORT, false, at, "%s %s has a TTL of %u, less than %u: caches carry it through an outage for %s at most",
 		facts_name_text(facts, rr->owner), rr_type_text(rr->type, type_text), rr->ttl, facts->settings->ttl_min, serials_span(rr->ttl, span));
 }
 
-static void judge_ttls(const struct facts *facts, const struct facts_server *server)
+/* One RRset at all servers; where they show it with different TTLs, each for itself. */
+static void judge_ttl(const struct facts *facts, size_t i, const uint8_t *owner, uint16_t type)
 {
-	for (size_t i = 0; i < TTL_REPLIES; i++) {
-		const struct reply *reply = ttl_reply(server, i);
-		uint16_t last = RR_RRSIG;
+	uint32_t least = UINT32_MAX, most = 0;
 
-		for (size_t j = 0; reply && j < reply->answer_count; j++) {
-			const struct rr *rr = &reply->answer[j];
+	for (size_t k = 0; k < facts->server_count; k++) {
+		const struct rr *rr = ttl_record(&facts->servers[k], i, owner, type);
 
-			if (rr->type != RR_RRSIG && rr->type != last && rr->ttl < facts->settings->ttl_min && is_ours(facts, rr->owner))
-				judge_ttl(facts, server, i, rr);
-			last = rr->type;
-		}
+		if (rr && rr->ttl < least)
+			least = rr->ttl;
+		if (rr && rr->ttl > most)
+			most = rr->ttl;
+	}
+	for (size_t k = 0; least < facts->settings->ttl_min && k < facts->server_count; k++) {
+		const struct rr *rr = ttl_record(&facts->servers[k], i, owner, type);
+
+		if (rr && rr->ttl < facts->settings->ttl_min)
+			say_ttl_short(facts, least != most ? &facts->servers[k] : NULL, rr);
+	}
+}
+
+static void judge_ttls(const struct facts *facts)
+{
+	static const uint8_t label[] = "\3www";
+	uint8_t www[NAME_SIZE];
+	bool has_www = name_join(label, sizeof label - 1, facts->survey->zone, www);
+
+	for (size_t i = 0; i < (has_www ? TTL_REPLIES : TTL_WWW); i++) {
+		const uint8_t *owner = i < TTL_WWW ? facts->survey->zone : www;
+
+		judge_ttl(facts, i, owner, ttl_types[i]);
+		judge_ttl(facts, i, owner, RR_CNAME);
 	}
 }
 
@@ -289,6 +295,5 @@ void serials_judge(const struct facts *facts, const struct memory *memory)
 		if (facts->servers[i].soa)
 			judge_serial(facts, memory, &facts->servers[i]);
 	judge_fields(facts);
-	for (size_t i = 0; i < facts->server_count; i++)
-		judge_ttls(facts, &facts->servers[i]);
+	judge_ttls(facts);
 }

@@ -14,6 +14,8 @@ enum {
 	RR_CSYNC = 62,
 	KEYS_MAX = 32,               /* of one server that are looked at: hostile sets must not cost without end */
 	SIGS_MAX = 16,
+	VERIFY_MAX = 64,             /* verifications for all servers of a zone, in equal shares, */
+	VERIFY_LEAST = 4,            /* but so many for each */
 	ZONE_KEY = 0x0100, REVOKED = 0x0080, SEP = 0x0001,
 	DS_HEAD = 4,
 };
@@ -39,14 +41,14 @@ static bool was_told(const struct facts_server *server, const struct reply *repl
 
 /* --- RFC 8901 -------------------------------------------------------------------- */
 
-/* Whether the server's SOA record has a signature of this algorithm (and key tag, -1: any). */
-static bool signs_with(const struct facts *facts, const struct facts_server *server, uint8_t algorithm, int tag)
+/* Whether the server's SOA record has a signature of this algorithm and key tag. */
+static bool signs_with(const struct facts *facts, const struct facts_server *server, uint8_t algorithm, uint16_t tag)
 {
 	size_t count;
 	const struct rr *sigs = facts_apex(facts, server->first, RR_RRSIG, &count);
 
 	for (size_t i = 0; i < count; i++)
-		if (rr_covered(sigs[i].rdata) == RR_SOA && sigs[i].rdata[2] == algorithm && (tag < 0 || get_u16(sigs[i].rdata + 16) == tag))
+		if (rr_covered(sigs[i].rdata) == RR_SOA && sigs[i].rdata[2] == algorithm && get_u16(sigs[i].rdata + 16) == tag)
 			return true;
 	return false;
 }
@@ -69,32 +71,34 @@ static bool has_key(const struct rr *keys, size_t count, const struct rr *key)
 	return false;
 }
 
-static void judge_keys_against(const struct facts *facts, const struct facts_server *server, const struct facts_server *other)
+/* Who lacks a key that this server has, and that is wanted everywhere. */
+static void judge_keys_of(const struct facts *facts, const struct facts_server *server)
 {
-	size_t count, theirs_count;
-	const struct rr *keys = keys_of(facts, server, &count), *theirs = keys_of(facts, other, &theirs_count);
+	size_t count, other_count;
+	const struct rr *keys = keys_of(facts, server, &count);
 
-	for (size_t i = 0; i < theirs_count; i++)
-		if (is_wanted_everywhere(facts, other, &theirs[i]) && !has_key(keys, count, &theirs[i]))
-			FOUND_AT(facts, FINDING_DNSKEY_SPLIT, false, server, "its DNSKEY set lacks the key %u (algorithm %u), with which data is signed elsewhere", tag_of(&theirs[i]),
-				theirs[i].rdata[3]);
+	for (size_t i = 0; i < count; i++) {
+		if (!is_wanted_everywhere(facts, server, &keys[i]))
+			continue;
+		for (size_t j = 0; j < facts->server_count; j++) {
+			const struct facts_server *other = &facts->servers[j];
+			const struct rr *others = keys_of(facts, other, &other_count);
+
+			if (was_told(other, other->server->dnskey) && !has_key(others, other_count, &keys[i]))
+				FOUND_AT(facts, FINDING_DNSKEY_SPLIT, false, other, "its DNSKEY set lacks the key %u (algorithm %u), with which data is signed elsewhere", tag_of(&keys[i]),
+					keys[i].rdata[3]);
+		}
+	}
 }
 
 static bool signs_soa(const struct facts *facts, size_t i)
 {
-	bool any = false;
-
-	for (unsigned algorithm = 0; algorithm < 256 && facts->servers[i].soa; algorithm++)
-		any = any || signs_with(facts, &facts->servers[i], (uint8_t)algorithm, -1);
-	return any;
+	return facts->servers[i].is_signed;
 }
 
 static bool alike_algorithms(const struct facts *facts, size_t i, size_t j)
 {
-	for (unsigned algorithm = 0; algorithm < 256; algorithm++)
-		if (signs_with(facts, &facts->servers[i], (uint8_t)algorithm, -1) != signs_with(facts, &facts->servers[j], (uint8_t)algorithm, -1))
-			return false;
-	return true;
+	return memcmp(facts->servers[i].signs, facts->servers[j].signs, sizeof facts->servers[i].signs) == 0;
 }
 
 static void judge_keys(const struct facts *facts)
@@ -106,9 +110,7 @@ static void judge_keys(const struct facts *facts)
 
 		if (!was_told(server, server->server->dnskey))
 			continue;
-		for (size_t j = 0; j < facts->server_count; j++)
-			if (j != i && was_told(&facts->servers[j], facts->servers[j].server->dnskey))
-				judge_keys_against(facts, server, &facts->servers[j]);
+		judge_keys_of(facts, server);
 		if (common < facts->server_count && signs_soa(facts, i) && !alike_algorithms(facts, i, common))
 			FOUND_AT(facts, FINDING_DNSKEY_SPLIT, false, server, "it signs with other algorithms than most: several signers must use the same ones");
 	}
@@ -214,90 +216,131 @@ static bool is_trusted(const struct facts *facts, const struct rr *ds, size_t co
 
 /* --- signatures ------------------------------------------------------------------ */
 
-static bool add_all(struct build *build, const struct rr *rrs, size_t count)
+static enum err add_all(struct build *build, const struct rr *rrs, size_t count, struct why *why)
 {
-	for (size_t i = 0; i < count; i++)
-		if (build_add(build, &rrs[i], NULL) != ERR_OK)
-			return false;
-	return true;
+	enum err err = ERR_OK;
+
+	for (size_t i = 0; i < count && !err; i++)
+		err = build_add(build, &rrs[i], why);
+	return err;
 }
 
-/* The apex as a version of a zone, with these keys. NULL: it cannot be made. */
-static struct zone *apex_of(const struct facts *facts, const struct facts_server *server, const struct rr *keys, const bool *chosen, size_t key_count)
+/* The apex as records of a version of a zone, with these keys. */
+static enum err add_apex(const struct facts *facts, const struct facts_server *server, const struct rr *keys, const bool *chosen, size_t key_count, struct build *build, struct why *why)
 {
 	const struct reply *replies[] = {server->first, server->server->ns_set, server->server->dnskey};
 	const struct rr nobody = {.owner = facts->survey->zone, .type = RR_NS, .class = CLASS_IN, .rdlength = 1, .rdata = (const uint8_t *)""};
-	struct build *build = build_new(facts->survey->zone, NULL, (struct build_limits){0});
-	struct zone *zone = NULL;
+	enum err err = build_add(build, server->soa, why);
 	size_t count;
-	bool ok = build != NULL;
 
-	for (size_t i = 0; ok && i < key_count; i++)
-		ok = !chosen[i] || build_add(build, &keys[i], NULL) == ERR_OK;
-	for (size_t i = 0; ok && i < sizeof replies / sizeof *replies; i++) {
+	for (size_t i = 0; !err && i < key_count; i++)
+		err = chosen[i] ? build_add(build, &keys[i], why) : ERR_OK;
+	for (size_t i = 0; !err && i < sizeof replies / sizeof *replies; i++) {
 		const struct rr *sigs = facts_apex(facts, replies[i], RR_RRSIG, &count);
 
-		ok = add_all(build, sigs, count < SIGS_MAX ? count : SIGS_MAX);
+		err = add_all(build, sigs, count < SIGS_MAX ? count : SIGS_MAX, why);
 	}
-	ok = ok && build_add(build, server->soa, NULL) == ERR_OK;
-	if (ok && server->ns_rrs)
-		ok = add_all(build, server->ns_rrs, reply_find(server->server->ns_set->answer, server->server->ns_set->answer_count, facts->survey->zone, RR_NS, &count) ? count : 0);
-	else if (ok)
-		ok = build_add(build, &nobody, NULL) == ERR_OK;
-	if (ok)
-		return build_finish(build, &zone, NULL) == ERR_OK ? zone : NULL;
-	build_free(build);
-	return NULL;
+	if (err)
+		return err;
+	if (!server->ns_rrs)
+		return build_add(build, &nobody, why);
+	facts_apex(facts, server->server->ns_set, RR_NS, &count);
+	return add_all(build, server->ns_rrs, count, why);
 }
 
-/* Whether an RRset of the apex is signed by one of the keys. That a signature has ended is another finding (EXPIRE-HORIZON): it is tried at its end then. */
+/* It may fail for what the server shows, too. */
+static enum err apex_of(const struct facts *facts, const struct facts_server *server, const struct rr *keys, const bool *chosen, size_t key_count, struct zone **out, struct why *why)
+{
+	struct build *build = build_new(facts->survey->zone, NULL, (struct build_limits){0});
+	enum err err;
+
+	if (!build)
+		return err_why(why, ERR_NOMEM, "out of memory");
+	err = add_apex(facts, server, keys, chosen, key_count, build, why);
+	if (!err)
+		return build_finish(build, out, why);
+	build_free(build);
+	return err;
+}
+
+/* The latest end of those that have ended; `now`: none has. */
+static int64_t latest_end(const struct zone_rrset *sigs, const uint8_t *owner, int64_t now)
+{
+	int32_t latest = INT32_MIN;
+	struct rr sig;
+	uint32_t at = 0;
+
+	while (zone_rrset_next(sigs, &at, owner, &sig)) {
+		int32_t left = (int32_t)(get_u32(sig.rdata + 8) - (uint32_t)now);
+
+		if (left < 0 && left > latest)
+			latest = left;
+	}
+	return latest == INT32_MIN ? now : now + latest;
+}
+
+/* Whether an RRset of the apex is signed by one of the keys. That signatures have ended is another finding (EXPIRE-HORIZON): they are tried at the latest end then. */
 static enum err check_set(struct signature_keys *keys, const struct zone *zone, uint16_t type, int64_t now, struct why *why)
 {
 	struct zone_rrset set, sigs;
-	struct rr sig;
-	uint32_t at = 0;
-	enum err err;
+	struct why late = {""};
+	int64_t end;
+	enum err err, then;
 
 	if (!zone_node_rrset(zone->apex_node, type, &set, &sigs))
 		return ERR_OK;
 	err = signature_check(keys, zone->apex, &set, &sigs, (uint64_t)now, why);
-	while (err == ERR_ZONE && zone_rrset_next(&sigs, &at, zone->apex, &sig)) {
-		uint32_t ends = get_u32(sig.rdata + 8);
-
-		if ((int32_t)(ends - (uint32_t)now) < 0 && signature_check(keys, zone->apex, &set, &sigs, ends, NULL) == ERR_OK)
-			return ERR_OK;
-	}
-	return err;
+	end = err == ERR_ZONE ? latest_end(&sigs, zone->apex, now) : now;
+	if (end == now)
+		return err;
+	then = signature_check(keys, zone->apex, &set, &sigs, (uint64_t)end, &late);
+	if (then != ERR_LIMIT)
+		return then ? err : ERR_OK;
+	*why = late;
+	return then;
 }
 
 /* With the keys of `by`, what `zone` shows. */
-static enum err check_sets(const struct zone *by, const struct zone *zone, const uint16_t *types, size_t count, int64_t now, struct why *why)
+static enum err check_sets(const struct zone *by, const struct zone *zone, const uint16_t *types, size_t count, int64_t now, unsigned *left, struct why *why)
 {
 	struct signature_keys *keys = NULL;
 	enum err err = signature_keys_new(by, &keys, why);
 
+	if (!err)
+		signature_keys_limit(keys, left);
 	for (size_t i = 0; !err && i < count; i++)
 		err = check_set(keys, zone, types[i], now, why);
 	signature_keys_free(keys);
 	return err;
 }
 
+/* Each server has its share, so that none can use up what the others need: three where all is well. */
+static unsigned share(const struct facts *facts)
+{
+	unsigned part = VERIFY_MAX / (unsigned)facts->server_count;
+
+	return part > VERIFY_LEAST ? part : VERIFY_LEAST;
+}
+
 static void judge_signatures(const struct facts *facts, const struct facts_server *server, const struct rr *keys, const bool *trusted, size_t count)
 {
 	static const uint16_t key_types[] = {RR_DNSKEY}, data_types[] = {RR_SOA, RR_NS};
-	bool all[KEYS_MAX];
-	struct zone *by, *zone;
+	unsigned left = share(facts);
+	bool all[KEYS_MAX], made;
+	struct zone *by = NULL, *zone = NULL;
 	struct why why = {""};
-	enum err err = ERR_NOMEM;
+	enum err err;
 
 	memset(all, true, sizeof all);
-	by = apex_of(facts, server, keys, trusted, count);
-	zone = apex_of(facts, server, keys, all, count);
-	if (by && zone)
-		err = check_sets(by, zone, key_types, 1, facts->now, &why);
+	err = apex_of(facts, server, keys, trusted, count, &by, &why);
 	if (!err)
-		err = check_sets(zone, zone, data_types, server->ns_rrs ? 2 : 1, facts->now, &why);
-	if (err == ERR_ZONE)
+		err = apex_of(facts, server, keys, all, count, &zone, &why);
+	made = !err;
+	if (!err)
+		err = check_sets(by, zone, key_types, 1, facts->now, &left, &why);
+	if (!err)
+		err = check_sets(zone, zone, data_types, server->ns_rrs ? 2 : 1, facts->now, &left, &why);
+	if (err == ERR_ZONE && made)
 		FOUND_AT(facts, FINDING_DS_MISMATCH, false, server, "what it serves does not validate: %s", why.text);
 	else if (err)
 		FOUND_AT(facts, FINDING_CHECK_INCOMPLETE, false, server, "its signatures could not be checked: %s", err_say(&why, err));

@@ -30,6 +30,7 @@ struct signature_keys {
 	uint8_t apex[NAME_SIZE];     /* in lower case */
 	size_t apex_length;
 	ldns_buffer *data, *der;     /* what is signed; a signature as OpenSSL wants it */
+	unsigned *left;              /* verifications; NULL: any number */
 	size_t count;
 	struct key key[KEYS_MAX];
 };
@@ -109,6 +110,11 @@ void signature_keys_free(struct signature_keys *keys)
 	ldns_buffer_free(keys->data);
 	ldns_buffer_free(keys->der);
 	free(keys);
+}
+
+void signature_keys_limit(struct signature_keys *keys, unsigned *left)
+{
+	keys->left = left;
 }
 
 /* --- one RRset ---------------------------------------------------------------- */
@@ -247,6 +253,10 @@ enum err signature_check(struct signature_keys *keys, const uint8_t *owner, cons
 				continue;
 			if (++tries > TRIES_MAX)
 				return refuse(why, owner, set->type, "more than %d keys would have to be tried for it", TRIES_MAX);
+			if (keys->left && !*keys->left)
+				return err_why(why, ERR_LIMIT, "more signatures would have to be verified than are allowed at once");
+			if (keys->left)
+				--*keys->left;
 			if (!make_data(keys, owner, set, &sig))
 				return no_memory(why);
 			if (verify(keys, &keys->key[i], sig.rdata + head, sig.rdlength - head))

@@ -14,8 +14,11 @@ struct signature_keys;
 enum err signature_keys_new(const struct zone *, struct signature_keys **out, struct why *);
 void signature_keys_free(struct signature_keys *);       /* NULL is allowed */
 
+/* From now on each verification takes one from `*left`, which is borrowed; at 0 signature_check is ERR_LIMIT. */
+void signature_keys_limit(struct signature_keys *, unsigned *left);
+
 /* Whether one of `sigs` (which may be none) over `set`, at `owner` in that zone, is right at the time `now` (seconds since 1970).
- * ERR_ZONE: `why` names the RRset and says what is wrong; ERR_NOMEM. */
+ * ERR_ZONE: `why` names the RRset and says what is wrong; ERR_LIMIT, only if there is one; ERR_NOMEM. */
 enum err signature_check(struct signature_keys *, const uint8_t *owner, const struct zone_rrset *set, const struct zone_rrset *sigs,
 	uint64_t now, struct why *);
 
