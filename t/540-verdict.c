@@ -133,6 +133,15 @@ static void a_parent_that_serves_the_zone_too_answers_for_the_child(void **state
 	expect(w, "NS-PARENT-EXTRA!");
 }
 
+static void what_a_resolver_says_is_no_delegation(void **state)
+{
+	struct world *w = make_world();
+
+	(void)state;
+	set(&w->parents[0].referral, reply_for(example, RR_NS, RA, RCODE_NOERROR, NS_TEXT THIRD, NULL, NULL));
+	expect(w, "");
+}
+
 static void names_in_other_letters_are_the_same(void **state)
 {
 	struct world *w = make_world();
@@ -1226,6 +1235,21 @@ static void one_address_family(void **state)
 	free_world(w);
 }
 
+/* A provider's name that is not delegated to (yet) makes nothing more diverse. */
+static void who_is_not_delegated_to_does_not_count(void **state)
+{
+	static const uint8_t ns3[] = "\3ns3\1c\3org";
+	struct world *w = make_world();
+
+	(void)state;
+	add_ns(w, ns3, FROM_PROVIDER);
+	resolves(w, 2, "ns3.c.org. 60 IN A 203.0.113.77\n", NULL);
+	add_server(w, 2, "203.0.113.77");
+	w->servers[NS2_V4].address = address_of("192.0.2.200");
+	w->servers[NS2_V6].address = address_of("2001:db8:1:ffff::9");
+	expect(w, "DIV-PREFIX");
+}
+
 static void there_is_but_one_nameserver(void **state)
 {
 	struct world *w = make_world();
@@ -1251,6 +1275,7 @@ int main(void)
 		cmocka_unit_test(without_a_delegation_most_servers_decide),
 		cmocka_unit_test(the_parents_servers_disagree),
 		cmocka_unit_test(a_parent_that_serves_the_zone_too_answers_for_the_child),
+		cmocka_unit_test(what_a_resolver_says_is_no_delegation),
 		cmocka_unit_test(names_in_other_letters_are_the_same),
 		cmocka_unit_test(only_the_ttl_differs),
 		cmocka_unit_test(the_apex_ttl_is_far_below_the_parents),
@@ -1297,6 +1322,7 @@ int main(void)
 		cmocka_unit_test(all_nameservers_are_with_one_provider),
 		cmocka_unit_test(all_nameservers_are_in_one_prefix),
 		cmocka_unit_test(one_address_family),
+		cmocka_unit_test(who_is_not_delegated_to_does_not_count),
 		cmocka_unit_test(there_is_but_one_nameserver),
 	};
 

@@ -355,19 +355,11 @@ static void ask_again(struct delegation *d)
 
 /* --- the parent's servers ---------------------------------------------------------------------- */
 
-/* From a server of both zones it is the child's set that comes, in the answer. */
 static const struct rr *delegation_in(const struct delegation *d, const struct reply *reply, size_t *count)
 {
-	const uint8_t *zone = d->survey->zone;
-	const struct rr *rrs;
+	bool as_child;
 
-	*count = 0;
-	if (!reply || reply->outcome != REPLY_OK || reply->rcode != RCODE_NOERROR)
-		return NULL;
-	rrs = reply_find(reply->authority, reply->authority_count, zone, RR_NS, count);
-	if (!rrs && reply->aa)
-		rrs = reply_find(reply->answer, reply->answer_count, zone, RR_NS, count);
-	return rrs;
+	return reply_delegation(reply, d->survey->zone, &as_child, count);
 }
 
 /* A server of the parent that says, with authority, that there is no delegation: the zone that the name lies in; else NULL. */

@@ -211,11 +211,13 @@ static bool take_servers(struct facts *facts)
 /* A server that serves both zones answers for the child: that counts only where no other one shows a delegation. */
 static const struct rr *delegation_in(const struct facts *facts, const struct reply *reply, bool as_child, size_t *count)
 {
+	bool is_child;
+	const struct rr *rrs = reply_delegation(reply, facts->survey->zone, &is_child, count);
+
+	if (is_child == as_child)
+		return rrs;
 	*count = 0;
-	if (!was_answered(reply) || reply->rcode != RCODE_NOERROR)
-		return NULL;
-	return as_child ? reply_find(reply->answer, reply->answer_count, facts->survey->zone, RR_NS, count)
-		: reply_find(reply->authority, reply->authority_count, facts->survey->zone, RR_NS, count);
+	return NULL;
 }
 
 static bool take_parents(struct facts *facts, bool as_child, bool *any)

@@ -265,6 +265,21 @@ const struct rr *reply_find(const struct rr *section, size_t count, const uint8_
 	return end > begin ? &section[begin] : NULL;
 }
 
+const struct rr *reply_delegation(const struct reply *reply, const uint8_t *zone, bool *as_child, size_t *found)
+{
+	const struct rr *rrs;
+
+	*found = 0;
+	*as_child = false;
+	if (!reply || reply->outcome != REPLY_OK || reply->rcode != RCODE_NOERROR)
+		return NULL;
+	rrs = reply_find(reply->authority, reply->authority_count, zone, RR_NS, found);
+	if (rrs || !reply->aa)
+		return rrs;
+	*as_child = true;
+	return reply_find(reply->answer, reply->answer_count, zone, RR_NS, found);
+}
+
 const char *reply_says(const struct reply *reply, char out[16])
 {
 	switch (reply->outcome) {

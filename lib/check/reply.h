@@ -48,6 +48,9 @@ void reply_free(struct reply *);     /* NULL is allowed */
 
 /* The records of a section with this owner and type, of class IN: they stand together. NULL and 0: there are none. */
 const struct rr *reply_find(const struct rr *section, size_t count, const uint8_t *owner, uint16_t type, size_t *found);
+/* The delegation of `zone` in an answer of its parent's server, NS records; NULL: none. From a server of both zones it is the child's set that
+ * comes, in the answer, with authority: `as_child`. Without authority it is no delegation, but what a resolver or a lame server says. */
+const struct rr *reply_delegation(const struct reply *, const uint8_t *zone, bool *as_child, size_t *found);
 /* What came of it, in a word or a line: "REFUSED", "timed out", "NOERROR". `out` is where a word may be put. */
 const char *reply_says(const struct reply *, char out[16]);
 

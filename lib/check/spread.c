@@ -62,8 +62,8 @@ static const void *octets_of(const struct net_addr *address)
 	return address->sa.sa_family == AF_INET6 ? (const void *)&address->v6.sin6_addr : (const void *)&address->v4.sin_addr;
 }
 
-/* How many addresses of the family there are, and whether they lie in one prefix. */
-static size_t count_family(const struct facts *facts, sa_family_t family, bool *one_prefix)
+/* How many addresses of the family the names that are judged have, and whether they lie in one prefix. */
+static size_t count_family(const struct facts *facts, const struct facts_names *set, sa_family_t family, bool *one_prefix)
 {
 	const struct net_addr *first = NULL;
 	size_t count = 0;
@@ -72,7 +72,7 @@ static size_t count_family(const struct facts *facts, sa_family_t family, bool *
 	for (size_t i = 0; i < facts->server_count; i++) {
 		const struct net_addr *address = &facts->servers[i].server->address;
 
-		if (address->sa.sa_family != family)
+		if (address->sa.sa_family != family || !facts_has(set, facts->servers[i].ns))
 			continue;
 		count++;
 		if (first && memcmp(octets_of(first), octets_of(address), family == AF_INET6 ? PREFIX6 : PREFIX4) != 0)
@@ -83,28 +83,28 @@ static size_t count_family(const struct facts *facts, sa_family_t family, bool *
 }
 
 /* An address family of which a name could not be asked may be there after all. */
-static bool all_resolved(const struct facts *facts)
+static bool all_resolved(const struct facts *facts, const struct facts_names *set)
 {
 	for (size_t i = 0; i < facts->survey->ns_count; i++) {
 		const struct reply *both[] = {facts->survey->ns[i].a, facts->survey->ns[i].aaaa};
 
-		for (size_t j = 0; j < 2; j++)
+		for (size_t j = 0; j < 2 && facts_has(set, facts->survey->ns[i].name); j++)
 			if (both[j] && (both[j]->outcome != REPLY_OK || (both[j]->rcode != 0 && both[j]->rcode != 3)))
 				return false;
 	}
 	return true;
 }
 
-static void judge_addresses(const struct facts *facts)
+static void judge_addresses(const struct facts *facts, const struct facts_names *set)
 {
 	bool one4, one6;
-	size_t v4 = count_family(facts, AF_INET, &one4), v6 = count_family(facts, AF_INET6, &one6);
+	size_t v4 = count_family(facts, set, AF_INET, &one4), v6 = count_family(facts, set, AF_INET6, &one6);
 
 	if (!v4 && !v6)
 		return;
 	if (one4 && one6)
 		FOUND(facts, FINDING_DIV_PREFIX, false, "all nameservers are in one address prefix%s", !v6 ? " (/24)" : !v4 ? " (/48)" : " of each address family (/24, /48)");
-	if ((!v4 || !v6) && !facts->settings->one_family && all_resolved(facts))
+	if ((!v4 || !v6) && !facts->settings->one_family && all_resolved(facts, set))
 		FOUND(facts, FINDING_DIV_FAMILY, false, "no nameserver has an address of %s", v4 ? "IPv6" : "IPv4");
 }
 
@@ -114,5 +114,5 @@ void spread_judge(const struct facts *facts)
 
 	if (set.count)
 		judge_names(facts, &set);
-	judge_addresses(facts);
+	judge_addresses(facts, &set);
 }
