@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-	ROWS_MS = 50,
+	ROWS_MS = 50, ROWS_MAX_MS = 10000,
 	ROWS_AGAIN_S = 10,
 	SPREAD_US = 200,
 	SAVE_AGAIN_S = 60,           /* after it failed */
@@ -54,6 +54,7 @@ struct keeper {
 	struct journal_row **rows;           /* as read from the database, in canonical order */
 	size_t row_count;
 	struct event *rows_timer;
+	size_t rows_last;            /* how many were written the last time */
 	struct roster *roster;
 	struct {
 		char *path[2];               /* NULL: it is not written */
@@ -133,11 +134,13 @@ void keeper_notified(struct keeper *all, const uint8_t *zone, const struct net_a
 
 /* --- rows ----------------------------------------------------------------- */
 
-/* Rows are written together, a moment later: one commit for many zones. */
+/* Rows are written together, a moment later: one commit for many zones. After very many the moment is longer: versions, which have their row with
+ * them, go first. */
 static void row_changed(struct keep_env *env)
 {
 	struct keeper *all = (struct keeper *)env;
-	struct timeval soon = {0, ROWS_MS * 1000};
+	unsigned ms = all->rows_last < ROWS_MS ? ROWS_MS : all->rows_last < ROWS_MAX_MS ? (unsigned)all->rows_last : ROWS_MAX_MS;
+	struct timeval soon = {ms / 1000, ms % 1000 * 1000};
 
 	if (!evtimer_pending(all->rows_timer, NULL))
 		evtimer_add(all->rows_timer, &soon);
@@ -173,6 +176,7 @@ static void flush_rows(struct keeper *all)
 			count++;
 	}
 	all->all_rows = false;
+	all->rows_last = count;
 	disk_rows(all->env.disk, rows, count, rows_written, all);
 }
 
