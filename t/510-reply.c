@@ -178,6 +178,26 @@ static void what_grows_without_measure_is_refused(void **state)
 	refuse(end(MSG_QR, RR_NS), "octets when its names are expanded");
 }
 
+static void of_a_transfer_only_the_first_record_is_kept(void **state)
+{
+	struct reply *reply;
+
+	(void)state;
+	begin(zone, RR_AXFR);
+	for (unsigned i = 0; i < 4000; i++) {
+		uint8_t address[4] = {10, 0, (uint8_t)(i >> 8), (uint8_t)i};
+
+		put(MSG_ANSWER, zone, RR_A, 60, address, 4);
+	}
+	reply = end(MSG_QR, RR_AXFR);
+	assert_int_equal(reply->outcome, REPLY_OK);
+	assert_int_equal(reply->answer_count, 1);
+	assert_true(reply->arena.total < 65536);
+	err_why(&reply->why, ERR_LIMIT, "over the budget");
+	reply_discard(reply);
+	refuse(reply, "over the budget");
+}
+
 /* All records that a message can carry, as in an answer of many addresses. */
 static void the_largest_honest_answer_is_kept(void **state)
 {
@@ -208,6 +228,7 @@ int main(void)
 		cmocka_unit_test(malformed_records_are_refused),
 		cmocka_unit_test(a_truncated_answer_keeps_its_whole_records),
 		cmocka_unit_test(what_grows_without_measure_is_refused),
+		cmocka_unit_test(of_a_transfer_only_the_first_record_is_kept),
 		cmocka_unit_test(the_largest_honest_answer_is_kept),
 	};
 

@@ -43,6 +43,7 @@ struct delegation {
 	void *ctx;
 	struct event *timer;         /* the end; or, with nothing to ask, at once */
 	TAILQ_HEAD(, asking) asking;
+	size_t octets;               /* of all replies that came */
 	unsigned resolver;           /* the first that is not known to fail */
 	bool again;                  /* the last round */
 	bool late;                   /* time was up before all was answered */
@@ -57,12 +58,26 @@ static void resolve_ns(struct delegation *, size_t ns);
 
 /* --- questions ------------------------------------------------------------------------ */
 
+static void account(struct delegation *d, struct reply *reply)
+{
+	size_t octets = reply->arena.total;
+
+	if (octets <= SURVEY_OCTETS_MAX - d->octets) {
+		d->octets += octets;
+		return;
+	}
+	err_why(&reply->why, ERR_LIMIT, "over %d octets in all answers about the zone", SURVEY_OCTETS_MAX);
+	reply_discard(reply);
+}
+
 static void answered(void *ctx, struct reply *reply)
 {
 	struct asking *a = ctx;
 	struct delegation *d = a->d;
 
 	TAILQ_REMOVE(&d->asking, a, link);
+	if (reply)
+		account(d, reply);
 	if (reply)
 		a->then(a, reply);
 	else

@@ -25,6 +25,14 @@ void reply_free(struct reply *reply)
 	free(reply);
 }
 
+void reply_discard(struct reply *reply)
+{
+	arena_release(&reply->arena);
+	reply->answer = reply->authority = reply->additional = NULL;
+	reply->answer_count = reply->authority_count = reply->additional_count = 0;
+	reply->outcome = REPLY_GARBAGE;
+}
+
 /* --- one record ----------------------------------------------------------- */
 
 struct reading {
@@ -201,7 +209,9 @@ static enum err read_all(struct reading *r, uint16_t id, uint16_t type, uint16_t
 	if (!err)
 		err = check_question(r, header.qdcount, type, class);
 	if (!err)
-		err = read_section(r, header.ancount, &reply->answer, &reply->answer_count);
+		err = read_section(r, type == RR_AXFR && header.ancount ? 1 : header.ancount, &reply->answer, &reply->answer_count);
+	if (type == RR_AXFR)
+		return err;
 	if (!err)
 		err = read_section(r, header.nscount, &reply->authority, &reply->authority_count);
 	if (!err)
@@ -230,12 +240,8 @@ struct reply *reply_read(const uint8_t *message, size_t length, uint16_t id, con
 		reply_free(reply);
 		return NULL;
 	}
-	if (err) {
-		arena_release(&reply->arena);
-		reply->answer = reply->authority = reply->additional = NULL;
-		reply->answer_count = reply->authority_count = reply->additional_count = 0;
-		reply->outcome = REPLY_GARBAGE;
-	}
+	if (err)
+		reply_discard(reply);
 	return reply;
 }
 

@@ -17,7 +17,7 @@ enum reply_outcome {
 	REPLY_CLOSED,        /* TCP: closed in the middle, or without a word */
 	REPLY_GARBAGE,       /* something came, but no answer to the question */
 };
-enum { REPLY_OCTETS_MAX = 256 << 10 };  /* of names and RDATA, expanded: four times what a message can have */
+enum { REPLY_OCTETS_MAX = 256 << 10 };  /* of names and RDATA, expanded. A message of short records with long names may have more, and is refused */
 
 struct reply {
 	enum reply_outcome outcome;
@@ -40,10 +40,11 @@ struct reply {
 };
 
 /* Of `message` nothing is kept. REPLY_OK only if ID, QR, opcode and question are right and every record is what its type wants (in a truncated
- * message the last may be cut off); else REPLY_GARBAGE. Without a question only an error is an answer. TTLs over 2^31 - 1 are 0 (RFC 2181 8).
+ * message the last may be cut off); else REPLY_GARBAGE. Of an AXFR only the first record is read and kept. Without a question only an error is an answer. TTLs over 2^31 - 1 are 0 (RFC 2181 8).
  * NULL: out of memory. */
 struct reply *reply_read(const uint8_t *message, size_t length, uint16_t id, const uint8_t *name, uint16_t type, uint16_t class);
 struct reply *reply_none(enum reply_outcome, const struct why *);    /* `why` may be NULL */
+void reply_discard(struct reply *);  /* its records are given back, and it is REPLY_GARBAGE; `why` is the caller's */
 void reply_free(struct reply *);     /* NULL is allowed */
 
 /* The records of a section with this owner and type, of class IN: they stand together. NULL and 0: there are none. */

@@ -13,6 +13,7 @@ enum {
 	SURVEY_SERVERS_MAX = 64,     /* addresses of theirs */
 	SURVEY_PARENTS_MAX = 32,     /* addresses of the parent's servers */
 	SURVEY_GAPS_MAX = 100,
+	SURVEY_OCTETS_MAX = 16 << 20,        /* of all replies; what comes after that is REPLY_GARBAGE */
 };
 
 /* --- what is to be found out; all of it borrowed until the survey is done ----------- */
