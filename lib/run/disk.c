@@ -6,6 +6,7 @@
 #include "zone/zonefile.h"
 
 #include <event2/event.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@ enum {
 	IDLE_S = 1,                  /* without a commit, and the database tidies up */
 	GROUP_MAX = 4096,            /* changes committed together */
 	WRITE_MAX = 32,              /* zone files written together: each has a buffer of 1 MB */
+	MANY = 1000,                 /* jobs that leave enough memory behind to give it back */
 	LOAD_MAX = 64,               /* zones loaded together: each is in memory twice for a moment */
 };
 
@@ -76,6 +78,7 @@ struct worker {
 	pthread_cond_t more;
 	struct queue todo;
 	struct job *current;         /* and those behind it: what is being done */
+	unsigned since_tidy;         /* jobs since memory was given back; the thread's own */
 	bool stopping;
 };
 
@@ -341,6 +344,17 @@ static struct job *take_files(struct queue *q)
 	return first;
 }
 
+/* After much work, before there is more. */
+static void tidy(struct worker *w)
+{
+	if (w->since_tidy < MANY || w->todo.first)
+		return;
+	pthread_mutex_unlock(&w->disk->lock);
+	malloc_trim(0);
+	pthread_mutex_lock(&w->disk->lock);
+	w->since_tidy = 0;
+}
+
 static void *run_files(void *arg)
 {
 	struct worker *w = arg;
@@ -349,11 +363,14 @@ static void *run_files(void *arg)
 	thread_gives_way();
 	pthread_mutex_lock(&d->lock);
 	for (;;) {
+		tidy(w);
 		while (!(w->current = take_files(&w->todo)) && !w->stopping)
 			pthread_cond_wait(&w->more, &d->lock);
 		if (!w->current)
 			break;
 		pthread_mutex_unlock(&d->lock);
+		for (const struct job *job = w->current; job; job = job->next)
+			w->since_tidy++;
 		if (w->current->kind == WRITE)
 			write_files(w->current);
 		else if (w->current->kind == LOAD)
