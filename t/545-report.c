@@ -85,6 +85,47 @@ static void all_is_well(void **state)
 	free_world(w);
 }
 
+/* The first line, of one zone or of several. */
+static void begins(struct report_zone *zones, size_t count, const char *expected)
+{
+	struct report report = {.zones = zones, .count = count, .now = NOW};
+	char *text = text_of(&report);
+
+	if (strncmp(text, expected, strlen(expected)) != 0)
+		fail_msg("expected \"%s\" at the beginning of:\n%s", expected, text);
+	free(text);
+}
+
+static void who_is_a_little_behind_is_counted_though_all_is_well(void **state)
+{
+	struct world *well = make_world(), *w = make_world();
+	struct report_zone zones[2] = {{.name = "example.com."}, {.name = "example.com."}};
+
+	(void)state;
+	found(well, NOW);
+	zones[1].verdict = well->verdict;
+	shows_soa(w, NS1_V6, SOA_LINE(6));
+	found(w, NOW);
+	expect_at(w, NOW + 5, "");
+	zones[0].verdict = w->verdict;
+	begins(zones, 1, "LOCKSTEP OK - example.com.: serial 7 at 3 of 4 addresses, 1 still at serial 6, lag 5 s | zones=1 servers=4 critical=0 unknown=0 warning=0 lag=5s ");
+	begins(zones, 2, "LOCKSTEP OK - 2 zones, their newest serial at 7 of 8 addresses, 1 still at an older one, lag 5 s | zones=2 ");
+	memory_free(w->memory);
+	w->memory = memory_new(example);
+	shows_soa(w, NS2_V6, SOA_LINE(5));
+	expect_at(w, NOW, "");
+	set(&w->servers[NS2_V4].soa, reply_for(example, RR_SOA, 0, RCODE_REFUSED, NULL, NULL, NULL));
+	set(&w->servers[NS2_V4].plain_soa, reply_for(example, RR_SOA, BARE, RCODE_REFUSED, NULL, NULL, NULL));
+	w->settings.levels.level[FINDING_LAME] = 1 + SEVERITY_OFF;
+	expect_at(w, NOW + 6, "");
+	zones[0].verdict = w->verdict;
+	begins(zones, 1, "LOCKSTEP OK - example.com.: serial 7 at 1 of 4 addresses, 2 still at an older one, lag 6 s, 1 without one | zones=1 ");
+	zones[0].verdict = well->verdict;
+	begins(zones, 2, "LOCKSTEP OK - 2 zones in step at all their nameservers | zones=2 ");
+	free_world(well);
+	free_world(w);
+}
+
 static void what_is_found_stands_on_a_line_with_its_server(void **state)
 {
 	struct world *w = bad_world();
@@ -340,6 +381,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_is_well),
+		cmocka_unit_test(who_is_a_little_behind_is_counted_though_all_is_well),
 		cmocka_unit_test(what_is_found_stands_on_a_line_with_its_server),
 		cmocka_unit_test(which_sets_there_are_is_said_where_there_are_several),
 		cmocka_unit_test(json_has_what_was_agreed),

@@ -36,6 +36,7 @@ is((run_command($program, '--unheard-of', 'status'))[0], 2, 'of other verbs it i
 my ($status, $out, $said) = run_command($program, 'check', '--help');
 is("$status$said", '0', 'there is help');
 like($out, qr/--resolver.*--quiet|--quiet.*--resolver/s, 'with the options');
+like($out, qr{remembered in check/ below the state directory.*/lib/lockstep}s, 'and where it remembers what');
 
 # --- configuration -------------------------------------------------------------------
 configure('nonsense = 1;');
@@ -118,5 +119,27 @@ is($status, 3, 'a state directory that cannot be: no other status');
 like($said, qr/\Alockstep: [^\n]*\n\z/, 'and one line on standard error');
 ($status, $out, $said) = check('--json', @asked, 'example.com');
 ok(eval { decode_json($out) }, 'JSON is JSON all the same');
+
+# Whom the state directory belongs to may put there what he likes: root does not write where he may not.
+SKIP: {
+    skip 'this needs root', 7 if $> || slurp('/proc/self/uid_map') !~ /\b0\s+0\s+\d{5,}/;
+    my ($uid, $gid) = (getpwnam 'nobody')[ 2, 3 ];
+    my ($state, $away) = ("$dir/theirs", "$dir/roots");
+    my @passable = ($dir, $dir =~ s{/[^/]*$}{}r);
+    chmod 0711, @passable;
+    mkdir $_ for $state, $away;
+    chown $uid, $gid, $state;
+    configure('', $state);
+    ($status, $out, $said) = check(@asked, 'example.com');
+    is("$status$said", 3, 'a state directory of another user: nothing is said');
+    is(join(' ', (stat $_)[ 4, 5 ]), "$uid $gid", "$_ is that user's") for "$state/check", "$state/check/example.com";
+    rename "$state/check", "$state/before";
+    symlink $away, "$state/check";
+    ($status, $out, $said) = check(@asked, 'example.com');
+    is($status, 3, 'a link of that user\'s to where only root may write: the same status');
+    like($said, qr/\Alockstep: [^\n]*check\/[^\n]*: Permission denied: [^\n]*\n\z/, 'what could not be remembered is said');
+    is_deeply([ glob "$away/* $away/.[a-z]*" ], [], 'and nothing was written there');
+    is(join(' ', (stat $away)[ 4, 5 ]), '0 0', 'nor given away');
+}
 
 done_testing;

@@ -24,9 +24,29 @@ enum finding_status report_status(const struct report *report)
 struct totals {
 	size_t servers, found[SEVERITY_COUNT], findings, bad_zones;
 	int64_t lag, rtt_us;         /* the longest */
+	size_t newest, behind;       /* addresses that show their zone's newest serial, or an older one; the others show none */
+	struct serial older;         /* what the first of those behind shows, */
+	bool several;                /* and others of them something else */
 	bool kept;
 	int64_t age;                 /* of the oldest that was kept */
 };
+
+static void add_row(struct totals *totals, const struct verdict *verdict, const struct verdict_row *row)
+{
+	if (row->lag > totals->lag)
+		totals->lag = row->lag;
+	if (row->rtt_us > totals->rtt_us)
+		totals->rtt_us = row->rtt_us;
+	if (!row->shows_serial)
+		return;
+	if (serial_equal(row->serial, verdict->serial)) {
+		totals->newest++;
+		return;
+	}
+	if (!totals->behind++)
+		totals->older = row->serial;
+	totals->several = totals->several || !serial_equal(totals->older, row->serial);
+}
 
 static void add_zone(struct totals *totals, const struct report_zone *zone)
 {
@@ -44,12 +64,8 @@ static void add_zone(struct totals *totals, const struct report_zone *zone)
 	totals->findings += findings_count(verdict->findings) + findings_lost(verdict->findings);
 	for (size_t i = 0; i < findings_count(verdict->findings); i++)
 		totals->found[findings_at(verdict->findings, i)->severity]++;
-	for (size_t i = 0; i < verdict->row_count; i++) {
-		if (verdict->rows[i].lag > totals->lag)
-			totals->lag = verdict->rows[i].lag;
-		if (verdict->rows[i].rtt_us > totals->rtt_us)
-			totals->rtt_us = verdict->rows[i].rtt_us;
-	}
+	for (size_t i = 0; i < verdict->row_count; i++)
+		add_row(totals, verdict, &verdict->rows[i]);
 }
 
 /* In the first line a "|" begins the performance data. */
@@ -95,16 +111,40 @@ static const struct report_zone *worst_zone(const struct report *report, enum fi
 	return NULL;
 }
 
+/* Who does not show the newest serial; that may be well, for a while. */
+static void put_not_newest(FILE *out, const struct report *report, const struct totals *totals)
+{
+	size_t none = totals->servers - totals->newest - totals->behind;
+
+	if (totals->behind && report->count == 1 && !totals->several)
+		fprintf(out, ", %zu still at serial %u, lag %lld s", totals->behind, totals->older.v, (long long)totals->lag);
+	else if (totals->behind)
+		fprintf(out, ", %zu still at an older one, lag %lld s", totals->behind, (long long)totals->lag);
+	if (none)
+		fprintf(out, ", %zu without one", none);
+}
+
 static void put_well(FILE *out, const struct report *report, const struct totals *totals)
 {
 	const struct verdict *verdict = report->count == 1 ? report->zones[0].verdict : NULL;
+	bool all = totals->newest == totals->servers;
 
-	if (!verdict)
+	if (!verdict && all) {
 		fprintf(out, "%zu zones in step at all their nameservers", report->count);
-	else if (verdict->serial_known)
-		fprintf(out, "%s: serial %u at %zu address%s", verdict->zone, verdict->serial.v, totals->servers, totals->servers == 1 ? "" : "es");
-	else
+		return;
+	}
+	if (verdict && !verdict->serial_known) {
 		fprintf(out, "%s: nothing to complain of", verdict->zone);
+		return;
+	}
+	if (verdict)
+		fprintf(out, "%s: serial %u at ", verdict->zone, verdict->serial.v);
+	else
+		fprintf(out, "%zu zones, their newest serial at ", report->count);
+	if (!all)
+		fprintf(out, "%zu of ", totals->newest);
+	fprintf(out, "%zu address%s", totals->servers, totals->servers == 1 ? "" : "es");
+	put_not_newest(out, report, totals);
 }
 
 void report_first_line(const struct report *report, FILE *out)

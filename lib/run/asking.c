@@ -71,9 +71,14 @@ const struct conf_settings *asking_settings(const struct conf *conf, const uint8
 	return conf->default_set;
 }
 
+const char *asking_state_dir(const struct conf *conf)
+{
+	return conf ? conf->server.state_dir : LOCALSTATEDIR "/lib/lockstep";
+}
+
 bool asking_memory_path(const struct conf *conf, const uint8_t *zone, char *out, size_t size)
 {
-	int n = snprintf(out, size, "%s/check/", conf ? conf->server.state_dir : LOCALSTATEDIR "/lib/lockstep");
+	int n = snprintf(out, size, "%s/check/", asking_state_dir(conf));
 
 	return n > 0 && (size_t)n < size && path_expand("%s", zone, out, size);
 }

@@ -27,6 +27,7 @@ bool asking_survey(const struct asking *, const struct conf *, const struct conf
 bool asking_verdict(const struct asking *, const struct conf *, const struct conf_settings *, struct arena *, struct verdict_settings *out);
 /* The settings of any zone: its own, or those of the template "default". `conf` NULL: there is no configuration. */
 const struct conf_settings *asking_settings(const struct conf *, const uint8_t *zone);
+const char *asking_state_dir(const struct conf *);
 /* Where it is remembered what the nameservers of the zone showed: below state-dir. False: too long. */
 bool asking_memory_path(const struct conf *, const uint8_t *zone, char *out, size_t size);
 

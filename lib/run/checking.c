@@ -10,7 +10,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <limits.h>
+#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -56,18 +56,31 @@ static void complain(struct checking *c, const struct why *why)
 	fputs(": what the nameservers show now may be taken for new the next time\n", stderr);
 }
 
-/* What root made is the daemon's too: it belongs to whom the state directory belongs. */
-static void give_to_owner(const struct checking *c, const char *path)
+/* Who the state directory belongs to may put there what he likes, links too: root must not follow him, nor give him what a link leads to. So while
+ * what is remembered is read and written root is that user, and the files are the daemon's from the beginning. */
+struct guise { bool on; gid_t group, groups[64]; int count; };
+
+static void take_off(struct guise *guise)
 {
-	const char *slash = strrchr(path, '/');
-	char dir[PATH_SIZE];
+	if (guise->on && (seteuid(0) < 0 || setegid(guise->group) < 0 || setgroups((size_t)guise->count, guise->groups) < 0))
+		fputs("lockstep: it cannot be root again\n", stderr);
+	guise->on = false;
+}
+
+static bool put_on(struct guise *guise, const char *dir, struct why *why)
+{
 	struct stat st;
 
-	if (geteuid() != 0 || !c->conf || !slash || stat(c->conf->server.state_dir, &st) < 0 || !st.st_uid)
-		return;
-	snprintf(dir, sizeof dir, "%.*s", (int)(slash - path), path);
-	if (lchown(dir, st.st_uid, st.st_gid) < 0 || lchown(path, st.st_uid, st.st_gid) < 0)
-		return;              /* it is there all the same */
+	*guise = (struct guise){.group = getegid()};
+	if (geteuid() != 0 || stat(dir, &st) < 0 || !st.st_uid)
+		return true;
+	guise->count = getgroups(sizeof guise->groups / sizeof *guise->groups, guise->groups);
+	guise->on = guise->count >= 0;
+	if (guise->on && setgroups(1, &st.st_gid) == 0 && setegid(st.st_gid) == 0 && seteuid(st.st_uid) == 0)
+		return true;
+	err_why(why, ERR_REFUSED, "%s: cannot become its owner: %s", dir, strerror(errno));
+	take_off(guise);
+	return false;
 }
 
 /* What is remembered, and what is found. NULL: out of memory. */
@@ -75,20 +88,25 @@ static struct verdict *judge(struct job *job, const struct survey *survey)
 {
 	struct checking *c = job->checking;
 	struct memory *memory = memory_new(job->zone);
-	struct verdict *verdict = NULL;
+	struct verdict *verdict;
 	char path[PATH_SIZE];
 	struct why why = {""};
+	struct guise guise;
 	bool known = asking_memory_path(c->conf, job->zone, path, sizeof path);
 
 	if (!memory)
 		return NULL;
+	if (known && !put_on(&guise, asking_state_dir(c->conf), &why)) {
+		complain(c, &why);
+		known = false;
+	}
 	if (known && memory_load(memory, path, &why) != ERR_OK)
 		complain(c, &why);
 	verdict = verdict_of(survey, memory, &job->verdict, (int64_t)clock_unix());
 	if (verdict && known && memory_save(memory, path, &why) != ERR_OK)
 		complain(c, &why);
-	else if (verdict && known)
-		give_to_owner(c, path);
+	if (known)
+		take_off(&guise);
 	memory_free(memory);
 	return verdict;
 }

@@ -105,6 +105,8 @@ static const struct verb {
 		"whether zones are in step at every nameserver of their delegation",
 		"Asks the parent's servers who serves the zone, the nameservers themselves, and prints what is wrong; without ZONE, for all zones of the\n"
 		"configuration. Works without a daemon; with --from-daemon nobody is asked but the daemon, for what its own checks found last.\n"
+		"What the nameservers show is remembered in check/ below the state directory; without a configuration that is\n"
+		LOCALSTATEDIR "/lib/lockstep. Where that cannot be written, standard error says so, and nobody lags.\n"
 		"The exit status is that of a monitoring plugin: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n"
 		"What the findings mean is in the manual, lockstep(1).", QUIET | ASKING | DAEMON, 0, ANY_NUMBER},
 	{"diff", COMMAND_DIFF, "ZONE [--ns NAME[/ADDRESS[@PORT]]...] [--from ADDRESS[@PORT] [--key KEY] [--tls ...]] [--rate N] ...",
