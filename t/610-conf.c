@@ -437,6 +437,93 @@ static void an_error_in_an_included_file_names_that_file(void **state)
 		"lockstep.conf:4: zones.nam: there is no such key (did you mean \"name\"?)");
 }
 
+/* Long enough to be read in parts (of 256 zones); the element at `odd` is another one. Element i stands in line 4 + i. */
+enum { LONG = 1000 };
+
+static char *long_list(unsigned odd, const char *element, const char *end)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	fputs(PLAIN "zones: (\n", out);
+	for (unsigned i = 0; i < LONG; i++)
+		if (i == odd)
+			fprintf(out, "%s\n", element);
+		else
+			fprintf(out, "{ name = \"z%04u.example\"; }%s\n", i, i + 1 < LONG ? "," : "");
+	fputs(end, out);
+	assert_int_equal(fclose(out), 0);
+	return text;
+}
+
+static void must_read_all_of(unsigned odd, const char *element, const char *end, const char *name)
+{
+	char *text = long_list(odd, element, end), each[32];
+	struct conf *conf = must_read(text);
+
+	assert_int_equal(conf->zone_count, LONG);
+	for (unsigned i = 0; i < LONG; i++) {
+		snprintf(each, sizeof each, "z%04u.example", i);
+		assert_true(i == odd || zone_of(conf, each));
+	}
+	assert_non_null(zone_of(conf, name));
+	conf_free(conf);
+	free(text);
+}
+
+static void a_long_list_of_zones_is_read_to_its_end(void **state)
+{
+	char *text;
+	struct conf *conf;
+
+	(void)state;
+	for (unsigned odd = 250; odd < 262; odd++)    /* at the seam, before and behind it */
+		must_read_all_of(odd, "{ name = \"odd.example\"; notify = [ \"hidden\" ]; }, // a remark, in which ) stands", ");\n", "odd.example");
+	must_read_all_of(LONG - 1, "{ name = \"z0999.example\"; },", ")", "z0999.example");
+	put_file("more.conf", "{ name = \"included.example\"; file = \")},(\\\"\"; },\n");
+	must_read_all_of(511, "@include \"more.conf\"", ");\nserver: { identity = \"behind\"; };", "included.example");
+	text = long_list(700, "{ name = \"odd.example\"; zonefile-sync = 7; },", "); server: { identity = \"behind\"; };");
+	conf = must_read(text);
+	assert_string_equal(conf->server.identity, "behind");
+	assert_int_equal(zone_of(conf, "odd.example")->set->zonefile_sync, 7);
+	assert_int_equal(zone_of(conf, "z0701.example")->set->zonefile_sync, 60);
+	conf_free(conf);
+	free(text);
+}
+
+static void what_is_wrong_in_a_long_list_is_said_with_its_line(void **state)
+{
+	static const struct { unsigned odd; const char *element, *end, *error; } rows[] = {
+		{700, "{ nam = \"odd.example\"; },", ");", "lockstep.conf:704: zones.nam: there is no such key (did you mean \"name\"?)"},
+		{700, "{ name = \"odd.example\" },\n{ name \"x\"; },", ");", "lockstep.conf:705: syntax error"},
+		{700, "{ name = \"odd.example\"; }", ");", "lockstep.conf:705: syntax error"},
+		{700, "{ name = \"odd.example\"; },,", ");", "lockstep.conf:704: syntax error"},
+		{256, ", { name = \"odd.example\"; },", ");", "lockstep.conf:260: syntax error"},
+		{700, "{ name = \"odd.example\"; ),", ");", "lockstep.conf:704: syntax error"},
+		{700, "{ name = \"Z0001.example\"; },", ");",
+			"lockstep.conf:704: zones: the zone \"z0001.example.\" is here a second time (the first: lockstep.conf:5)"},
+		{700, "{ name = \"odd.example\"; approve = { }; },", ");", "lockstep.conf:704: zones.approve: \"command\" or \"max-change\" is missing"},
+		{LONG, "", ");\nserver: { worker = 1; };", "lockstep.conf:1005: server.worker: there is no such key (did you mean \"workers\"?)"},
+		{LONG, "", ");\n\nzones: ( );", "lockstep.conf:1006: zones: duplicate setting name"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		char *text = long_list(rows[i].odd, rows[i].element, rows[i].end);
+		struct conf *conf = read_text(text);
+
+		conf_free(conf);
+		free(text);
+		assert_null(conf);
+		if (strstr(rows[i].error, "syntax error"))    /* behind what word: not to be held to */
+			assert_memory_equal(why.text, rows[i].error, strcspn(rows[i].error, " "));
+		else
+			assert_string_equal(why.text, rows[i].error);
+	}
+}
+
 static void a_file_that_cannot_be_read_is_named(void **state)
 {
 	(void)state;
@@ -944,6 +1031,8 @@ int main(void)
 		cmocka_unit_test(what_is_wrong_is_said_with_file_line_and_key),
 		cmocka_unit_test(wrong_keys_are_refused_at_the_line_that_is_wrong),
 		cmocka_unit_test(an_error_in_an_included_file_names_that_file),
+		cmocka_unit_test(a_long_list_of_zones_is_read_to_its_end),
+		cmocka_unit_test(what_is_wrong_in_a_long_list_is_said_with_its_line),
 		cmocka_unit_test(a_file_that_cannot_be_read_is_named),
 		cmocka_unit_test(only_the_default_file_need_not_be_there),
 		cmocka_unit_test(a_bad_name_in_a_zone_list_is_named_with_its_line),

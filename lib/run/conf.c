@@ -43,6 +43,8 @@ struct reading {
 	const struct conf_template *default_template;   /* NULL: none has this name */
 	struct conf_settings defaults;
 	const struct conf_settings *default_set;
+	struct conf_settings last_given;       /* of a zone with settings of its own; */
+	const struct conf_settings *last_set;  /* what they became; NULL: there was none */
 	struct entry *entries; size_t entry_count, entry_size;
 	const char **warnings; size_t warning_count;
 	const char *open_file;       /* that everybody may read, and for which it was said */
@@ -215,9 +217,9 @@ static bool read_server(struct reading *r)
 /* --- sections that are lists ----------------------------------------------------- */
 
 /* The section's list, NULL if there is none or (with an error) if it is none; `*n`: its length. */
-static const config_setting_t *section_list(struct reading *r, const char *name, size_t *n)
+static const config_setting_t *section_list(struct reading *r, const config_t *file, const char *name, size_t *n)
 {
-	const config_setting_t *list = config_setting_get_member(config_root_setting(&r->file), name);
+	const config_setting_t *list = config_setting_get_member(config_root_setting(file), name);
 
 	*n = 0;
 	if (!list)
@@ -237,7 +239,7 @@ static bool read_section(struct reading *r, const char *section, size_t size, re
 	const void **items, size_t *count)
 {
 	size_t n;
-	const config_setting_t *list = section_list(r, section, &n);
+	const config_setting_t *list = section_list(r, &r->file, section, &n);
 	char *all = arena_zero(&r->conf->arena, n * size + 1);
 
 	if (r->reader.err || (!all && !key_no_memory(&r->reader)) || !ref_begin(&r->reader, index, n))
@@ -381,19 +383,28 @@ static bool read_provider(struct reading *r, const config_setting_t *group, void
 static bool check_clamp(struct reading *r, const config_setting_t *group, const char *low, uint32_t min, const char *high,
 	uint32_t max)
 {
-	const config_setting_t *where = config_setting_get_member(group, low);
+	const config_setting_t *where;
 
 	if (min <= max)
 		return true;
+	where = config_setting_get_member(group, low);
 	return key_fail(&r->reader, where ? where : member_or(group, high), "%s (%u s) is more than %s (%u s)", low, min, high, max);
+}
+
+/* What cannot be seen in the settings, only where they are written. */
+static bool check_approve(struct reading *r, const config_setting_t *group, const struct conf_settings *set)
+{
+	const config_setting_t *where = set->approve.max_change == 100 && !set->approve.command ? config_setting_get_member(group, "approve") : NULL;
+
+	return !where || key_fail(&r->reader, where, "\"command\" or \"max-change\" is missing");
 }
 
 static bool check_settings(struct reading *r, const config_setting_t *group, const struct conf_settings *set)
 {
 	const struct conf_ns_set *ns = &set->ns_set;
 
-	if (set->approve.max_change == 100 && !set->approve.command && config_setting_get_member(group, "approve"))
-		return key_fail(&r->reader, config_setting_get_member(group, "approve"), "\"command\" or \"max-change\" is missing");
+	if (!check_approve(r, group, set))
+		return false;
 	if (ns->mode != CONF_NS_OFF && !ns->provider_count && !ns->name_count)
 		return key_fail(&r->reader, member_or(group, "ns-set"), "\"providers\" or \"names\" is missing");
 	if (set->catalog_group && strlen(set->catalog_group) > GROUP_MAX)
@@ -488,6 +499,16 @@ static bool has_primaries(const struct conf_settings *set)
 	return set->source == CONF_FILE || set->primary_count || set->catalog == CONF_CATALOG_PRODUCE;
 }
 
+/* Most zones say the same as the one before. */
+static const struct conf_settings *own_settings(struct reading *r, const config_setting_t *group, const struct conf_settings *given)
+{
+	if (r->last_set && memcmp(&r->last_given, given, sizeof *given) == 0)
+		return check_approve(r, group, given) ? r->last_set : NULL;
+	r->last_set = check_settings(r, group, given) ? fill_settings(r, given) : NULL;
+	memcpy(&r->last_given, given, sizeof *given);
+	return r->last_set;
+}
+
 /* What applies to the zone: `row->set` as it is given, `*set` filled in. */
 static bool zone_settings(struct reading *r, const config_setting_t *group, const struct conf_template *template,
 	struct keys_zone_row *row, const struct conf_settings **set)
@@ -500,7 +521,7 @@ static bool zone_settings(struct reading *r, const config_setting_t *group, cons
 	if (own == 0 && row->name)
 		*set = template ? template->set : r->default_set;
 	else
-		*set = check_settings(r, group, &row->set) ? fill_settings(r, &row->set) : NULL;
+		*set = own_settings(r, group, &row->set);
 	return *set;
 }
 
@@ -590,13 +611,45 @@ static bool read_zone_list(struct reading *r, const config_setting_t *group)
 	return fine;
 }
 
-static bool each_in_section(struct reading *r, const char *section, bool (*read)(struct reading *, const config_setting_t *))
+static bool each_in_section(struct reading *r, const config_t *file, const char *section, bool (*read)(struct reading *, const config_setting_t *))
 {
 	size_t n;
-	const config_setting_t *list = section_list(r, section, &n);
+	const config_setting_t *list = section_list(r, file, section, &n);
 
 	for (size_t i = 0; !r->reader.err && i < n; i++)
 		read(r, config_setting_get_elem(list, (unsigned)i));
+	return !r->reader.err;
+}
+
+static bool parse_text(struct reading *r, config_t *file, const char *text)
+{
+	const char *where;
+	char word[64];
+	unsigned line;
+
+	if (config_read_string(file, text))
+		return true;
+	source_where(&r->source, (unsigned)config_error_line(file), &where, &line);
+	source_word(&r->source, (unsigned)config_error_line(file), word);
+	r->reader.err = err_why(r->reader.why, ERR_CONF, "%s:%u: %s%s%s", where, line, word, *word ? ": " : "", config_error_text(file));
+	return false;
+}
+
+static bool read_zones(struct reading *r)
+{
+	each_in_section(r, &r->file, "zones", read_zone);
+	for (size_t i = 0; !r->reader.err && i < r->source.part_count; i++) {
+		const char *text = source_open_part(&r->source, i);
+		config_t part;
+
+		config_init(&part);
+		if (!text)
+			key_no_memory(&r->reader);
+		else if (parse_text(r, &part, text))
+			each_in_section(r, &part, "zones", read_zone);
+		config_destroy(&part);
+		source_close_part(&r->source);
+	}
 	return !r->reader.err;
 }
 
@@ -608,6 +661,15 @@ static int by_zone_name(const void *a, const void *b)
 	return order ? order : (x->number > y->number) - (x->number < y->number);
 }
 
+/* Of many zones most files are sorted already. */
+static bool are_sorted(const struct reading *r)
+{
+	for (size_t i = 1; i < r->entry_count; i++)
+		if (by_zone_name(&r->entries[i - 1], &r->entries[i]) > 0)
+			return false;
+	return true;
+}
+
 static bool sort_zones(struct reading *r)
 {
 	struct conf_zone *zones = arena_alloc(&r->conf->arena, r->entry_count * sizeof *zones);
@@ -615,7 +677,7 @@ static bool sort_zones(struct reading *r)
 
 	if (!zones)
 		return key_no_memory(&r->reader);
-	if (r->entry_count)
+	if (!are_sorted(r))
 		qsort(r->entries, r->entry_count, sizeof *r->entries, by_zone_name);
 	for (size_t i = 0; i < r->entry_count; i++) {
 		const struct entry *entry = &r->entries[i];
@@ -786,7 +848,7 @@ static bool read_keys(struct reading *r)
 {
 	size_t n;
 
-	section_list(r, "keys", &n);
+	section_list(r, &r->file, "keys", &n);
 	r->conf->key_files = arena_zero(&r->conf->arena, (n + 1) * sizeof *r->conf->key_files);
 	if (!r->conf->key_files)
 		return key_no_memory(&r->reader);
@@ -812,7 +874,7 @@ static bool read_sections(struct reading *r)
 		return false;
 	r->default_template = ref_find(&indices[TEMPLATES], "default");
 	conf->default_set = r->default_set = fill_settings(r, &r->defaults);
-	return r->default_set && each_in_section(r, "zones", read_zone) && each_in_section(r, "zone-lists", read_zone_list)
+	return r->default_set && read_zones(r) && each_in_section(r, &r->file, "zone-lists", read_zone_list)
 		&& sort_zones(r) && check_paths(r) && check_catalogs(r) && check_open_transfers(r);
 }
 
@@ -830,22 +892,11 @@ static const char *directory_of(struct arena *arena, const char *path)
 	return arena_printf(arena, "%s%s%.*s", here, n ? "/" : "", n, path);
 }
 
+/* All but the parts of a long list of zones. */
 static bool parse_file(struct reading *r, const char *path)
 {
-	const char *file;
-	char word[64];
-	unsigned line;
-
-	r->reader.err = source_read(&r->source, path, r->reader.dir, r->reader.why);
-	if (r->reader.err)
-		return false;
-	if (config_read_string(&r->file, r->source.text))
-		return true;
-	source_where(&r->source, (unsigned)config_error_line(&r->file), &file, &line);
-	source_word(&r->source, (unsigned)config_error_line(&r->file), word);
-	r->reader.err = err_why(r->reader.why, ERR_CONF, "%s:%u: %s%s%s", file, line, word, *word ? ": " : "",
-		config_error_text(&r->file));
-	return false;
+	r->reader.err = source_read(&r->source, path, r->reader.dir, "zones", r->reader.why);
+	return !r->reader.err && parse_text(r, &r->file, r->source.text);
 }
 
 /* What was collected on the side goes into the configuration. */

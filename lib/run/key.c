@@ -176,8 +176,15 @@ static uint64_t hash_of(const void *bytes, size_t n)
 	const uint8_t *p = bytes;
 	uint64_t hash = 0xcbf29ce484222325 ^ n;
 
-	for (size_t i = 0; i < n; i++)
-		hash = (hash ^ p[i]) * 0x100000001b3;
+	for (; n >= 8; n -= 8, p += 8) {
+		uint64_t word;
+
+		memcpy(&word, p, 8);
+		hash = (hash ^ word) * 0x9e3779b97f4a7c15;
+		hash ^= hash >> 32;
+	}
+	while (n-- > 0)
+		hash = (hash ^ *p++) * 0x100000001b3;
 	return hash ^ hash >> 32;
 }
 

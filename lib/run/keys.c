@@ -316,7 +316,7 @@ const struct key keys_template[] = {
 	KEY_LAST
 };
 const struct key keys_zone[] = {
-	KEY(struct keys_zone_row, "name", name, name),
+	KEY(struct keys_zone_row, "name", own_name, name),
 	KEY(struct keys_zone_row, "template", string, template_name),
 	{.name = "", .kind = &key_group, .at = offsetof(struct keys_zone_row, set), .table = settings_keys},
 	KEY_LAST

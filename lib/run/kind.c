@@ -396,19 +396,28 @@ static bool read_list(struct key_reader *reader, const struct key *key, const co
 	return fine;
 }
 
-static bool parse_name(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *item)
+/* In lower case; its octets, or 0 and an error. */
+static size_t name_value(struct key_reader *reader, const config_setting_t *setting, uint8_t name[NAME_SIZE])
 {
 	const char *text = key_text_value(reader, setting, "a domain name in quotes");
-	uint8_t name[NAME_SIZE];
-	const void *kept;
 	struct why why;
 
-	(void)key;
 	if (!text)
-		return false;
-	if (name_parse(text, strlen(text), NULL, name, &why))
-		return key_fail(reader, setting, "%s", why.text);
-	kept = key_keep(reader, name, name_lower(name, name));
+		return 0;
+	if (name_parse(text, strlen(text), NULL, name, &why)) {
+		key_fail(reader, setting, "%s", why.text);
+		return 0;
+	}
+	return name_lower(name, name);
+}
+
+static bool parse_name(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *item)
+{
+	uint8_t name[NAME_SIZE];
+	size_t n = name_value(reader, setting, name);
+	const void *kept = n ? key_keep(reader, name, n) : NULL;
+
+	(void)key;
 	memcpy(item, &kept, sizeof kept);
 	return kept;
 }
@@ -416,6 +425,17 @@ static bool parse_name(struct key_reader *reader, const struct key *key, const c
 static bool read_name(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
 {
 	return parse_name(reader, key, setting, (char *)base + key->at);
+}
+
+static bool read_own_name(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
+{
+	uint8_t name[NAME_SIZE];
+	size_t n = name_value(reader, setting, name);
+
+	if (!n)
+		return false;
+	FIELD(const uint8_t *, base, key) = arena_dup(reader->arena, name, n);
+	return FIELD(const uint8_t *, base, key) || key_no_memory(reader);
 }
 
 static bool read_names(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
@@ -554,6 +574,6 @@ static void write_pins(struct key_writer *writer, const struct key *key, const v
 	key_write_close(writer, key->name, '[');
 }
 
-const struct key_kind kind_name = {read_name, write_name}, kind_names = {read_names, write_names},
+const struct key_kind kind_name = {read_name, write_name}, kind_own_name = {read_own_name, write_name}, kind_names = {read_names, write_names},
 	kind_address = {read_address, write_address}, kind_addresses = {read_addresses, write_addresses},
 	kind_prefixes = {read_prefixes, write_prefixes}, kind_pins = {read_pins, write_pins};

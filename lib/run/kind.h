@@ -21,6 +21,7 @@ extern const struct key_kind
 	kind_word_bool,     /* bool: false for the first word, true for the second */
 	kind_word_text,     /* const char *, one of the words */
 	kind_name,          /* const uint8_t *, a domain name in lower case */
+	kind_own_name,      /* the same, where no two are equal: not looked for among what is kept */
 	kind_names,         /* const uint8_t *const *, and a count */
 	kind_address,       /* const struct net_addr * */
 	kind_addresses,     /* const struct net_addr *, and a count */
