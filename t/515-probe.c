@@ -43,6 +43,8 @@ static struct evconnlistener *listener;
 static struct conn *accepted[64];
 static enum manner manner, tcp_manner;
 static unsigned packets, connections;
+static unsigned arrivals;            /* of packets, some together: after all before them were read */
+static bool all_read = true;
 static uint8_t last[512];
 static size_t last_length;
 static struct msg_writer writer;
@@ -91,6 +93,8 @@ static void serve_udp(evutil_socket_t fd, short what, void *ctx)
 		return;
 	last_length = n;
 	packets++;
+	arrivals += all_read;
+	all_read = recv(fd, &(char){0}, 1, MSG_PEEK) < 0;
 	switch (manner) {
 	case ANSWERS: reply_udp(fd, &from, size, q, n, 0, 0); break;
 	case EVERY_THIRD:
@@ -475,6 +479,19 @@ static void a_rate_is_kept(void **state)
 	limits((struct prober_limits){0});
 }
 
+static void what_waits_for_the_rate_is_sent_some_at_a_time(void **state)
+{
+	(void)state;
+	start(ANSWERS, ANSWERS);
+	limits((struct prober_limits){.rate_all = 100, .gather = true, .timeout_ms = 5000});
+	arrivals = 0;
+	assert_true(ask_many(60) >= 400);            /* 60 at 100 a second, but for the first dozen */
+	assert_true(arrivals <= 20);          /* it would be some fifty */
+	limits((struct prober_limits){.rate_all = 10, .gather = true, .timeout_ms = 5000});
+	assert_true(ask_many(6) >= 200);             /* few: no longer than a quarter of a second */
+	limits((struct prober_limits){0});
+}
+
 /* How many packets a silent server gets for the questions, and in which time. */
 static int64_t ask_in_vain(unsigned count)
 {
@@ -584,6 +601,7 @@ int main(void)
 		cmocka_unit_test(a_connection_that_is_closed_is_tried_anew),
 		cmocka_unit_test(more_than_may_be_under_way_wait_their_turn),
 		cmocka_unit_test(a_rate_is_kept),
+		cmocka_unit_test(what_waits_for_the_rate_is_sent_some_at_a_time),
 		cmocka_unit_test(a_rate_is_kept_at_a_server_that_is_silent),
 		cmocka_unit_test(what_is_given_up_is_not_told),
 		cmocka_unit_test(a_prober_that_goes_gives_up_what_it_has),

@@ -24,6 +24,8 @@ enum {
 	ODD_SHARE = 16,              /* an odd answer is held for this part of the question's time */
 	PACKETS_TURN = 16,           /* read from one socket before the loop sees to the others */
 	BURST_US = 20000,            /* a rate may be exceeded by what comes due in this time */
+	GATHER = 12,                 /* questions that are sent together, */
+	GATHER_US = 250000,          /* or what comes due in this time, if that is less */
 	BUCKETS = 1024,
 	QUERY_MAX = MSG_HEADER + NAME_SIZE + 4 + 11,
 };
@@ -141,11 +143,31 @@ static void target_free(struct target *t)
 }
 
 /* 0: it may be sent now; else ms until then. */
+static int64_t wait_after(uint32_t rate, int64_t burst_us, int64_t next_us, int64_t now_us)
+{
+	if (!rate || next_us - burst_us <= now_us)
+		return 0;
+	return (next_us - burst_us - now_us) / 1000 + 1;
+}
+
 static int64_t rate_wait(uint32_t rate, int64_t next_us, int64_t now_us)
 {
-	if (!rate || next_us - BURST_US <= now_us)
-		return 0;
-	return (next_us - BURST_US - now_us) / 1000 + 1;
+	return wait_after(rate, BURST_US, next_us, now_us);
+}
+
+/* What may be sent at once, in time, of all together. */
+static int64_t burst_all(const struct prober_limits *limits)
+{
+	int64_t us = limits->gather && limits->rate_all ? GATHER * INT64_C(1000000) / limits->rate_all : 0;
+
+	if (us > GATHER_US)
+		us = GATHER_US;
+	return us > BURST_US ? us : BURST_US;
+}
+
+static int64_t wait_all(const struct prober *p, int64_t now_us)
+{
+	return wait_after(p->limits.rate_all, burst_all(&p->limits), p->next_us, now_us);
 }
 
 static int64_t rate_spend(uint32_t rate, int64_t next_us, int64_t now_us)
@@ -345,7 +367,7 @@ static void book(struct probe *q, int64_t now_ms)
 	const struct prober *p = q->prober;
 	int64_t now_us = clock_us();
 
-	q->retry_ms = now_ms + longer(rate_wait(p->limits.rate, q->target->next_us, now_us), rate_wait(p->limits.rate_all, p->next_us, now_us));
+	q->retry_ms = now_ms + longer(rate_wait(p->limits.rate, q->target->next_us, now_us), wait_all(p, now_us));
 	if (q->retry_ms >= deadline(q))
 		return;
 	q->booked = true;
@@ -533,6 +555,8 @@ static void udp_readable(evutil_socket_t fd, short what, void *owner)
 		from = net_addr_of((struct sockaddr *)&raw);
 		take_packet(q, p->packet, (size_t)got, &from);
 	}
+	if (q->state == PROBE_OVER)
+		finish(q);
 }
 
 static void open_udp(struct probe *q)
@@ -618,12 +642,12 @@ static void pump(struct prober *p)
 	struct target *t;
 	int64_t now, wait = 0;
 
-	if (p->pumping)
+	if (p->pumping || (p->limits.gather && p->timer.place))
 		return;
 	p->pumping = true;
 	while (p->under_way < p->limits.under_way && (t = TAILQ_FIRST(&p->ready))) {
 		now = clock_us();
-		wait = rate_wait(p->limits.rate_all, p->next_us, now);
+		wait = wait_all(p, now);
 		if (wait)
 			break;
 		TAILQ_REMOVE(&p->ready, t, ready_link);
@@ -631,6 +655,8 @@ static void pump(struct prober *p)
 		start(TAILQ_FIRST(&t->waiting), now);
 		target_settle(t);
 	}
+	if (wait && p->limits.gather)
+		wait = longer(wait, burst_all(&p->limits) / 1000);
 	if (wait && !p->timer.place)
 		timer_set(p->timers, &p->timer, clock_ms() + wait);
 	p->pumping = false;

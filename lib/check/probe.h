@@ -25,6 +25,7 @@ struct prober_limits {
 	uint32_t timeout_ms;         /* of one question, retries included, from when it is first sent. 0: 5000 */
 	uint32_t rate;               /* queries a second to one address and port, each try of a question counted; 0: no limit */
 	uint32_t rate_all;           /* a second in all; 0: no limit */
+	bool gather;                 /* what waits for rate_all is sent some at a time, every 250 ms at least: so that the processor is not woken for each */
 };
 /* NULL: out of memory. */
 struct prober *prober_new(struct event_base *, struct prober_limits);

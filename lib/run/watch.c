@@ -16,7 +16,8 @@
 
 enum {
 	AT_ONCE = 8,                 /* zones */
-	SLICE = 2000,                /* zones that are looked at each second, whether they are to be checked */
+	SLICE = 2000,                /* zones that are looked at each second, whether they are to be checked, once something has changed; */
+	SLICE_IDLE = 100,            /* else */
 	SAVE_S = 3600,               /* what is remembered is written when something changed, or after so long */
 	KEPT_MAX = 200,              /* findings of the last result */
 	LINES_MAX = 50,              /* in the log, and commands, for one check */
@@ -75,6 +76,9 @@ struct watch {
 	struct watched *first_due, **last_due;
 	unsigned under_way;
 	size_t at;                   /* the zone where the next slice begins */
+	size_t left;                 /* zones to look at since something has changed: */
+	const struct generation *generation; /* never followed: it may be gone */
+	size_t zones;
 	unsigned rate;
 	struct watch_counters counters;
 	pthread_mutex_t lock;        /* of what follows */
@@ -673,29 +677,46 @@ static void set_rate(struct watch *w)
 	prober_set_limits(w->prober, limits);
 }
 
+static void look_at(struct watch *w, const struct keep *k)
+{
+	uint32_t every = watch_every(k);
+	struct watched *z = every ? find(w, keep_name(k)) : NULL;
+
+	if (every && !z)
+		add(w, k);
+	else if (z && z->gone)
+		come_back(z);
+	else if (z && z->timer.due > w->now() + (int64_t)every * 1000)
+		set_timer(z, (int64_t)every * 1000);         /* it is wanted sooner than it was */
+}
+
+/* After a change all zones are looked at, from where it was noticed. */
+static void notice_change(struct watch *w, size_t zones)
+{
+	const struct generation *generation = keeper_generation(w->keeper);
+
+	if (generation == w->generation && zones == w->zones)
+		return;
+	w->generation = generation;
+	w->zones = w->left = zones;
+}
+
 static void ticked(evutil_socket_t fd, short what, void *ctx)
 {
 	struct watch *w = ctx;
-	size_t zones = keeper_count(w->keeper);
+	size_t zones = keeper_count(w->keeper), n;
 
 	(void)fd;
 	(void)what;
 	if (!keeper_generation(w->keeper))
 		return;
 	set_rate(w);
-	if (w->at >= zones)
-		w->at = 0;
-	for (unsigned n = 0; n < SLICE && w->at < zones; n++) {
-		const struct keep *k = keeper_at(w->keeper, w->at++);
-
-		struct watched *z = watch_every(k) ? find(w, keep_name(k)) : NULL;
-
-		if (watch_every(k) && !z)
-			add(w, k);
-		else if (z && z->gone)
-			come_back(z);
-		else if (z && z->timer.due > w->now() + (int64_t)watch_every(k) * 1000)
-			set_timer(z, (int64_t)watch_every(k) * 1000);   /* it is wanted sooner than it was */
+	notice_change(w, zones);
+	n = w->left > SLICE ? SLICE : w->left ? w->left : zones < SLICE_IDLE ? zones : SLICE_IDLE;
+	w->left -= n < w->left ? n : w->left;
+	for (; n && zones; n--) {
+		w->at = w->at < zones ? w->at : 0;
+		look_at(w, keeper_at(w->keeper, w->at++));
 	}
 }
 
@@ -750,7 +771,7 @@ struct watch *watch_new(struct event_base *loop, struct keeper *keeper, int64_t 
 	pthread_cond_init(&w->more, NULL);
 	w->rate = keeper_generation(keeper) ? conf_of(w)->server.limits.check_rate : 1;
 	w->timers = timers_new(loop, now);
-	w->prober = prober_new(loop, (struct prober_limits){.rate_all = w->rate});
+	w->prober = prober_new(loop, (struct prober_limits){.rate_all = w->rate, .gather = true});
 	w->checks = w->prober ? checks_new(loop, w->prober, AT_ONCE) : NULL;
 	w->tick = event_new(loop, -1, EV_PERSIST, ticked, w);
 	if (!w->timers || !w->checks || !w->tick || event_add(w->tick, &second) < 0 || asking_read(&w->asking, &none, &w->arena, &why) != ERR_OK) {
