@@ -179,8 +179,10 @@ static void there_are_never_more_than_so_many(void **state)
 	assert_int_equal(findings_count(findings), FINDINGS_MAX);
 	assert_int_equal(findings_lost(findings), 5);
 	assert_int_equal(findings_status(findings), STATUS_WARNING);
+	assert_int_equal(findings_lost_severity(findings), SEVERITY_WARNING);
 	add(findings, FINDING_LAME, false, "a", NULL, "m");
 	assert_int_equal(findings_status(findings), STATUS_CRITICAL);
+	assert_int_equal(findings_lost_severity(findings), SEVERITY_CRITICAL);
 	findings_free(findings);
 }
 

@@ -307,7 +307,7 @@ static void of_many_findings_the_first_are_kept_and_the_number_of_the_others(voi
 	struct report_zone zone = {"example.com.", NULL, NULL};
 	struct report report = {.zones = &zone, .count = 1, .now = NOW};
 	struct verdict *back;
-	json_t *kept;
+	json_t *kept, *object, *last;
 	char *text;
 
 	(void)state;
@@ -336,6 +336,15 @@ static void of_many_findings_the_first_are_kept_and_the_number_of_the_others(voi
 	has(text, "(and 299 more)");
 	has(text, "  ... and 100 more\n");
 	assert_int_equal(report_status(&report), findings_status(w->verdict->findings));
+	object = report_json_of(&zone);
+	assert_int_equal(json_array_size(json_object_get(object, "findings")), 201);
+	last = json_array_get(json_object_get(object, "findings"), 200);
+	assert_string_equal(json_string_value(json_object_get(last, "id")), "CHECK-INCOMPLETE");
+	assert_string_equal(json_string_value(json_object_get(last, "message")), "100 more were found, which are not in this list");
+	json_decref(object);
+	object = report_kept_of(&zone);              /* where they have a member of their own */
+	assert_int_equal(json_array_size(json_object_get(object, "findings")), 200);
+	json_decref(object);
 	free(text);
 	json_decref(kept);
 	verdict_free(back);

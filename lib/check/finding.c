@@ -252,6 +252,19 @@ size_t findings_lost(const struct findings *findings)
 	return findings->lost;
 }
 
+enum finding_severity findings_lost_severity(const struct findings *findings)
+{
+	switch (findings->lost_status) {
+	case STATUS_CRITICAL:
+		return SEVERITY_CRITICAL;
+	case STATUS_UNKNOWN:
+		return SEVERITY_UNKNOWN;
+	case STATUS_OK: case STATUS_WARNING:
+		break;
+	}
+	return SEVERITY_WARNING;
+}
+
 bool findings_has(const struct findings *findings, enum finding_id id, const char *server, const char *address)
 {
 	for (size_t i = 0; i < findings->count; i++) {

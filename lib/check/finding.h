@@ -98,6 +98,7 @@ size_t findings_count(const struct findings *);
 const struct finding *findings_at(const struct findings *, size_t);
 void findings_lose(struct findings *, size_t);       /* so many more, milder ones, are known of only by their number */
 size_t findings_lost(const struct findings *);       /* beyond FINDINGS_MAX, or for lack of memory */
+enum finding_severity findings_lost_severity(const struct findings *);       /* of the worst of them, as far as it is known; WARNING at least */
 /* Whether there is one of this id at the server and address (NULL: at any). */
 bool findings_has(const struct findings *, enum finding_id, const char *server, const char *address);
 

@@ -430,7 +430,7 @@ static json_t *failed_object(const struct report_zone *zone)
 		"id", finding_name(FINDING_CHECK_INCOMPLETE), "severity", finding_severity_name(SEVERITY_UNKNOWN), "server", "address", "message", message);
 }
 
-json_t *report_json_of(const struct report_zone *zone)
+static json_t *zone_object(const struct report_zone *zone)
 {
 	const struct verdict *verdict = zone->verdict;
 	json_t *rows, *found, *object;
@@ -447,6 +447,25 @@ json_t *report_json_of(const struct report_zone *zone)
 		verdict->serial_known ? json_integer(verdict->serial.v) : json_null(), "nameservers", rows, "findings", found);
 	if (verdict->kept)
 		json_object_set_new(object, "age", json_integer(verdict->age));
+	return object;
+}
+
+/* Who reads the list must see that it is not all of it. */
+static json_t *lost_object(const struct findings *findings)
+{
+	char message[80];
+
+	snprintf(message, sizeof message, "%zu more were found, which are not in this list", findings_lost(findings));
+	return json_pack("{s:s, s:s, s:n, s:n, s:s}", "id", finding_name(FINDING_CHECK_INCOMPLETE), "severity",
+		finding_severity_name(findings_lost_severity(findings)), "server", "address", "message", message);
+}
+
+json_t *report_json_of(const struct report_zone *zone)
+{
+	json_t *object = zone_object(zone);
+
+	if (object && zone->verdict && findings_lost(zone->verdict->findings))
+		json_array_append_new(json_object_get(object, "findings"), lost_object(zone->verdict->findings));
 	return object;
 }
 
@@ -485,7 +504,7 @@ bool report_unknown_json(FILE *out, char *const *zones, size_t count, const char
 json_t *report_kept_of(const struct report_zone *zone)
 {
 	const struct verdict *verdict = zone->verdict;
-	json_t *object = report_json_of(zone), *rows = json_object_get(object, "nameservers");
+	json_t *object = zone_object(zone), *rows = json_object_get(object, "nameservers");
 
 	for (size_t i = 0; verdict && i < verdict->row_count; i++) {
 		const struct verdict_row *row = &verdict->rows[i];

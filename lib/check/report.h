@@ -26,7 +26,7 @@ enum finding_status report_status(const struct report *);
 void report_text(const struct report *, FILE *);
 /* The first line of that, alone. */
 void report_first_line(const struct report *, FILE *);
-/* A zone's object; the caller's to release. NULL: out of memory. */
+/* A zone's object; the caller's to release. Findings that were lost are one CHECK-INCOMPLETE, of the severity of the worst of them, which says how many they are. NULL: out of memory. */
 json_t *report_json_of(const struct report_zone *);
 /* The same with all that report_text shows, to keep it; and back from it. NULL: out of memory, or it is no such object. It may have come from elsewhere: texts are made
  * printable, and what is no known finding is passed over. */

@@ -205,6 +205,7 @@ static void find_all(struct diffing *d, struct findings *findings)
 		find_state(d, findings, i);
 	for (size_t i = 0; i < d->kept_count; i++)
 		find_difference(d, findings, &d->kept[i]);
+	findings_lose(findings, d->lost);
 }
 
 /* --- as a person reads it ---------------------------------------------------------------- */
