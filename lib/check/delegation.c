@@ -609,19 +609,31 @@ static void primary_answered(struct asking *a, struct reply *reply)
 	a->d->survey->primaries[a->about].soa = reply;
 }
 
+static bool add_primary(struct survey *s, const struct survey_primary *from)
+{
+	struct survey_primary *primary = &s->primaries[s->primary_count];
+
+	*primary = (struct survey_primary){.name = arena_strdup(&s->arena, from->name), .address = from->address};
+	s->primary_count += primary->name != NULL;
+	return primary->name != NULL;
+}
+
 static void begin_primaries(struct delegation *d)
 {
 	struct survey *s = d->survey;
 
 	s->primaries = arena_zero(&s->arena, (d->set->primary_count + 1) * sizeof *s->primaries);
 	for (size_t i = 0; s->primaries && i < d->set->primary_count; i++) {
-		struct probe_ask question = {.to = d->set->primaries[i].address, .name = s->zone, .type = RR_SOA};
+		const struct survey_primary *primary = &d->set->primaries[i];
+		struct probe_ask question = {.to = primary->address, .name = s->zone, .type = RR_SOA, .key = primary->key, .tls = primary->tls};
+		char address[NET_ADDR_TEXT];
 
-		s->primaries[i] = (struct survey_primary){.name = arena_strdup(&s->arena, d->set->primaries[i].name), .address = question.to};
-		if (!s->primaries[i].name)
+		if (!add_primary(s, primary))
 			break;
-		s->primary_count++;
-		ask(d, &question, primary_answered, i, 0, 0);
+		if (primary->unasked)
+			survey_add_gap(s, "the primary %s (%s) could not be asked for its serial: %s", primary->name, net_addr_text(&primary->address, 53, address), primary->unasked);
+		else
+			ask(d, &question, primary_answered, i, 0, 0);
 	}
 }
 
@@ -720,6 +732,16 @@ static void judge_name(struct delegation *d, const struct survey_ns *ns)
 		survey_add_gap(d->survey, "the addresses of %s were not told in time", name_text(ns->name, name));
 }
 
+/* One that is silent is not known, which is no gap; but where a signature or a certificate is wrong, that is mended nowhere but here or there. */
+static void judge_primary(struct delegation *d, const struct survey_primary *asked, const struct survey_primary *primary)
+{
+	char address[NET_ADDR_TEXT], word[16];
+
+	if ((asked->key || asked->tls) && primary->soa && primary->soa->outcome == REPLY_GARBAGE)
+		survey_add_gap(d->survey, "the primary %s (%s) could not be asked for its serial: %s", primary->name, net_addr_text(&primary->address, 53, address),
+			reply_says(primary->soa, word));
+}
+
 static void judge_gaps(struct delegation *d)
 {
 	struct survey *s = d->survey;
@@ -734,6 +756,8 @@ static void judge_gaps(struct delegation *d)
 		judge_name(d, &s->ns[i]);
 	for (size_t i = 0; i < s->server_count; i++)
 		judge_server(d, &s->servers[i]);
+	for (size_t i = 0; i < s->primary_count; i++)
+		judge_primary(d, &d->set->primaries[i], &s->primaries[i]);
 	if (!s->server_count && !s->enclosing)
 		survey_add_gap(s, "no nameserver of %s could be found", name_text(s->zone, zone));
 }

@@ -5,6 +5,7 @@
 #include "base/timers.h"
 #include "dns/frame.h"
 #include "dns/msg.h"
+#include "dns/tsig.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -28,6 +29,7 @@ enum {
 	GATHER_US = 250000,          /* or what comes due in this time, if that is less */
 	BUCKETS = 1024,
 	QUERY_MAX = MSG_HEADER + NAME_SIZE + 4 + 11,
+	QUERY_ROOM = QUERY_MAX + TSIG_ROOM,
 };
 
 enum probe_state { PROBE_WAITS, PROBE_UDP, PROBE_TCP, PROBE_OVER };
@@ -45,6 +47,13 @@ struct target {
 	struct timer timer;
 };
 
+/* What is signed is sent again as it was: so there is one MAC that an answer can belong to. */
+struct signing {
+	struct tsig tsig;
+	size_t length;               /* of the query over UDP; 0: there is none yet */
+	uint8_t query[QUERY_ROOM];
+};
+
 struct probe {
 	struct prober *prober;
 	struct target *target;
@@ -58,6 +67,7 @@ struct probe {
 	uint32_t time_ms;            /* it may take */
 	int64_t began_ms, retry_ms, held_until_ms;
 	unsigned tries, refusals, connections;
+	struct signing *signing;     /* NULL: without a key */
 	struct { uint16_t id; int64_t us; } sent[TRIES];     /* each try has its ID, so that its round trip is known */
 	int fd;                      /* PROBE_UDP: >= 0 */
 	struct event readable;
@@ -234,6 +244,9 @@ static void release(struct probe *q)
 	p->pending--;
 	reply_free(q->held);
 	reply_free(q->result);
+	if (q->signing)
+		tsig_release(&q->signing->tsig);
+	free(q->signing);
 	free(q);
 	target_settle(t);
 }
@@ -288,19 +301,14 @@ static int64_t deadline(const struct probe *q)
 
 /* --- the query ------------------------------------------------------------------------ */
 
-/* A try begins: an ID for it, and the time. */
-static size_t write_query(struct probe *q, uint8_t out[QUERY_MAX])
+static size_t compose(struct probe *q, uint16_t id, uint8_t out[QUERY_ROOM])
 {
 	enum { OPT_LENGTH = 11, OPT_VERSION = 6 };
 	struct msg_writer *w = &q->prober->writer;
 	const struct probe_ask *ask = &q->ask;
 	uint16_t flags = (uint16_t)((ask->rd ? MSG_RD : 0) | (ask->cd ? MSG_CD : 0));
 	size_t length;
-	uint16_t id;
 
-	net_random(&id, sizeof id);
-	q->sent[q->tries].id = id;
-	q->sent[q->tries++].us = clock_us();
 	msg_start(w, out, QUERY_MAX, QUERY_MAX);
 	msg_put_question(w, q->name, ask->type, ask->class);
 	if (!ask->no_edns)
@@ -311,6 +319,69 @@ static size_t write_query(struct probe *q, uint8_t out[QUERY_MAX])
 	return length;
 }
 
+/* How long it is then; 0: out of memory. */
+static size_t sign(struct probe *q, uint8_t out[QUERY_ROOM], size_t length)
+{
+	struct signing *s = q->signing;
+	struct wbuf message = wbuf_of(out, QUERY_ROOM);
+
+	message.at += length;
+	tsig_release(&s->tsig);
+	s->tsig = (struct tsig){0};
+	if (tsig_sign_request(&s->tsig, q->ask.key, &message, clock_unix()) != ERR_OK)
+		return 0;
+	s->length = q->state == PROBE_UDP ? wbuf_used(&message) : 0;
+	memcpy(s->query, out, s->length);
+	return wbuf_used(&message);
+}
+
+/* A try begins: an ID for it, and the time. 0: out of memory. */
+static size_t write_query(struct probe *q, uint8_t out[QUERY_ROOM])
+{
+	const struct signing *s = q->signing;
+	unsigned nth = q->tries++;
+	size_t length;
+
+	if (s && s->length && q->state == PROBE_UDP && nth) {
+		length = s->length;
+		memcpy(out, s->query, length);
+		q->sent[nth].id = q->sent[0].id;
+	} else {
+		net_random(&q->sent[nth].id, sizeof q->sent[nth].id);
+		length = compose(q, q->sent[nth].id, out);
+		length = s ? sign(q, out, length) : length;
+	}
+	q->sent[nth].us = clock_us();
+	return length;
+}
+
+static struct reply *not_believed(const struct probe *q, enum tsig_verdict verdict)
+{
+	char code[16];
+	struct why why;
+
+	if (verdict == TSIG_PEER_ERROR)
+		err_why(&why, ERR_TSIG, "it refused our TSIG: %s", tsig_error_text(q->signing->tsig.peer_error, code));
+	else
+		err_why(&why, ERR_TSIG, "its answer's TSIG: %s", tsig_verdict_text(verdict == TSIG_UNSIGNED ? TSIG_MISSING : verdict));
+	return reply_none(REPLY_GARBAGE, &why);
+}
+
+/* What is signed rightly is read without its signature. */
+static struct reply *read_signed(struct probe *q, const uint8_t *message, size_t length, uint16_t id)
+{
+	enum { ARCOUNT = 10 };
+	uint8_t *bare = q->prober->packet;
+	size_t without;
+	enum tsig_verdict verdict = tsig_verify_reply(&q->signing->tsig, message, length, clock_unix(), &without);
+
+	if (verdict != TSIG_OK)
+		return not_believed(q, verdict);
+	memmove(bare, message, without);
+	put_u16(bare + ARCOUNT, (uint16_t)(get_u16(bare + ARCOUNT) - 1));
+	return reply_read(bare, without, id, q->name, q->ask.type, q->ask.class);
+}
+
 static struct reply *read_reply(struct probe *q, const uint8_t *message, size_t length)
 {
 	unsigned nth = q->tries ? q->tries - 1 : 0;
@@ -318,13 +389,14 @@ static struct reply *read_reply(struct probe *q, const uint8_t *message, size_t 
 
 	while (length >= 2 && nth > 0 && q->sent[nth].id != get_u16(message))
 		nth--;
-	reply = reply_read(message, length, q->sent[nth].id, q->name, q->ask.type, q->ask.class);
+	if (q->signing)
+		reply = read_signed(q, message, length, q->sent[nth].id);
+	else
+		reply = reply_read(message, length, q->sent[nth].id, q->name, q->ask.type, q->ask.class);
 	if (reply)
 		reply->rtt_us = (uint32_t)(clock_us() - q->sent[nth].us);
 	return reply;
 }
-
-/* --- over TCP --------------------------------------------------------------------------- */
 
 /* --- the rates ---------------------------------------------------------------------------- */
 
@@ -380,9 +452,13 @@ static void open_tcp(struct probe *);
 static void tcp_connected(struct conn *conn, void *owner)
 {
 	struct probe *q = owner;
-	uint8_t frame[2 + QUERY_MAX];
+	uint8_t frame[2 + QUERY_ROOM];
 	size_t length = write_query(q, frame + 2);
 
+	if (!length) {
+		over(q, NULL);
+		return;
+	}
 	q->connected = true;
 	put_u16(frame, (uint16_t)length);
 	conn_write(conn, frame, 2 + length);
@@ -409,6 +485,8 @@ static void tcp_ended(struct conn *conn, enum err err, const struct why *why, vo
 	q->conn = NULL;
 	if (err == ERR_TIMEOUT || err == ERR_SLOW)
 		over_without(q, REPLY_TIMEOUT, why);
+	else if (err == ERR_TLS)
+		over_without(q, REPLY_GARBAGE, why);
 	else if (refused)
 		over_without(q, REPLY_UNREACHABLE, why);
 	else if (q->connections < CONNECTIONS) {
@@ -421,13 +499,17 @@ static void tcp_ended(struct conn *conn, enum err err, const struct why *why, vo
 static void open_tcp(struct probe *q)
 {
 	static const struct conn_handlers handlers = {.connected = tcp_connected, .data = tcp_data, .ended = tcp_ended};
-	uint32_t time = q->time_ms;
+	struct event_base *base = q->prober->base;
+	struct conn_times times = {.connect_ms = q->time_ms, .idle_ms = q->time_ms};
 	struct why why = {""};
 
 	q->state = PROBE_TCP;
 	q->connected = false;
 	q->connections++;
-	q->conn = conn_open(q->prober->base, &q->ask.to, (struct conn_times){.connect_ms = time, .idle_ms = time}, &handlers, q, &why);
+	if (q->ask.tls)
+		q->conn = conn_open_tls(base, &q->ask.to, times, q->ask.tls, &handlers, q, &why);
+	else
+		q->conn = conn_open(base, &q->ask.to, times, &handlers, q, &why);
 	if (!q->conn)
 		over_without(q, REPLY_UNREACHABLE, &why);
 	else
@@ -472,10 +554,14 @@ static void refused(struct probe *q, int number)
 
 static void send_udp(struct probe *q)
 {
-	uint8_t query[QUERY_MAX];
+	uint8_t query[QUERY_ROOM];
 	size_t length = write_query(q, query);
 	ssize_t sent;
 
+	if (!length) {
+		over(q, NULL);
+		return;
+	}
 	q->booked = false;
 	q->retry_ms = clock_ms() + pause_ms(q);
 	sent = sendto(q->fd, query, length, 0, &q->ask.to.sa, net_addr_len(&q->ask.to));
@@ -667,32 +753,43 @@ static void prober_turn(struct timer *timer)
 	pump((struct prober *)((char *)timer - offsetof(struct prober, timer)));
 }
 
+/* Its place among all, and where it goes. False: out of memory, and nothing is held. */
+static bool join(struct prober *p, struct probe *q)
+{
+	const struct probe_ask *ask = &q->ask;
+
+	if (!timers_join(p->timers))
+		return false;
+	q->target = target_get(p, &ask->to);
+	q->signing = q->target && ask->key ? calloc(1, sizeof *q->signing) : NULL;
+	if (q->target && (q->signing || !ask->key))
+		return true;
+	timers_leave(p->timers);
+	if (q->target)
+		target_settle(q->target);
+	return false;
+}
+
 struct probe *probe_send(struct prober *p, const struct probe_ask *ask, probe_done *done, void *ctx)
 {
 	struct probe *q = calloc(1, sizeof *q);
 
 	if (!q)
 		return NULL;
-	if (!timers_join(p->timers)) {
-		free(q);
-		return NULL;
-	}
-	q->target = target_get(p, &ask->to);
-	if (!q->target) {
-		timers_leave(p->timers);
-		free(q);
-		return NULL;
-	}
 	q->prober = p;
 	q->ask = *ask;
 	name_copy(ask->name, q->name);
 	q->ask.name = q->name;
-	q->ask.tcp = ask->tcp || ask->type == RR_AXFR;
+	q->ask.tcp = ask->tcp || ask->type == RR_AXFR || ask->tls;
 	q->ask.class = ask->class ? ask->class : CLASS_IN;
 	q->done = done;
 	q->ctx = ctx;
 	q->fd = -1;
 	q->timer.call = probe_turn;
+	if (!join(p, q)) {
+		free(q);
+		return NULL;
+	}
 	TAILQ_INSERT_TAIL(&q->target->waiting, q, waiting_link);
 	TAILQ_INSERT_TAIL(&p->all, q, all_link);
 	p->pending++;

@@ -16,6 +16,8 @@
 #include "check/reply.h"
 
 struct event_base;
+struct tls_client;
+struct tsig_key;
 struct prober;
 struct probe;
 
@@ -46,6 +48,8 @@ struct probe_ask {
 	bool follow;                 /* truncated: again over TCP, and the reply is what comes of that, or does not (then `tc` is set in it) */
 	bool no_edns, do_bit;
 	uint8_t edns_version;        /* 1: to see what it makes of a version that it cannot know */
+	const struct tsig_key *key;  /* signed with it, and the answer must be; else it is REPLY_GARBAGE, and says why. Borrowed as long as the probe is there. NULL: unsigned */
+	struct tls_client *tls;      /* over TLS, and never without; as the key. NULL: plain */
 };
 /* Called once, from the loop, never from within probe_send; the probe is gone by then. The reply is the callee's (reply_free); NULL: out of memory. */
 typedef void probe_done(void *ctx, struct reply *);

@@ -18,6 +18,9 @@ enum {
 
 /* --- what is to be found out; all of it borrowed until the survey is done ----------- */
 
+struct tls_client;
+struct tsig_key;
+
 struct survey_given {            /* NAME[/ADDRESS[@PORT]] */
 	const uint8_t *name;
 	struct net_addr address;     /* AF_UNSPEC: by resolution. Where a name has given addresses, only these are asked. */
@@ -25,6 +28,9 @@ struct survey_given {            /* NAME[/ADDRESS[@PORT]] */
 struct survey_primary {
 	const char *name;
 	struct net_addr address;
+	const struct tsig_key *key;  /* as in struct probe_ask; in the survey NULL, */
+	struct tls_client *tls;      /* this too */
+	const char *unasked;         /* why it cannot be asked, which is a gap; NULL: it can */
 	struct reply *soa;
 };
 struct survey_settings {

@@ -109,7 +109,7 @@ static bool put_expected(const struct conf_ns_set *set, struct arena *arena, con
 	return true;
 }
 
-static bool put_primaries(const struct conf_settings *set, struct arena *arena, struct survey_settings *out)
+static bool put_primaries(const struct asking *asking, const struct conf_settings *set, struct arena *arena, struct survey_settings *out)
 {
 	struct survey_primary *list;
 	size_t n = 0;
@@ -119,9 +119,13 @@ static bool put_primaries(const struct conf_settings *set, struct arena *arena, 
 	list = arena_zero(arena, (n + 1) * sizeof *list);
 	if (!list)
 		return false;
-	for (size_t i = 0; i < set->primary_count; i++)
-		for (size_t j = 0; j < set->primaries[i]->address_count && !set->primaries[i]->tls.on; j++)
-			list[out->primary_count++] = (struct survey_primary){.name = set->primaries[i]->name, .address = set->primaries[i]->addresses[j]};
+	for (size_t i = 0; i < set->primary_count; i++) {
+		const struct conf_remote *remote = set->primaries[i];
+
+		for (size_t j = 0; j < remote->address_count && (asking->over_tls || !remote->tls.on); j++)
+			list[out->primary_count++] = (struct survey_primary){.name = remote->name, .address = remote->addresses[j], .key = remote->key,
+				.tls = remote->tls.client, .unasked = remote->tls.on && !remote->tls.client ? remote->tls.unloaded : NULL};
+	}
 	out->primaries = list;
 	return true;
 }
@@ -155,7 +159,7 @@ bool asking_survey(const struct asking *asking, const struct conf *conf, const s
 		out->resolvers = set->check.resolver;
 		out->resolver_count = 1;
 	}
-	return put_expected(&set->ns_set, arena, &out->providers, &out->provider_count) && put_primaries(set, arena, out) && put_remotes(conf, arena, out);
+	return put_expected(&set->ns_set, arena, &out->providers, &out->provider_count) && put_primaries(asking, set, arena, out) && put_remotes(conf, arena, out);
 }
 
 /* --- by what to judge --------------------------------------------------------------- */

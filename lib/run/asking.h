@@ -17,6 +17,7 @@ struct asking {
 	uint16_t port;                       /* 0: not given */
 	uint32_t timeout_ms;
 	bool no_v4, no_v6;
+	bool over_tls;                       /* primaries over TLS are asked for their serial too: conf_try_tls was called */
 	struct net_addr system[RESOLVE_SYSTEM_MAX]; size_t system_count;     /* the system's resolvers */
 };
 /* ERR_SYNTAX (`why` names the option), ERR_NOMEM. Of the options, nothing is borrowed; the arena keeps what is given. */

@@ -186,6 +186,9 @@ static enum err prepare(struct checking *c, struct why *why)
 
 	if (!err)
 		err = conf_read_any(c->command->conf, &c->conf, why);
+	if (!err && c->conf)
+		err = conf_try_tls(c->conf, clock_unix(), why);
+	c->asking.over_tls = true;
 	if (!err)
 		err = make_jobs(c, why);
 	if (err)

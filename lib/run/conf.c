@@ -1031,6 +1031,22 @@ enum err conf_load_tls(struct conf *conf, uint64_t unix_now, struct why *why)
 	return err;
 }
 
+enum err conf_try_tls(struct conf *conf, uint64_t unix_now, struct why *why)
+{
+	struct conf_remote *remote = (struct conf_remote *)(uintptr_t)conf->remotes;
+
+	for (size_t i = 0; i < conf->remote_count; i++) {
+		struct why said = {""};
+
+		if (!remote[i].tls.on || load_client(conf, &remote[i], unix_now, &said) == ERR_OK)
+			continue;
+		remote[i].tls.unloaded = arena_strdup(&conf->arena, said.text[0] ? said.text : "out of memory");
+		if (!remote[i].tls.unloaded)
+			return err_why(why, ERR_NOMEM, "out of memory");
+	}
+	return ERR_OK;
+}
+
 void conf_free(struct conf *conf)
 {
 	if (!conf)

@@ -490,6 +490,7 @@ int diffing_run(const struct command *command, const char *socket_path, const st
 	int status = STATUS_UNKNOWN;
 	enum err err = subject_of(&d.subject, command, why);
 
+	d.subject.survey.primary_count = 0;      /* their serials are not what this is about */
 	if (!err && !socket_path)
 		*why = *no_socket;
 	if (!err)

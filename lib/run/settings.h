@@ -20,7 +20,8 @@ struct conf_tls {
 	bool on;
 	const char *auth_name, *ca, *cert, *key;       /* paths, as `cert` of struct tls_client_conf; NULL: not given */
 	const uint8_t (*pins)[CERT_PIN_SIZE]; size_t pin_count;
-	struct tls_client *client;                     /* held; NULL before conf_load_tls */
+	struct tls_client *client;                     /* held; NULL before conf_load_tls, */
+	const char *unloaded;                          /* or, after conf_try_tls, where this says why; else NULL */
 };
 
 struct conf_remote {
