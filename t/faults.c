@@ -5,8 +5,8 @@
  *
  * CALL is open (to write), read, write, sync, rename, truncate, unlink, mkdir, or any of them: `any`. PATTERN is a shell's pattern for the path
  * (rename: the new one). NTH counts the matching calls since the rules were read; N+ means this one and all after it. WHAT is an error (EIO,
- * ENOSPC, EROFS, EACCES, EDQUOT, EMFILE), KILL (the process ends before the call is made, as by kill -9), or TORN (half of what is
- * written is, then it ends). What came about is appended to FILE.fired.
+ * ENOSPC, EROFS, EACCES, EDQUOT, EMFILE), KILL (the process ends before the call is made, as by kill -9), TORN (half of what is
+ * written is, then it ends), or WAIT (the call is made when no rule says so any more). What came about is appended to FILE.fired.
  *
  * Built without the sanitizers: AddressSanitizer's own library then comes second in the order of libraries, which it takes if ASAN_OPTIONS
  * says verify_asan_link_order=0; its wrappers are found behind ours by RTLD_NEXT.
@@ -26,9 +26,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { RULES = 16, DIES = -1, TORN = -2 };
+enum { RULES = 16, DIES = -1, TORN = -2, WAITS = -3 };
 
 static struct rule {
 	char call[12], pattern[400], word[12];
@@ -42,7 +43,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static const struct { const char *word; int what; } words[] = {
 	{"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EROFS", EROFS}, {"EACCES", EACCES}, {"EDQUOT", EDQUOT}, {"EMFILE", EMFILE}, {"KILL", DIES},
-	{"TORN", TORN},
+	{"TORN", TORN}, {"WAIT", WAITS},
 };
 
 /* The next function of this name behind ours. */
@@ -255,6 +256,24 @@ static int end_sync(int fd, unsigned long n, int result)
 
 /* --- what is to fail -------------------------------------------------------------------- */
 
+static bool is_about(const struct rule *r, const char *call, const char *path)
+{
+	return (strcmp(r->call, call) == 0 || strcmp(r->call, "any") == 0) && fnmatch(r->pattern, path, 0) == 0;
+}
+
+static bool has_to_wait(const char *rules_path, const char *call, const char *path)
+{
+	bool waits = false;
+
+	pthread_mutex_lock(&lock);
+	if (rules_are_new(rules_path))
+		read_rules(rules_path);
+	for (unsigned i = 0; i < rule_count; i++)
+		waits |= rules[i].what == WAITS && is_about(&rules[i], call, path);
+	pthread_mutex_unlock(&lock);
+	return waits;
+}
+
 /* 0: the call goes on; TORN; or the errno to fail with. */
 static int verdict(const char *call, const char *path)
 {
@@ -269,7 +288,7 @@ static int verdict(const char *call, const char *path)
 	for (unsigned i = 0; i < rule_count && !what; i++) {
 		struct rule *r = &rules[i];
 
-		if ((strcmp(r->call, call) != 0 && strcmp(r->call, "any") != 0) || fnmatch(r->pattern, path, 0) != 0)
+		if (!is_about(r, call, path))
 			continue;
 		r->seen++;
 		if (r->seen == r->nth || (r->on && r->seen > r->nth)) {
@@ -278,6 +297,10 @@ static int verdict(const char *call, const char *path)
 		}
 	}
 	pthread_mutex_unlock(&lock);
+	while (what == WAITS && has_to_wait(rules_path, call, path))
+		nanosleep(&(struct timespec){0, 2000000}, NULL);
+	if (what == WAITS)
+		what = 0;
 	if (what == DIES || (what == TORN && strcmp(call, "write") != 0)) {
 		pthread_mutex_lock(&step);
 		raise(SIGKILL);

@@ -8,6 +8,7 @@
 #include "run/catalogs.h"
 #include "run/inbox.h"
 #include "run/metrics.h"
+#include "run/reloader.h"
 #include "run/verbs.h"
 #include "run/worker.h"
 
@@ -46,6 +47,7 @@ struct daemon {
 	struct catalogs *catalogs;
 	struct disk *disk;
 	struct inbox *inbox;
+	struct reloader *reloader;
 	struct verbs *verbs;
 	struct watch *watch;
 	struct control *control;
@@ -298,37 +300,74 @@ static void listen_tls(struct daemon *d, const struct conf *conf)
 		log_say(LOG_LEVEL_WARNING, "reload", "a change of server.listen-tls takes effect with the next start: %s", why.text);
 }
 
-static enum err reload(void *ctx, struct keeper_change *change, struct why *why)
-{
-	struct daemon *d = ctx;
-	struct conf *conf = conf_read(d->conf_path, why);
-	struct tls_server *tls = NULL;
-	struct why warning;
-	enum err err = conf ? conf_load_tls(conf, clock_unix(), why) : ERR_CONF;
+/* What the reloader's thread reads. */
+struct fresh {
+	struct conf *conf;
+	struct tls_server *tls;      /* NULL: the configuration has none */
+	struct why warning, why;
+	enum err err;
+};
 
-	if (!err)
-		err = load_tls(conf, d->tickets, &tls, &warning, why);
-	if (err) {
-		conf_free(conf);
-	} else {
-		warn_of_restart(generation_conf(keeper_generation(d->keeper)), conf);
-		err = apply(d, conf, tls, change, why);
-	}
-	tls_server_drop(tls);
-	if (err) {
-		log_say(LOG_LEVEL_ERROR, "reload", "nothing was changed: %s", err_say(why, err));
-		return err;
-	}
+static void fresh_free(void *what)
+{
+	struct fresh *f = what;
+
+	conf_free(f->conf);
+	tls_server_drop(f->tls);
+	free(f);
+}
+
+static void *fresh_read(void *ctx)
+{
+	const struct daemon *d = ctx;
+	struct fresh *f = calloc(1, sizeof *f);
+
+	if (!f)
+		return NULL;
+	f->conf = conf_read(d->conf_path, &f->why);
+	f->err = f->conf ? conf_load_tls(f->conf, clock_unix(), &f->why) : ERR_CONF;
+	if (!f->err)
+		f->err = load_tls(f->conf, d->tickets, &f->tls, &f->warning, &f->why);
+	return f;
+}
+
+/* All but the zones. */
+static void follow(struct daemon *d, const struct conf *conf, const struct why *warning)
+{
 	setup_log(d, conf);
 	log_conf(conf);
-	log_tls(&warning);
+	log_tls(warning);
 	listen_tls(d, conf);
 	set_places(d, conf);
-	for (size_t i = 0; i < keeper_count(d->keeper); i++)
+}
+
+static void put_in_force(void *ctx, void *what)
+{
+	struct daemon *d = ctx;
+	struct fresh *f = what;
+	struct keeper_change change;
+	struct why why = f ? f->why : (struct why){"there is no memory or no thread for it"};
+	enum err err = f ? f->err : ERR_NOMEM;
+
+	if (!err) {
+		struct conf *conf = f->conf;
+
+		warn_of_restart(generation_conf(keeper_generation(d->keeper)), conf);
+		f->conf = NULL;
+		err = apply(d, conf, f->tls, &change, &why);
+		if (!err)
+			follow(d, conf, &f->warning);
+	}
+	if (f)
+		fresh_free(f);
+	if (err)
+		log_say(LOG_LEVEL_ERROR, "reload", "nothing was changed: %s", err_say(&why, err));
+	for (size_t i = 0; i < keeper_count(d->keeper) && !err; i++)
 		if (!keep_secondary(keeper_at(d->keeper, i)))
 			keep_reread(keeper_at(d->keeper, i), NULL, NULL);
-	log_reload(change);
-	return ERR_OK;
+	if (!err)
+		log_reload(&change);
+	reloader_end(d->reloader, err, &change, &why);
 }
 
 static void stop(void *ctx)
@@ -338,17 +377,20 @@ static void stop(void *ctx)
 	event_base_loopbreak(d->loop);
 }
 
+static void hup_done(void *arg, enum err err, const struct keeper_change *change, const struct why *why)
+{
+	(void)arg, (void)err, (void)change, (void)why;
+	tell_systemd("READY=1");
+}
+
 static void on_signal(evutil_socket_t number, short what, void *ctx)
 {
 	struct daemon *d = ctx;
-	struct keeper_change change;
-	struct why why = {{0}};
 
 	(void)what;
 	if (number == SIGHUP) {
 		tell_systemd("RELOADING=1");
-		reload(d, &change, &why);
-		tell_systemd("READY=1");
+		reloader_ask(d->reloader, hup_done, NULL);
 	} else {
 		stop(d);
 	}
@@ -501,11 +543,15 @@ static enum err open_state(struct daemon *d, const struct conf *conf, struct why
 
 static enum err open_control(struct daemon *d, const struct conf *conf, struct why *why)
 {
+	struct reloader_env reloader = {.loop = d->loop, .read = fresh_read, .apply = put_in_force, .drop = fresh_free, .ctx = d};
 	struct verbs_env env = {.loop = d->loop, .keeper = d->keeper, .catalogs = d->catalogs, .now = clock_ms, .unix_time = clock_unix, .began = d->began,
-		.reload = reload, .stop = stop, .counters = sum_counters, .ctx = d};
+		.stop = stop, .counters = sum_counters, .ctx = d};
 
 	env.watch = d->watch = watch_new(d->loop, d->keeper, clock_ms, clock_unix);
 	if (!d->watch)
+		return ERR_NOMEM;
+	env.reloader = d->reloader = reloader_new(&reloader);
+	if (!d->reloader)
 		return ERR_NOMEM;
 	d->verbs = verbs_new(&env);
 	if (!d->verbs)
@@ -586,6 +632,7 @@ static enum err start(struct daemon *d, struct conf *conf, struct why *why)
 static void finish(struct daemon *d)
 {
 	control_free(d->control);
+	reloader_free(d->reloader);
 	metrics_free(d->metrics);
 	if (d->metrics_fd >= 0)
 		close(d->metrics_fd);

@@ -2,7 +2,8 @@
  *
  *     loop thread      xfer, run/keeper, run/control        (this one)
  *     N workers        serve/udp, serve/tcp, each with an event loop and sockets of its own
- *     disk thread      zone files, database
+ *     disk threads     zone files, database
+ *     reloader         reads the configuration again, when it is asked to
  */
 #ifndef RUN_DAEMON_H
 #define RUN_DAEMON_H

@@ -59,6 +59,7 @@ struct call {
 	struct status_sum sum;
 	enum status_detail detail;
 	bool under_way;              /* the zones up to `last` are told, or begun with */
+	bool reloads;                /* waits for the configuration */
 	uint8_t last[NAME_SIZE];
 };
 
@@ -295,10 +296,12 @@ static void forget_part(struct part *part)
 void verbs_closed(void *ctx, struct control_session *session)
 {
 	struct call *r = control_data(session);
+	struct verbs *v = ctx;
 
-	(void)ctx;
 	if (!r)
 		return;
+	if (r->reloads)
+		reloader_forget(v->env.reloader, r);
 	for (size_t i = 0; i < r->count; i++)
 		if (r->parts[i].open)
 			forget_part(&r->parts[i]);
@@ -665,19 +668,32 @@ static void run_stats(struct verbs *v, struct control_session *session)
 	send_done(session, status_counters(&env, &sum));
 }
 
+static void reloaded(void *arg, enum err err, const struct keeper_change *change, const struct why *why)
+{
+	struct call *r = arg;
+
+	control_set_data(r->session, NULL);
+	if (err)
+		send_error(r->session, "%s", err_say(why, err));
+	send_done(r->session, err ? json_object() : json_pack("{s:I, s:I, s:I, s:I}", "added", (json_int_t)change->added, "removed",
+		(json_int_t)change->removed, "changed", (json_int_t)change->changed, "zones", (json_int_t)change->zones));
+	request_free(r);
+}
+
 static void run_reload(struct verbs *v, struct control_session *session)
 {
-	struct keeper_change change;
-	struct why why = {{0}};
-	enum err err = v->env.reload(v->env.ctx, &change, &why);
+	struct call *r = calloc(1, sizeof *r);
 
-	if (err) {
-		send_error(session, "%s", err_say(&why, err));
+	if (!r) {
+		send_error(session, "out of memory");
 		send_done(session, json_object());
 		return;
 	}
-	send_done(session, json_pack("{s:I, s:I, s:I, s:I}", "added", (json_int_t)change.added, "removed", (json_int_t)change.removed,
-		"changed", (json_int_t)change.changed, "zones", (json_int_t)change.zones));
+	r->verbs = v;
+	r->session = session;
+	r->reloads = true;
+	control_set_data(session, r);
+	reloader_ask(v->env.reloader, reloaded, r);
 }
 
 /* --- dump: in a thread of its own, as fast as the client reads -------------- */

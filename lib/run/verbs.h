@@ -15,7 +15,7 @@
 
 #include "run/catalogs.h"
 #include "run/control.h"
-#include "run/keeper.h"
+#include "run/reloader.h"
 #include "run/watch.h"
 
 struct verbs;
@@ -28,7 +28,7 @@ struct verbs_env {
 	int64_t (*now)(void);
 	uint64_t (*unix_time)(void);
 	int64_t began;                       /* ms of now() */
-	enum err (*reload)(void *ctx, struct keeper_change *, struct why *);
+	struct reloader *reloader;
 	void (*stop)(void *ctx);
 	void (*counters)(void *ctx, struct serve_counters *);   /* the sum over all workers */
 	void *ctx;
