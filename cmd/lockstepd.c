@@ -33,7 +33,7 @@ static int help(void)
 	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* Says what is wrong, and what will have no effect. */
+/* Says what is wrong, and what is unwise. */
 static int test(const char *path)
 {
 	struct why why = {{0}}, warning;
@@ -49,8 +49,6 @@ static int test(const char *path)
 		fprintf(stderr, "lockstepd: %s\n", conf->warnings[i]);
 	if (warning.text[0])
 		fprintf(stderr, "lockstepd: %s\n", warning.text);
-	for (size_t i = 0; i < conf->unused_key_count; i++)
-		fprintf(stderr, "lockstepd: %s has no effect in this version\n", conf->unused_keys[i]);
 	if (conf->server.user && !getpwnam(conf->server.user))
 		fprintf(stderr, "lockstepd: server.user: there is no user \"%s\" on this machine\n", conf->server.user);
 	conf_free(conf);

@@ -100,7 +100,6 @@ static void an_empty_file_gives_the_defaults(void **state)
 	assert_int_equal(conf->server.limits.tcp_clients, 1000);
 	assert_int_equal(conf->server.limits.tcp_idle, 10000);
 	assert_int_equal(conf->zone_count, 0);
-	assert_int_equal(conf->unused_key_count, 0);
 	assert_int_equal(conf->warning_count, 0);
 	conf_free(conf);
 }
@@ -587,7 +586,7 @@ static void secrets_of_cookies_are_read_from_their_file(void **state)
 
 /* --- what is understood ---------------------------------------------------------- */
 
-static void no_key_is_without_effect(void **state)
+static void groups_of_a_zone_and_of_its_template_are_understood(void **state)
 {
 	struct conf *conf = must_read(
 		"server: { metrics = \"127.0.0.1\"; cookies = false; rrl = { rate = 0; slip = 3; }; };" HIDDEN
@@ -596,7 +595,6 @@ static void no_key_is_without_effect(void **state)
 		"zones: ( { name = \"a\"; }, { name = \"b\"; approve = { max-change = \"10%\"; }; } );");
 
 	(void)state;
-	assert_int_equal(conf->unused_key_count, 0);
 	assert_int_equal(zone_of(conf, "a")->set->check.sample, 5);
 	assert_int_equal(zone_of(conf, "b")->set->approve.max_change, 10);
 	conf_free(conf);
@@ -1037,7 +1035,7 @@ int main(void)
 		cmocka_unit_test(only_the_default_file_need_not_be_there),
 		cmocka_unit_test(a_bad_name_in_a_zone_list_is_named_with_its_line),
 		cmocka_unit_test(secrets_of_cookies_are_read_from_their_file),
-		cmocka_unit_test(no_key_is_without_effect),
+		cmocka_unit_test(groups_of_a_zone_and_of_its_template_are_understood),
 		cmocka_unit_test(a_remote_over_tls_is_never_used_without_it),
 		cmocka_unit_test(who_may_transfer_without_a_certificate_is_told_where_others_may_not),
 		cmocka_unit_test(a_secret_in_a_file_is_trimmed_and_warned_about_if_all_may_read_it),

@@ -904,11 +904,9 @@ static bool keep_notes(struct reading *r)
 {
 	struct conf *conf = r->conf;
 
-	conf->unused_keys = arena_dup(&conf->arena, r->reader.later, r->reader.later_count * sizeof *r->reader.later);
-	conf->unused_key_count = r->reader.later_count;
 	conf->warnings = arena_dup(&conf->arena, r->warnings, r->warning_count * sizeof *r->warnings);
 	conf->warning_count = r->warning_count;
-	return (conf->unused_keys && conf->warnings) || key_no_memory(&r->reader);
+	return conf->warnings || key_no_memory(&r->reader);
 }
 
 static void init_reading(struct reading *r, struct conf *conf, struct why *why)

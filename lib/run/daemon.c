@@ -82,8 +82,6 @@ static void setup_log(const struct daemon *d, const struct conf *conf)
 
 static void log_conf(const struct conf *conf)
 {
-	for (size_t i = 0; i < conf->unused_key_count; i++)
-		log_say(LOG_LEVEL_WARNING, "config", "%s has no effect in this version", conf->unused_keys[i]);
 	for (size_t i = 0; i < conf->warning_count; i++)
 		log_say(LOG_LEVEL_WARNING, "config", "%s", conf->warnings[i]);
 }

@@ -167,8 +167,6 @@ void key_reader_release(struct key_reader *reader)
 		free(reader->pool->slots);
 	free(reader->pool);
 	reader->pool = NULL;
-	free(reader->later);
-	reader->later = NULL;
 }
 
 static uint64_t hash_of(const void *bytes, size_t n)
@@ -295,45 +293,6 @@ static bool unknown_key(struct key_reader *reader, const struct key *table, cons
 	return key_fail(reader, setting, "there is no such key%s", key_hint(config_setting_name(setting), names, hint));
 }
 
-/* Whether the setting says that what it is about shall not be; a group says so by the first key of its table. */
-static bool is_off(const struct key *key, const config_setting_t *setting)
-{
-	const config_setting_t *first;
-
-	switch (config_setting_type(setting)) {
-	case CONFIG_TYPE_BOOL:
-		return !config_setting_get_bool(setting);
-	case CONFIG_TYPE_INT: case CONFIG_TYPE_INT64:
-		return config_setting_get_int64(setting) == 0;
-	case CONFIG_TYPE_STRING:
-		return strcmp(config_setting_get_string(setting), "off") == 0;
-	case CONFIG_TYPE_GROUP:
-		first = key->table ? config_setting_get_member(setting, key->table->name) : NULL;
-		return first && is_off(key->table, first);
-	default:
-		return false;
-	}
-}
-
-static bool note_later(struct key_reader *reader, const struct key *key, const config_setting_t *setting)
-{
-	const char **list = reader->later;
-	char place[128];
-
-	if (is_off(key, setting))
-		return true;
-	key_place(setting, place);
-	for (size_t i = 0; i < reader->later_count; i++)
-		if (strcmp(list[i], place) == 0)
-			return true;
-	list = reallocarray(list, reader->later_count + 1, sizeof *list);
-	if (!list)
-		return key_no_memory(reader);
-	reader->later = list;
-	list[reader->later_count] = key_keep_text(reader, place);
-	return list[reader->later_count++];
-}
-
 bool key_read(struct key_reader *reader, const struct key *table, const config_setting_t *group, void *base)
 {
 	if (!config_setting_is_group(group))
@@ -346,8 +305,6 @@ bool key_read(struct key_reader *reader, const struct key *table, const config_s
 		if (!key)
 			return unknown_key(reader, table, setting);
 		if (!key->kind->read(reader, key, setting, within))
-			return false;
-		if (key->when == KEY_LATER && !note_later(reader, key, setting))
 			return false;
 	}
 	return true;

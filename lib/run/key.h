@@ -25,8 +25,6 @@ struct key_kind {
 	void (*write)(struct key_writer *, const struct key *, const void *base);
 };
 
-enum key_when { KEY_NOW, KEY_LATER /* no effect in this version: reported unless it says "off" */ };
-
 struct key {
 	const char *name;            /* NULL: the end of the table; "": a table in the same group (key_group) */
 	const struct key_kind *kind;
@@ -36,7 +34,6 @@ struct key {
 	const char *const *words;    /* what is allowed, NULL at the end */
 	const struct key *table;     /* of a group */
 	size_t from;                 /* run/ref: which index */
-	enum key_when when;
 };
 
 extern const struct key_kind key_group;   /* a struct within the struct; `table` */
@@ -49,11 +46,9 @@ struct key_reader {
 	struct why *why;
 	enum err err;                /* set by key_fail; the first stays */
 	struct key_pool *pool;
-	const char **later;          /* keys without effect, each once: "server.metrics" */
-	size_t later_count;
 };
 
-/* The reader's pool and list; false (and err) without memory. key_reader_release does not touch the arena. */
+/* The reader's pool; false (and err) without memory. key_reader_release does not touch the arena. */
 bool key_reader_init(struct key_reader *);
 void key_reader_release(struct key_reader *);
 

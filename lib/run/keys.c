@@ -249,7 +249,7 @@ static const struct key approve_keys[] = {
 	KEY(S, "max-change", percent, approve.max_change),
 	KEY_LAST
 };
-static const struct key ns_set_keys[] = {   /* "mode" first */
+static const struct key ns_set_keys[] = {
 	KEY(S, "mode", word, ns_set.mode, .words = ns_modes),
 	KEY_LIST(S, "providers", refs, ns_set.providers, ns_set.provider_count, .from = PROVIDERS),
 	KEY_LIST(S, "names", names, ns_set.names, ns_set.name_count),
@@ -261,7 +261,7 @@ static const struct key on_change_keys[] = {
 	KEY(S, "timeout", seconds, check.on_change.timeout, .min = 1, .max = TIME_MAX),
 	KEY_LAST
 };
-static const struct key check_keys[] = {   /* "every" first: 0 is off */
+static const struct key check_keys[] = {
 	KEY(S, "every", seconds, check.every, .max = TIME_MAX),
 	KEY(S, "lag-warn", seconds, check.lag_warn, .max = TIME_MAX),
 	KEY(S, "lag-crit", seconds, check.lag_crit, .max = TIME_MAX),

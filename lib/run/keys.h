@@ -1,5 +1,5 @@
-/* run/keys: all keys of the configuration file, a row each: what kind of value, between which bounds, kept where, and whether
- * it has an effect yet. A new key is a row here, its field in run/settings, and its line in lockstep.conf(5).
+/* run/keys: all keys of the configuration file, a row each: what kind of value, between which bounds, and
+ * kept where. A new key is a row here, its field in run/settings, and its line in lockstep.conf(5).
  */
 #ifndef RUN_KEYS_H
 #define RUN_KEYS_H

@@ -143,8 +143,6 @@ struct conf {
 	const struct conf_provider *providers; size_t provider_count;
 	const struct conf_template *templates; size_t template_count;
 	const struct conf_settings *default_set;   /* of a zone that names no template, where none has the name "default" */
-	/* Keys of the file that have no effect in this version: "zone.check". */
-	const char *const *unused_keys; size_t unused_key_count;
 	/* "FILE:LINE: KEY: what": not wrong, but worth a line in the log. */
 	const char *const *warnings; size_t warning_count;
 };
