@@ -57,7 +57,9 @@ $check->taken('a right digest of SHA-512', records => 24, whole($check, sub { my
 $check->taken('no digest', records => 23, whole($check, sub { }));
 $check->taken('digests of unknown kinds', records => 25, whole($check, $strange));
 $check->taken('one of two digests is right', records => 25, whole($check, sub { $right->(@_), zonemd($_[0], 'x' x 64, 2) }));
-$check->refused('a wrong digest', 'zonemd ZONEMD: the zone\'s digest is not the one', whole($check, $wrong));
+my $line = $check->refused('a wrong digest', 'zonemd ZONEMD: the zone\'s digest is not the one', whole($check, $wrong));
+like("$line->{got} $line->{outcome}: $line->{why}", qr/^AXFR refused: ZONEMD: the zone's digest is not the one/, 'the line of the transfer says what became of it');
+is(() = $check->attempts, 1, 'and there is one');
 rejected_for($check, "the zone's digest is not the one that the record gives", 'a wrong digest');
 is(scalar(my @once = $check->attempts), 1, 'it is not fetched again at once');
 $check->refused('a wrong digest among unknown ones', 'zonemd', whole($check, sub { $wrong->(@_), $strange->(@_) }));

@@ -10,6 +10,8 @@ use IO::Socket::IP;
 use Lockstep;
 use Process qw(free_port slurp wait_for work_dir);
 use Test::More;
+use Time::HiRes qw(time);
+use Tsig;
 use Wire;
 
 plan skip_all => 'lockstepd is not built' unless Lockstep::have();
@@ -60,7 +62,9 @@ subtest 'a primary of several addresses' => sub {
     is(refresh(), 0, 'a refresh');
     is($lockstep->serial('example'), 2, 'brings the next version');
     is(attempts(), 'p1 ok', 'from the address that answered, without another try at the others');
-    is($lockstep->status('example')->{primaries}[0]{healthy}, JSON::PP::true, 'the primary is healthy');
+    my ($primary) = @{ $lockstep->status('example')->{primaries} };
+    is($primary->{healthy}, JSON::PP::true, 'the primary is healthy');
+    is($primary->{health}, 'good', 'as the best of its addresses is');
     ended();
 };
 
@@ -208,6 +212,54 @@ subtest 'rollback = accept, where the operator asks for a transfer' => sub {
     is(($lockstep->verb('transfer', 'example'))[0], 0, 'the primary went back to 9, and a transfer follows it');
     is($lockstep->serial('example'), 9, 'it is served');
     is(join(' ', map { $_->{asked} } ($lockstep->events('transfer'))[ 1, 2 ]), 'IXFR AXFR', 'by AXFR, when IXFR showed that it is older');
+    ended();
+};
+
+subtest 'a primary that another zone has found dead' => sub {
+    my ($p) = primaries(1);
+    $p->serve(serial => 1, axfr => sub {
+        my ($talk) = @_;
+        my $soa = Wire::raw_rr(owner => $talk->{asked}{name}, type => 'SOA', rdata => Wire::soa_rdata($talk->{asked}{name}, 1));
+        $talk->send(answer => [ $soa, "$talk->{asked}{name} 300 IN NS ns.example.", $soa ]);
+    });
+    start_with([$p]);
+    is(($lockstep->reload(zones => [ @{ $lockstep->{conf}{zones} }, { name => 'other', primaries => ['p1'], 'refresh-min' => '1h' } ]))[0], 0, 'a second zone');
+    ok($lockstep->wait_serial($_, 1), "$_ is there") for qw(example other);
+    is($lockstep->status('other')->{primaries}[0]{healthy}, JSON::PP::true, 'the primary is healthy');
+    $p->vanish;
+    is(refresh(), 1, 'it dies, as the refresh of one zone shows');
+    my ($primary) = @{ $lockstep->status('other')->{primaries} };
+    is($primary->{health}, 'held', 'the other one, which did not ask, knows that nobody asks it');
+    is($primary->{healthy}, JSON::PP::false, 'that it is not healthy');
+    like($primary->{error} // '', qr/refused/i, 'and why');
+    like(($lockstep->verb('status', 'other'))[1], qr/^primary +p1 .*failing; last error: .*refused/mi, 'so do people');
+    my (%times, $until);
+    for ($until = time + 2.2; time < $until;) { $times{ $lockstep->status('example')->{last_failure}{time} }++ }
+    is(scalar keys %times, 1, 'a failure has one time, whenever one asks') or diag(join ' ', sort keys %times);
+    ended();
+};
+
+subtest 'a secret that is not the primary\'s' => sub {
+    my ($key, $other) = (Tsig::key(name => 'xfr.example'), Tsig::key(name => 'xfr.example'));
+    my $p = Fake->new(zone => 'example.', key => $key, records => \@records)->serve(serial => 1);
+    $lockstep = Lockstep->new(keys => [$key], remotes => [ Lockstep::remote('p1', $p, $key) ],
+        zones => [ { name => 'example', primaries => ['p1'], 'refresh-min' => '1h', 'retry-min' => '1h' } ])->start;
+    ok($lockstep->wait_serial('example', 1), 'the zone comes with the right one');
+    is($lockstep->status('example')->{reason}, undef, 'there is nothing to say');
+    is(($lockstep->reload(keys => [$other]))[0], 0, 'the operator enters another one');
+    my ($exit, undef, $said) = $lockstep->verb('refresh', 'example');
+    is($exit, 1, 'a refresh fails');
+    my $status = $lockstep->status('example');
+    is("$status->{state} $status->{serial}", 'ok 1', 'for refresh and retry the zone counts as in step');
+    like($status->{reason} // '', qr/TSIG|BADSIG|signed/, 'but the reason is shown at once');
+    my ($primary) = @{ $status->{primaries} };
+    is($primary->{healthy}, JSON::PP::false, 'the primary does not count as healthy');
+    is($primary->{error}, $status->{reason}, 'and shows why');
+    like(($lockstep->verb('status'))[1], qr/^example\.\s.*(?:TSIG|BADSIG|signed)/m, 'so does the table');
+    like(($lockstep->verb('status', 'example'))[1], qr/^reason .*(?:TSIG|BADSIG|signed)/m, 'and what is told of one zone');
+    is(($lockstep->reload(keys => [$key]))[0], 0, 'the right one again');
+    is(refresh(), 0, 'a refresh goes well');
+    is($lockstep->status('example')->{reason}, undef, 'and all is well');
     ended();
 };
 

@@ -510,6 +510,7 @@ static void published(struct keep *k)
 	struct zone *version = k->pending, *old = version_of(k), *served = to_serve(k, version);
 	struct diff *step = served_step(k, k->pending_diff, version, served);
 
+	secondary_accepted(k->secondary);
 	if (!old)
 		timer_stop(k->env->secondary.timers, &k->sync);      /* a file that could not be read need not be any more */
 	add_step(k, step, old, version);

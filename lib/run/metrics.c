@@ -406,11 +406,11 @@ static void put_seconds(struct evbuffer *out, double seconds)
 
 static const char *reason_of(const struct look *look)
 {
+	const char *reason = look->transferred ? secondary_reason(&look->secondary) : NULL;
+
 	if (look->state.error)
 		return look->state.error;
-	if (look->transferred && look->secondary.rejected)
-		return look->secondary.rejected;
-	return look->transferred && look->secondary.last_error && strcmp(look->state.state, "ok") != 0 ? look->secondary.last_error : "";
+	return reason ? reason : "";
 }
 
 static void put_row(struct evbuffer *out, const struct keep *k, const struct look *look)

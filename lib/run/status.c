@@ -80,18 +80,6 @@ static int64_t next_refresh(const struct refresh *r, int64_t now)
 	return !busy && r->timer > now ? r->timer - now : 0;
 }
 
-/* What went wrong, as far as it still counts: nothing has gone well since, or it is why a newer serial is not here. */
-static const char *reason_of(const struct secondary_status *st)
-{
-	bool lags = st->has_best && !st->best_is_ours;
-
-	if (st->rejected)
-		return st->rejected;
-	if (!st->refresh.loaded || st->last_error_at >= st->refresh.refreshed || (lags && st->last_error_at >= st->best_since))
-		return st->last_error;
-	return NULL;
-}
-
 /* Times in seconds since 1970; the clock may have gone back. */
 static void put_since(struct jot *j, const char *name, int64_t then, int64_t unix_now)
 {
@@ -122,7 +110,7 @@ static void look(struct about *a, const struct status_env *env, const struct kee
 /* The first that there is. */
 static const char *why(const struct about *a)
 {
-	const char *reason = keep_secondary(a->keep) ? reason_of(&a->st) : a->state.error ? a->state.error : a->state.notice;
+	const char *reason = keep_secondary(a->keep) ? secondary_reason(&a->st) : a->state.error ? a->state.error : a->state.notice;
 
 	if (!reason)
 		reason = a->state.error;
@@ -175,7 +163,7 @@ static void put_primaries(struct jot *j, const struct about *a)
 		return;
 	}
 	jot_open(j, "last_failure", '{');
-	put_time(j, "time", a->env->unix_now - (a->env->now - st->last_error_at) / 1000);
+	put_time(j, "time", (int64_t)st->last_error_unix);
 	jot_text(j, "primary", st->last_error_primary);
 	jot_text(j, "reason", st->last_error);
 	jot_close(j, '}');

@@ -3,7 +3,7 @@
  *
  *     zone, source ("transfer", "file"), serial (served)
  *     state         ok, refreshing, lagging, stale, rejected, expired, empty, held
- *     reason        why it is not "ok"; or, though it is, what is wrong with its file
+ *     reason        why it is not "ok"; or, though it is, why the last question failed, or what is wrong with its file
  *     primary       the remote that the served version came from
  *     age           s since a primary, or the file, last confirmed it
  *     refresh, expiry   s until the next refresh, and until it is served no more

@@ -26,6 +26,7 @@ struct round {
 	struct fetch *fetch;
 	struct primary_ticket ticket;
 	struct zone *pending;                /* given to the hook, not yet published */
+	struct fetch_result *came;           /* how it came, until it is known, and logged, what becomes of it */
 	struct secondary_outcome outcome;    /* so far */
 	int64_t started, began;              /* the round; the exchange under way */
 	size_t turn, address;                /* where we are */
@@ -52,6 +53,7 @@ struct trouble {
 	char *rejected;                      /* why the last version offered was refused; NULL: it was not */
 	char *error, *primary;               /* of the last failed round; primary may be NULL */
 	int64_t at;
+	uint64_t unix_at;
 };
 
 /* Where a zone sleeps: at each of the primaries that did not answer. */
@@ -124,14 +126,17 @@ static void wake_up(struct secondary *s)
 	free(nap);
 }
 
+static void log_fate(struct secondary *, const char *outcome, const char *why);
+
 /* The version that was not published is lost; what the round used is given back. */
 static void round_end(struct secondary *s)
 {
 	struct round *r = s->round;
 
-	s->round = NULL;
 	if (!r)
 		return;
+	log_fate(s, "given-up", NULL);
+	s->round = NULL;
 	fetch_cancel(r->fetch);
 	zone_put(r->pending);
 	primary_leave(&r->ticket);
@@ -204,6 +209,7 @@ static void note_error(struct secondary *s, const char *remote, const char *text
 	replace(&t->error, text);
 	replace(&t->primary, remote);
 	t->at = s->env->now();
+	t->unix_at = s->env->unix_time();
 }
 
 static void set_rejected(struct secondary *s, const char *text)
@@ -709,10 +715,10 @@ static void log_head(struct log *log, const struct secondary *s, enum log_level 
 	log_str(log, "key", remote->key ? name_text(remote->key->name, text) : "none");
 }
 
-static void log_outcome(struct log *log, const struct fetch_result *result)
+static void log_outcome(struct log *log, const struct fetch_result *result, const char *outcome)
 {
 	log_fmt(log, "seconds", "%u.%03u", result->ms / 1000, result->ms % 1000);
-	log_str(log, "outcome", fetch_outcome_name(result->outcome));
+	log_str(log, "outcome", outcome);
 	if (result->reason)
 		log_str(log, "reason", result->reason);
 	if (result->why.text[0])
@@ -835,7 +841,7 @@ static void log_probe(const struct secondary *s, const struct fetch_result *resu
 	log_head(&log, s, level, "probe", result->transport);
 	if (result->has_serial)
 		log_int(&log, "serial", result->serial.v);
-	log_outcome(&log, result);
+	log_outcome(&log, result, fetch_outcome_name(result->outcome));
 }
 
 static void asked(struct secondary *s, const struct fetch_result *result)
@@ -923,10 +929,8 @@ static void go_on(struct secondary *s)
 		all_pulled(s);
 }
 
-static void log_transfer(const struct secondary *s, const struct fetch_result *result, bool worth_it)
+static void log_transfer(const struct secondary *s, const struct fetch_result *result, enum log_level level, const char *outcome)
 {
-	bool good = result->outcome == FETCH_OK || result->outcome == FETCH_CURRENT;
-	enum log_level level = !worth_it ? LOG_LEVEL_DEBUG : good ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING;
 	struct log log;
 
 	if (!log_wants(level))
@@ -944,7 +948,29 @@ static void log_transfer(const struct secondary *s, const struct fetch_result *r
 	log_int(&log, "bytes", (int64_t)result->bytes);
 	if (result->redundant)
 		log_int(&log, "redundant", (int64_t)result->redundant);
-	log_outcome(&log, result);
+	log_outcome(&log, result, outcome);
+}
+
+/* It brought no version. */
+static void log_no_version(const struct secondary *s, const struct fetch_result *result, bool worth_it)
+{
+	enum log_level level = !worth_it ? LOG_LEVEL_DEBUG : result->outcome == FETCH_CURRENT ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING;
+
+	log_transfer(s, result, level, fetch_outcome_name(result->outcome));
+}
+
+/* What became of the version that is pending; `why` NULL: nothing is wrong with that. Of several calls the first counts. */
+static void log_fate(struct secondary *s, const char *outcome, const char *why)
+{
+	struct fetch_result *came = s->round->came;
+
+	s->round->came = NULL;
+	if (!came)
+		return;
+	if (why)
+		err_why(&came->why, ERR_OK, "%s", why);
+	log_transfer(s, came, why ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE, outcome);
+	free(came);
 }
 
 static void count_transfer(struct secondary_counters *c, const struct fetch_result *result)
@@ -964,25 +990,19 @@ static void count_transfer(struct secondary_counters *c, const struct fetch_resu
 		c->transfers_refused++;
 }
 
-/* A version came. Whether it is wanted is decided once more, by its own serial. */
-static void take_version(struct secondary *s, struct fetch_result *result)
+/* The version goes to the hook. */
+static void offer_version(struct secondary *s, struct fetch_result *result)
 {
-	enum offer offer = judge(s, result->version->serial);
 	struct zone *version = result->version;
 	struct round *r = s->round;
 
-	r->outcome.primary = primary_name(remote_at(r, r->turn)->primary);
-	if (offer == OFFER_OLDER && !r->full) {
-		note_older(s, version->serial);
-		next_remote(s);
-		go_on(s);
-		return;
-	}
-	if (offer == OFFER_SAME && !r->full) {
-		round_same(s);
+	r->came = malloc(sizeof *r->came);
+	if (!r->came) {
+		no_memory(s);
 		return;
 	}
 	result->version = NULL;
+	*r->came = *result;
 	r->outcome.transferred = true;
 	r->outcome.incremental = result->incremental;
 	r->outcome.records = result->records;
@@ -990,6 +1010,31 @@ static void take_version(struct secondary *s, struct fetch_result *result)
 	r->outcome.ms = result->ms;
 	r->pending = zone_hold(version);     /* the hook has the other hold */
 	s->env->publish(s->env->ctx, s, version);
+}
+
+/* A version came. Whether it is wanted is decided once more, by its own serial. */
+static void take_version(struct secondary *s, struct fetch_result *result)
+{
+	enum offer offer = s->round->full ? OFFER_TAKE : judge(s, result->version->serial);
+	struct round *r = s->round;
+
+	r->outcome.primary = primary_name(remote_at(r, r->turn)->primary);
+	switch (offer) {
+	case OFFER_TAKE:
+		offer_version(s, result);
+		break;
+	case OFFER_SAME:
+		log_transfer(s, result, LOG_LEVEL_NOTICE, fetch_outcome_name(FETCH_CURRENT));
+		round_same(s);
+		break;
+	case OFFER_OLDER:
+		note_older(s, result->version->serial);
+		err_why(&result->why, ERR_OK, "%s", s->trouble ? s->trouble->error : "");
+		log_transfer(s, result, LOG_LEVEL_WARNING, fetch_outcome_name(FETCH_BACK));
+		next_remote(s);
+		go_on(s);
+		break;
+	}
 }
 
 static void refused(struct secondary *s, const struct fetch_result *result)
@@ -1063,11 +1108,14 @@ static void pulled_same(struct secondary *s, struct serial serial)
 static void pull_done(void *ctx, struct fetch_result *result)
 {
 	struct secondary *s = ctx;
+	bool worth_it;
 
 	s->round->fetch = NULL;
 	s->round->late = false;
 	primary_leave(&s->round->ticket);
-	log_transfer(s, result, report(s, result));
+	worth_it = report(s, result);
+	if (result->outcome != FETCH_OK)
+		log_no_version(s, result, worth_it);
 	count_transfer(s->env->counters, result);
 	s->env->counters->exchanges_kept += result->kept;
 	if (contradicts_its_probe(s, result)) {
@@ -1102,6 +1150,7 @@ static void not_published(struct secondary *s, enum err err, const struct why *w
 	zone_put(r->pending);
 	r->pending = NULL;
 	note_error(s, remote_at(r, r->turn)->name, text);
+	log_fate(s, is_ours(err) ? "not-kept" : "refused", text);
 	if (is_ours(err)) {
 		round_failed(s);
 		return;
@@ -1118,6 +1167,11 @@ static void not_published(struct secondary *s, enum err err, const struct why *w
 	go_on(s);
 }
 
+void secondary_accepted(struct secondary *s)
+{
+	log_fate(s, fetch_outcome_name(FETCH_OK), NULL);
+}
+
 void secondary_published(struct secondary *s, enum err err, const struct why *why)
 {
 	struct round *r = s->round;
@@ -1127,6 +1181,7 @@ void secondary_published(struct secondary *s, enum err err, const struct why *wh
 		not_published(s, err, why);
 		return;
 	}
+	secondary_accepted(s);
 	s->primary = primary_name(remote_at(r, r->turn)->primary);
 	zone_put(s->version);
 	s->version = r->pending;
@@ -1694,20 +1749,44 @@ void secondary_status(const struct secondary *s, struct secondary_status *out)
 	out->last_error = s->trouble->error;
 	out->last_error_primary = s->trouble->primary;
 	out->last_error_at = s->trouble->at;
+	out->last_error_unix = s->trouble->unix_at;
 }
 
+const char *secondary_reason(const struct secondary_status *st)
+{
+	bool lags = st->has_best && !st->best_is_ours;
+
+	if (st->rejected)
+		return st->rejected;
+	if (!st->refresh.loaded || st->last_error_at >= st->refresh.refreshed || (lags && st->last_error_at >= st->best_since))
+		return st->last_error;
+	return NULL;
+}
+
+/* Of its addresses the best one counts, which is as good as the worse of what it is asked for. What is known by other zones is known here too. */
 static void add_health(struct secondary_view *out)
 {
-	struct peer *peer = out->remote->address_count ? peer_at(out->remote, 0) : NULL;
+	struct peer *best = NULL;
 	enum primary_lane lane = LANE_PROBES;
 
-	if (!peer)
+	for (size_t i = 0; i < out->remote->address_count; i++) {
+		struct peer *peer = peer_at(out->remote, i);
+		enum primary_lane worse = peer && peer_health(peer, LANE_TRANSFERS) > peer_health(peer, LANE_PROBES) ? LANE_TRANSFERS : LANE_PROBES;
+
+		if (!peer || (best && peer_health(peer, worse) >= peer_health(best, lane)))
+			continue;
+		best = peer;
+		lane = worse;
+	}
+	if (!best)
 		return;
-	if (peer_health(peer, LANE_TRANSFERS) > peer_health(peer, LANE_PROBES))
-		lane = LANE_TRANSFERS;
-	out->health = peer_health(peer, lane);
-	out->failures = peer_failures(peer, lane);
-	out->until = peer_until(peer, lane);
+	out->health = peer_health(best, lane);
+	out->failures = peer_failures(best, lane);
+	out->until = peer_until(best, lane);
+	if (out->health < PEER_HELD || !out->healthy)
+		return;
+	out->healthy = false;
+	out->error = out->error || !*peer_why(best) ? out->error : peer_why(best);
 }
 
 void secondary_view(const struct secondary *s, size_t i, struct secondary_view *out)

@@ -115,6 +115,8 @@ void secondary_set_conf(struct secondary *, struct secondary_conf *, bool restar
 void secondary_same_conf(struct secondary *, struct secondary_conf *);
 /* On hold nothing is asked and nothing taken; what is under way is given up (its waiters are told), unless it is being published. */
 void secondary_hold(struct secondary *, bool held);
+/* What `publish` was given is about to be served: its transfer is logged, so that the log knows of what queries see. secondary_published follows. */
+void secondary_accepted(struct secondary *);
 /* How `publish` ended. ERR_IO, ERR_NOSPACE, ERR_NOMEM, ERR_ORDER: it could not be kept, or judged, and is tried again; any other error: the version
  * is refused, for that reason, and the next primary's is tried; where it came by differences (ERR_ZONE), first the whole zone there. */
 void secondary_published(struct secondary *, enum err, const struct why *);
@@ -136,14 +138,14 @@ struct zone *secondary_version(const struct secondary *);
 struct secondary_view {
 	const struct secondary_remote *remote;
 	bool asked;
-	bool healthy;                /* it answered the last time */
+	bool healthy;                /* it answered the last time, and is not known by now not to answer */
 	bool has_serial;
 	struct serial serial;
 	int64_t at;                  /* when it was asked last */
 	const char *error;           /* of the last time; NULL: none */
 	bool has_refused;
 	struct serial refused;       /* the version that is not fetched again for now */
-	enum peer_health health;     /* of its first address, for transfers if that is worse than for questions; shared by all zones */
+	enum peer_health health;     /* of its best address, for transfers if that is worse than for questions; shared by all zones */
 	unsigned failures;           /* in a row, there */
 	int64_t until;               /* PEER_HELD: when it may be tried again */
 };
@@ -167,10 +169,13 @@ struct secondary_status {
 	const char *last_error;      /* of the last failed round; NULL */
 	const char *last_error_primary;
 	int64_t last_error_at;
+	uint64_t last_error_unix;    /* the same in s since 1970, as the clock was then */
 	struct secondary_last last;
 	size_t views;
 };
 void secondary_status(const struct secondary *, struct secondary_status *);
+/* What went wrong, as far as it still counts: nothing has gone well since, or it is why a newer serial is not here; NULL: nothing. */
+const char *secondary_reason(const struct secondary_status *);
 void secondary_view(const struct secondary *, size_t i, struct secondary_view *);
 void secondary_set_primary(struct secondary *, const char *name);    /* from disk */
 
