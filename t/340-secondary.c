@@ -301,10 +301,10 @@ static void set_up(void)
 	}
 }
 
-static bool has_fetch(const struct secondary *s)
+static bool has_fetch(unsigned zone)
 {
 	for (const struct fetch *f = running; f; f = f->next)
-		if (f->ctx == s)
+		if (index_of(f->ask.zone) == zone)
 			return true;
 	return false;
 }
@@ -334,7 +334,7 @@ static void check(unsigned i)
 		for (unsigned lane = 0; lane < PRIMARY_LANES; lane++)
 			queued |= primary_waiting(remotes[p].primary, lane) > 0;
 	busy = status.refresh.state == REFRESH_PROBE || status.refresh.state == REFRESH_TRANSFER;
-	if (busy && !has_fetch(zones[i]) && !pending[i].zone && !queued)
+	if (busy && !has_fetch(i) && !pending[i].zone && !queued)
 		fail_msg("zone %u is %s, and nothing is under way", i, refresh_state_name(status.refresh.state));
 	assert_true(refresh_due(&status.refresh) > 0);
 	if (!busy && waiting[i] && !on_hold[i])

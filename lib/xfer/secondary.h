@@ -1,10 +1,5 @@
-/* xfer/secondary: keeps one zone in step with its primaries: gives events to xfer/refresh and does what it decides, with xfer/fetch,
- * trying addresses and primaries in order:
- *
- *     IXFR refused for what it holds, or not understood ──► AXFR there ──► next primary
- *     no connection, no answer, broken off ──► next address ──► next primary
- *     an address that answers nobody (xfer/peer) ──► passed over, unless the operator asks
- *     a version that was refused before (xfer/view) ──► not fetched again
+/* xfer/secondary: keeps one zone in step with its primaries: gives events to xfer/refresh and does what it decides, by rounds (xfer/round), which
+ * note in xfer/standing what they learn.
  *
  * Where a round fails for want of a primary that answers, the zone sleeps at those it passed over, besides its timer, and asks again soon after
  * one of them is heard. With `first`, those that were not asked for a refresh time are asked for their serial after a round, for the record.
@@ -13,80 +8,8 @@
 #ifndef XFER_SECONDARY_H
 #define XFER_SECONDARY_H
 
-#include "base/timers.h"
-#include "xfer/fetch.h"
-#include "xfer/primary.h"
-#include "xfer/refresh.h"
+#include "xfer/round.h"
 
-struct secondary;
-
-struct secondary_remote {
-	const char *name;
-	const struct net_addr *addresses;
-	size_t address_count;
-	const struct tsig_key *key;
-	struct primary *primary;
-	struct tls_client *tls;      /* NULL: it is asked without TLS; else never without it */
-};
-enum secondary_rollback { ROLLBACK_REFUSE, ROLLBACK_AFTER_EXPIRE, ROLLBACK_ACCEPT };
-
-/* Shared by the zones that have the same settings; each zone counts once, an exchange under way too. */
-struct secondary_conf {
-	unsigned refs;
-	void (*release)(struct secondary_conf *);    /* when refs comes to 0 */
-	const struct secondary_remote *remotes;
-	size_t remote_count;
-	bool ixfr;
-	bool stream_only;            /* not even serials are asked for by UDP */
-	bool newest;                 /* ask all, take the highest serial */
-	enum secondary_rollback rollback;
-	struct refresh_clamps clamps;
-	struct build_limits limits;
-	struct fetch_times times;
-};
-
-/* Never reset. X(name) */
-#define SECONDARY_COUNTERS(X) \
-	X(probes) X(probes_failed) X(transfers) X(transfers_axfr) X(transfers_ixfr) X(transfers_current) X(transfers_failed) \
-	X(transfers_refused) X(records_in) X(bytes_in) X(notifies_heeded) X(notifies_coalesced) X(expiries) X(primaries_lost) \
-	X(primaries_back) X(refused_again) X(exchanges_kept)
-struct secondary_counters {
-#define SECONDARY_COUNTER(name) uint64_t name;
-	SECONDARY_COUNTERS(SECONDARY_COUNTER)
-#undef SECONDARY_COUNTER
-};
-
-/* The same for all zones. The hooks are called from the loop. */
-struct secondary_env {
-	struct event_base *loop;
-	struct links *links;
-	struct timers *timers;       /* by the same clock */
-	int64_t (*now)(void);        /* ms, monotonic */
-	uint64_t (*unix_time)(void); /* s */
-	/* A new version: the hook owns the hold, and secondary_published must follow, then or later. */
-	void (*publish)(void *ctx, struct secondary *, struct zone *version);
-	/* Our version was confirmed (again). `revived`: it had expired, and must be served again. */
-	void (*confirmed)(void *ctx, struct secondary *, bool revived);
-	void (*expired)(void *ctx, struct secondary *);
-	/* A round came to nothing: when it is tried again, how often it has failed, and what was refused, has changed. May be NULL. */
-	void (*failed)(void *ctx, struct secondary *);
-	void *ctx;
-	struct secondary_counters *counters;
-};
-
-/* How an operator's request, or a round, ended. */
-enum secondary_result { SECONDARY_UPDATED, SECONDARY_CURRENT, SECONDARY_FAILED };
-struct secondary_outcome {
-	enum secondary_result result;
-	bool had_serial, has_serial;
-	struct serial old, serial;
-	bool transferred;            /* the following are of the transfer */
-	bool incremental;
-	uint64_t records, bytes;
-	uint32_t ms;
-	const char *primary;         /* NULL: none */
-	const char *error;           /* FAILED: why */
-};
 typedef void secondary_waiter(void *ctx, struct secondary *, const struct secondary_outcome *);
 
 /* NULL: out of memory. `name` is copied; takes one reference of `conf`. Nothing happens before secondary_start. */
@@ -134,45 +57,6 @@ bool secondary_progress(const struct secondary *, uint64_t *records, uint64_t *b
 /* The version we have, borrowed, also while it is expired; NULL: none. */
 struct zone *secondary_version(const struct secondary *);
 
-/* For status. Ages and times in ms of env->now. */
-struct secondary_view {
-	const struct secondary_remote *remote;
-	bool asked;
-	bool healthy;                /* it answered the last time, and is not known by now not to answer */
-	bool has_serial;
-	struct serial serial;
-	int64_t at;                  /* when it was asked last */
-	const char *error;           /* of the last time; NULL: none */
-	bool has_refused;
-	struct serial refused;       /* the version that is not fetched again for now */
-	enum peer_health health;     /* of its best address, for transfers if that is worse than for questions; shared by all zones */
-	unsigned failures;           /* in a row, there */
-	int64_t until;               /* PEER_HELD: when it may be tried again */
-};
-/* The last transfer that brought a version. */
-struct secondary_last {
-	bool has, incremental;
-	uint32_t ms;
-	uint64_t records, bytes;
-	int64_t at;
-};
-struct secondary_status {
-	struct refresh refresh;
-	const char *rejected;        /* the last version offered was refused, and why; else NULL */
-	bool has_refused;
-	struct serial refused;       /* its serial, while it is not to be fetched again */
-	bool has_best;
-	struct serial best;          /* newest that any primary has shown or announced */
-	bool best_is_ours;
-	int64_t best_since;          /* unless it is ours: when it was first seen */
-	const char *primary;         /* that the served version came from; NULL: not known */
-	const char *last_error;      /* of the last failed round; NULL */
-	const char *last_error_primary;
-	int64_t last_error_at;
-	uint64_t last_error_unix;    /* the same in s since 1970, as the clock was then */
-	struct secondary_last last;
-	size_t views;
-};
 void secondary_status(const struct secondary *, struct secondary_status *);
 /* What went wrong, as far as it still counts: nothing has gone well since, or it is why a newer serial is not here; NULL: nothing. */
 const char *secondary_reason(const struct secondary_status *);
