@@ -47,9 +47,12 @@ sub answer {
     return $error // ($done ? join ' ', @$done{qw(added removed zones)} : 'nothing');
 }
 
-for my $name (qw(second third fourth)) {
-    $lockstep->put_zone($name, join "\n", "$name. 300 IN SOA ns.$name. host.$name. 1 3600 900 604800 300", "$name. 300 IN NS ns.$name.", '');
+sub put {
+    my ($name, $serial) = @_;
+    $lockstep->put_zone($name, join "\n", "$name. 300 IN SOA ns.$name. host.$name. $serial 3600 900 604800 300", "$name. 300 IN NS ns.$name.", '');
 }
+
+put($_, 1) for qw(second third fourth);
 $lockstep->start($faults->command);
 ok($lockstep->wait_serial('example', 1), 'a zone is there');
 
@@ -122,6 +125,42 @@ subtest 'SIGHUP during a reading' => sub {
     $faults->clear;
     is(answer($first), '0 0 3', 'the first one is told');
     ok($lockstep->wait_serial('fourth', 1, 30), 'then the other file is in force');
+};
+
+subtest 'files of zones' => sub {
+    my $loads = sub { return $lockstep->json('stats')->{files}{loads} // die 'stats name no loads' };
+    my $before = $loads->();
+    is(answer(ask()), '0 0 2', 'a reload looks at them');
+    is(($lockstep->verb('refresh', 'fourth'))[0], 0, 'and so does refresh, behind it');
+    is($loads->(), $before, 'one that is as it was is not read');
+    put('fourth', 2);
+    $faults->set('read ' . $lockstep->zone_file('fourth') . ' 1+ WAIT');
+    is(answer(ask()), '0 0 2', 'a reload does not wait for them');
+    ok(is_reading(), 'the file is being read');
+    put('fourth', 3);
+    is(answer(ask()), '0 0 2', 'a reload after another change');
+    my $asked = $lockstep->control_socket;
+    syswrite $asked, qq({"verb":"refresh","zones":["fourth"]}\n);
+    is($lockstep->serial('fourth'), 1, 'the old version is served meanwhile');
+    $faults->clear;
+    my ($done) = map { $_->{done} // () } map { decode_json($_) } <$asked>;
+    is($done->{zones}[0]{result}, 'ok', 'who waits for the file');
+    is($lockstep->serial('fourth'), 3, 'waits for what it says now');
+    is($loads->(), $before + 2, 'it was read twice');
+};
+
+subtest 'files of many zones' => sub {
+    my @many = map { { name => "m$_", source => 'file', file => 'shared.zone' } } 1000 .. 2199;
+    my $shared = sub { $lockstep->put_zone('shared', "\@ 300 IN SOA ns host $_[0] 3600 900 604800 300\n\@ 300 IN NS ns\n") };
+    $shared->(1);
+    say_zones($example, file_zone('fourth'), @many);
+    is(answer(ask()), '1200 0 1202', 'they are there');
+    ok($lockstep->wait_serial($_, 1, 30), "$_ is served") for qw(m1000 m2199);
+    $shared->(2);
+    is(answer(ask()), '0 0 1202', 'a reload');
+    ok($lockstep->wait_serial($_, 2, 30), "brings $_") for qw(m1000 m1499 m1500 m2000 m2199);
+    say_zones($example, file_zone('fourth'));
+    is(answer(ask()), '0 1200 2', 'they go');
 };
 
 subtest 'a zone that is removed while its transfer, and a reading, are under way' => sub {

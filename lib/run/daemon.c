@@ -27,7 +27,7 @@
 #include <systemd/sd-daemon.h>
 #endif
 
-enum { SIGNALS = 3, PROBES_MAX = 512, SWEEP_DEPTH = 8 };
+enum { SIGNALS = 3, PROBES_MAX = 512, SWEEP_DEPTH = 8, REREAD_TURN = 500 /* zones whose files are looked at in one turn of the loop */ };
 
 struct daemon {
 	const char *conf_path;
@@ -48,6 +48,12 @@ struct daemon {
 	struct disk *disk;
 	struct inbox *inbox;
 	struct reloader *reloader;
+	struct {                     /* a reload that is in force, but for the files of zones behind `last`: */
+		struct event *turn;
+		struct keeper_change change;
+		bool under_way;
+		uint8_t last[NAME_SIZE];
+	} reload;
 	struct verbs *verbs;
 	struct watch *watch;
 	struct control *control;
@@ -339,11 +345,35 @@ static void follow(struct daemon *d, const struct conf *conf, const struct why *
 	set_places(d, conf);
 }
 
+/* Some zones more. Others may come and go between two turns. */
+static void reread_turn(evutil_socket_t fd, short what, void *ctx)
+{
+	static const struct timeval next = {0, 0};
+	struct daemon *d = ctx;
+	size_t at = d->reload.under_way ? keeper_after(d->keeper, d->reload.last) : 0, end = at + REREAD_TURN;
+	struct keep *k = NULL;
+
+	(void)fd;
+	(void)what;
+	for (; at < keeper_count(d->keeper) && at < end; at++) {
+		k = keeper_at(d->keeper, at);
+		if (!keep_secondary(k))
+			keep_reread(k, NULL, NULL);
+	}
+	d->reload.under_way = at < keeper_count(d->keeper) && k;
+	if (d->reload.under_way) {
+		name_copy(keep_name(k), d->reload.last);
+		event_add(d->reload.turn, &next);
+		return;
+	}
+	log_reload(&d->reload.change);
+	reloader_end(d->reloader, ERR_OK, &d->reload.change, NULL);
+}
+
 static void put_in_force(void *ctx, void *what)
 {
 	struct daemon *d = ctx;
 	struct fresh *f = what;
-	struct keeper_change change;
 	struct why why = f ? f->why : (struct why){"there is no memory or no thread for it"};
 	enum err err = f ? f->err : ERR_NOMEM;
 
@@ -352,20 +382,18 @@ static void put_in_force(void *ctx, void *what)
 
 		warn_of_restart(generation_conf(keeper_generation(d->keeper)), conf);
 		f->conf = NULL;
-		err = apply(d, conf, f->tls, &change, &why);
+		err = apply(d, conf, f->tls, &d->reload.change, &why);
 		if (!err)
 			follow(d, conf, &f->warning);
 	}
 	if (f)
 		fresh_free(f);
-	if (err)
-		log_say(LOG_LEVEL_ERROR, "reload", "nothing was changed: %s", err_say(&why, err));
-	for (size_t i = 0; i < keeper_count(d->keeper) && !err; i++)
-		if (!keep_secondary(keeper_at(d->keeper, i)))
-			keep_reread(keeper_at(d->keeper, i), NULL, NULL);
-	if (!err)
-		log_reload(&change);
-	reloader_end(d->reloader, err, &change, &why);
+	if (!err) {
+		reread_turn(-1, 0, d);
+		return;
+	}
+	log_say(LOG_LEVEL_ERROR, "reload", "nothing was changed: %s", err_say(&why, err));
+	reloader_end(d->reloader, err, NULL, &why);
 }
 
 static void stop(void *ctx)
@@ -549,7 +577,8 @@ static enum err open_control(struct daemon *d, const struct conf *conf, struct w
 	if (!d->watch)
 		return ERR_NOMEM;
 	env.reloader = d->reloader = reloader_new(&reloader);
-	if (!d->reloader)
+	d->reload.turn = evtimer_new(d->loop, reread_turn, d);
+	if (!d->reloader || !d->reload.turn)
 		return ERR_NOMEM;
 	d->verbs = verbs_new(&env);
 	if (!d->verbs)
@@ -631,6 +660,8 @@ static void finish(struct daemon *d)
 {
 	control_free(d->control);
 	reloader_free(d->reloader);
+	if (d->reload.turn)
+		event_free(d->reload.turn);
 	metrics_free(d->metrics);
 	if (d->metrics_fd >= 0)
 		close(d->metrics_fd);

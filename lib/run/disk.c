@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -49,6 +48,7 @@ struct job {
 	disk_done *done;
 	void *ctx;
 	struct outcome *out;         /* NULL: it was not begun, or there is no memory for it */
+	struct file_mark known;      /* READ: see disk_read */
 	struct file_digest digest;   /* CHECK: of the file, and what it held; */
 	struct serial written;
 	bool file_known;             /* if that is known */
@@ -193,10 +193,11 @@ static void do_check(struct job *job)
 static void do_read(struct job *job)
 {
 	struct disk_result *r = &job->out->result;
-	struct stat st;
 
-	if (stat(job->path, &st) == 0)
-		r->modified = st.st_mtime;
+	r->mark = file_mark_of(job->path, &r->modified);
+	r->unchanged = job->known.sum && r->mark.sum == job->known.sum;
+	if (r->unchanged)
+		return;
 	r->err = zonefile_load_digest(job->path, job->name, job->limits, &r->version, &r->digest, &r->why);
 	if (!r->err && job->old && diff_make(job->old, r->version, r->version->wire_bytes / 2 + 4096, &r->diff) != ERR_OK)
 		r->diff = NULL;
@@ -814,7 +815,8 @@ void disk_check(struct disk *d, const uint8_t *name, const char *path, struct bu
 	enqueue(d, queue_of(name), job);
 }
 
-void disk_read(struct disk *d, const uint8_t *name, const char *path, struct build_limits limits, struct zone *old, disk_done *done, void *ctx)
+void disk_read(struct disk *d, const uint8_t *name, const char *path, struct build_limits limits, struct zone *old, struct file_mark known,
+	disk_done *done, void *ctx)
 {
 	struct job *job = job_new(READ, name, path, done, ctx);
 
@@ -822,6 +824,7 @@ void disk_read(struct disk *d, const uint8_t *name, const char *path, struct bui
 		return;
 	job->limits = limits;
 	job->old = old ? zone_hold(old) : NULL;
+	job->known = known;
 	enqueue(d, queue_of(name), job);
 }
 

@@ -22,7 +22,9 @@ struct disk_result {
 	struct zone *version;        /* read: held once, for the callee to take or lose */
 	struct diff *diff;           /* commit: how it differs from the version before; read: from the one given. To take, or lose; NULL: none was made */
 	struct file_digest digest;   /* write: of the file */
-	int64_t modified;            /* read: the file's time before it was read, seconds since 1970 */
+	int64_t modified;            /* read: the file's time before it was read, seconds since 1970; */
+	struct file_mark mark;       /* its mark then; */
+	bool unchanged;              /* that is the one that was known: it was not read */
 	uint32_t ms;
 	struct disk_work *work;      /* disk_call: what did it, still whole */
 };
@@ -42,8 +44,10 @@ void disk_load(struct disk *, const uint8_t *name, const char *path, bool apart,
 /* Whether the file is what was written when it held `written` (result.zone). `version` is the one that is served. */
 void disk_check(struct disk *, const uint8_t *name, const char *path, struct build_limits, const struct recover_zone *loaded, struct zone *version,
 	disk_done *, void *ctx);
-/* A zone file that is somebody else's: its version, and how it differs from `old` (NULL: there is none). */
-void disk_read(struct disk *, const uint8_t *name, const char *path, struct build_limits, struct zone *old, disk_done *, void *ctx);
+/* A zone file that is somebody else's, unless it still has the mark `known` (zero: none is): its version, and how it differs from `old` (NULL: there
+ * is none). */
+void disk_read(struct disk *, const uint8_t *name, const char *path, struct build_limits, struct zone *old, struct file_mark known, disk_done *,
+	void *ctx);
 void disk_write(struct disk *, const char *path, struct zone *version, disk_done *, void *ctx);
 /* The same for a version that is to be served with nothing else to bring it back: what tells the file from one that was edited is noted beside it. */
 void disk_write_alone(struct disk *, const char *path, struct zone *version, disk_done *, void *ctx);

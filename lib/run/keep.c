@@ -49,7 +49,7 @@ struct keep {
 	struct waiter *write_waiters, *load_waiters;
 	struct notify_wait *notify_waits;
 	struct journal_row row;
-	bool row_dirty, writing, write_again, loading, load_again, started, stays, held, begun, timed;
+	bool row_dirty, writing, write_again, loading, load_again, started, held, begun, timed;
 	bool told;                           /* NOTIFY was sent: */
 	struct serial told_serial;
 	int64_t told_at;
@@ -79,8 +79,6 @@ struct keep *keep_first_changed(const struct keep_env *env) { return LIST_FIRST(
 bool keep_loading(const struct keep *k) { return k->loading; }
 bool keep_begun(const struct keep *k) { return k->begun; }
 bool keep_held(const struct keep *k) { return k->held; }
-bool keep_stays(const struct keep *k) { return k->stays; }
-void keep_set_stays(struct keep *k, bool stays) { k->stays = stays; }
 struct zone *keep_served(const struct keep *k) { return k->place ? store_hold(k->place) : NULL; }
 
 static struct log *log_keep(struct log *log, enum log_level level, const char *event, const struct keep *k)
@@ -964,14 +962,25 @@ static void found(void *ctx, struct disk_result *result)
 		k->env->catalog_changed(k->env);
 }
 
+/* Who asked while it was read may have done so after a change. */
+static bool read_again(struct keep *k)
+{
+	bool again = k->load_again && file_changed(k);
+
+	k->load_again = false;
+	if (!again)
+		return false;
+	k->file = (struct file_mark){0};
+	load(k);
+	return true;
+}
+
 /* The end of reading a file, and of judging what is in it: an error leaves what is served. */
 static void end_reading(struct keep *k, struct disk_result *result, bool absent)
 {
 	k->loading = false;
-	if (k->load_again) {
-		load(k);
+	if (read_again(k))
 		return;
-	}
 	set_error(k, result->err && !absent ? err_say(&result->why, result->err) : NULL);
 	if (!result->err)
 		loaded_file(k, result);
@@ -1030,16 +1039,36 @@ static void judge_file(struct keep *k, struct disk_result *result)
 	judge_version(k, k->read->version, older, file_judged);
 }
 
+/* The file is what it was when it was read. */
+static void file_unchanged(struct keep *k)
+{
+	struct why why = {{0}};
+
+	k->loading = false;
+	if (read_again(k))
+		return;
+	tell(&k->load_waiters, k, ERR_OK, &why);
+	if (is_catalog(k))
+		k->env->catalog_changed(k->env);
+}
+
 static void file_read_done(void *ctx, struct disk_result *result)
 {
 	struct keep *k = ctx;
 	bool made_here = k->wired->set->catalog == CONF_CATALOG_PRODUCE, absent = result->err == ERR_NOTFOUND && made_here;
 
+	if (result->unchanged) {
+		file_unchanged(k);
+		return;
+	}
+	k->file = result->mark;
 	if (!absent)
 		log_load(k, result->err, &result->why, result->version, "file", result->ms);
 	k->env->counters.loads++;
 	k->env->counters.loads_failed += result->err && !absent;
-	if (result->err || made_here || k->load_again || (result->diff && diff_is_empty(result->diff)))
+	if (read_again(k))
+		return;
+	if (result->err || made_here || (result->diff && diff_is_empty(result->diff)))
 		end_reading(k, result, absent);
 	else
 		judge_file(k, result);
@@ -1049,12 +1078,11 @@ static void load(struct keep *k)
 {
 	k->loading = true;
 	k->load_again = false;
-	if (k->path && !k->secondary)
-		k->file = file_mark_of(k->path, NULL);
 	if (k->secondary)
 		disk_load(k->env->disk, k->name, k->path, is_apart(k), load_limits(k), found, k);
 	else
-		disk_read(k->env->disk, k->name, k->path, load_limits(k), k->file_version, file_read_done, k);
+		disk_read(k->env->disk, k->name, k->path, load_limits(k), k->file_version, k->file_version && !k->error ? k->file : (struct file_mark){0},
+			file_read_done, k);
 }
 
 void keep_reread(struct keep *k, keep_done *done, void *ctx)
@@ -1066,14 +1094,14 @@ void keep_reread(struct keep *k, keep_done *done, void *ctx)
 			done(ctx, k, err_why(&why, ERR_REFUSED, "the zone is on hold"), &why);
 		return;
 	}
-	if (!k->path || (k->file_version && !k->error && !k->loading && !file_changed(k))) {
+	if (!k->path) {
 		if (done)
-			done(ctx, k, k->path ? ERR_OK : err_why(&why, ERR_CONF, "%s", k->error ? k->error : "it has no file"), &why);
+			done(ctx, k, err_why(&why, ERR_CONF, "%s", k->error ? k->error : "it has no file"), &why);
 		return;
 	}
 	wait_for(&k->load_waiters, k, done, ctx);
 	if (k->loading)
-		k->load_again |= file_changed(k);        /* it may have been read before the change */
+		k->load_again = true;
 	else
 		load(k);
 }

@@ -74,9 +74,6 @@ void keep_write_last(struct keep *);
 /* Whether its row has changed since it was taken; and the row as it is to be written. */
 struct keep *keep_first_changed(const struct keep_env *);    /* of those whose rows have changed since they were taken; NULL: none */
 const struct journal_row *keep_take_row(struct keep *);
-/* A mark for run/keeper: the zone is also in the generation that is about to be put in force. */
-bool keep_stays(const struct keep *);
-void keep_set_stays(struct keep *, bool);
 
 const uint8_t *keep_name(const struct keep *);
 const struct wired *keep_wired(const struct keep *);

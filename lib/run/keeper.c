@@ -506,73 +506,85 @@ static struct keep *make_keep(struct keeper *all, struct generation *g, const st
 	return k;
 }
 
-static void free_new(struct keep **list, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (!keep_stays(list[i]))
-			keep_free(list[i]);
-	free(list);
-}
-
-/* What is to be put in force. */
+/* What is to be put in force. Of very many zones most stay: each pass over all of them waits for memory, so those that come and those that go have
+ * lists of their own. */
 struct plan {
 	struct generation *generation;
 	struct roster_list zones;
-	struct keep **list;                  /* one for each of the zones: those that stay, marked, and new ones */
+	struct keep **list;                  /* one for each of the zones: those that stay, and new ones */
+	size_t *come, come_count;            /* the new ones: places in the list */
+	struct keep **go;
+	size_t go_count;
 	struct keeper_change *change;
 };
 
-/* False: out of memory, nothing has changed. */
+static void plan_release(struct plan *p)
+{
+	free(p->zones.zones);
+	free(p->come);
+	free(p->go);
+}
+
+/* The one of this name, at `*n` or behind; those before it go. */
+static struct keep *pass_to(struct keeper *all, struct plan *p, size_t *n, const uint8_t *name)
+{
+	while (*n < all->count && !is_at(all, *n, name) && name_compare(keep_name(all->keeps[*n]), name) < 0)
+		p->go[p->go_count++] = all->keeps[(*n)++];
+	return is_at(all, *n, name) ? all->keeps[(*n)++] : NULL;
+}
+
+/* False: out of memory. */
 static bool make_list(struct keeper *all, struct plan *p)
 {
-	size_t count = p->zones.count, n = 0, i = 0, row = 0;
+	size_t count = p->zones.count, n = 0, row = 0;
 
 	p->list = calloc(count + 1, sizeof *p->list);
-	for (size_t k = 0; k < all->count; k++)
-		keep_set_stays(all->keeps[k], false);
-	for (; p->list && i < count; i++) {
+	p->come = calloc(count + 1, sizeof *p->come);
+	p->go = calloc(all->count + 1, sizeof *p->go);
+	if (!p->list || !p->come || !p->go)
+		return false;
+	for (size_t i = 0; i < count; i++) {
 		const struct conf_zone *zone = &p->zones.zones[i];
-		struct keep *k;
+		struct keep *k = pass_to(all, p, &n, zone->name);
 
-		while (n < all->count && name_compare(keep_name(all->keeps[n]), zone->name) < 0)
-			n++;
-		k = is_at(all, n, zone->name) ? all->keeps[n] : NULL;
 		if (k && keep_same_source(k, zone)) {
 			p->list[i] = k;
-			keep_set_stays(k, true);
 			continue;
 		}
 		p->list[i] = make_keep(all, p->generation, zone, k, next_row(all, &row, zone->name));
 		if (!p->list[i])
-			break;
+			return false;
+		p->come[p->come_count++] = i;
 		if (k)
-			p->change->changed++;
-		else
-			p->change->added++;
+			p->go[p->go_count++] = k;
+		p->change->changed += k != NULL;
+		p->change->added += k == NULL;
 	}
-	if (p->list && i < count) {
-		free_new(p->list, i);
-		p->list = NULL;
-	}
-	return p->list;
+	while (n < all->count)
+		p->go[p->go_count++] = all->keeps[n++];
+	return true;
+}
+
+static void free_new(struct plan *p)
+{
+	for (size_t i = 0; i < p->come_count; i++)
+		keep_free(p->list[p->come[i]]);
+	free(p->list);
 }
 
 /* What the store shows of zones that come and go changes, all at once. False: out of memory, nothing has changed. */
-static bool place_all(struct keeper *all, struct keep **list, size_t count)
+static bool place_all(struct keeper *all, struct plan *p)
 {
 	bool placed = true;
 
-	for (size_t i = 0; i < all->count; i++)
-		if (!keep_stays(all->keeps[i]))
-			keep_remove_place(all->keeps[i]);
-	for (size_t i = 0; i < count && placed; i++)
-		if (!keep_stays(list[i]))
-			placed = keep_place(list[i]);
+	for (size_t i = 0; i < p->go_count; i++)
+		keep_remove_place(p->go[i]);
+	for (size_t i = 0; i < p->come_count && placed; i++)
+		placed = keep_place(p->list[p->come[i]]);
 	if (store_publish(all->env.store) != ERR_OK)
 		return false;
-	for (size_t i = 0; i < all->count; i++)
-		if (!keep_stays(all->keeps[i]))
-			keep_lose_place(all->keeps[i]);
+	for (size_t i = 0; i < p->go_count; i++)
+		keep_lose_place(p->go[i]);
 	return true;
 }
 
@@ -667,21 +679,23 @@ static bool same_directory(const struct generation *a, const struct generation *
 }
 
 /* Those that stay get their new settings: where they mean the same as before, by a few pointers. */
-static void change_all(struct keeper *all, const struct plan *p, const struct generation *old)
+static void change_all(const struct plan *p, const struct generation *old)
 {
 	struct leaving *leaving = old && same_directory(old, p->generation) ?
 		malloc(sizeof *leaving + p->zones.count * sizeof *leaving->policies) : NULL;
 	struct compared compared = {0};
+	size_t come = 0;
 
-	(void)all;
 	if (leaving)
 		leaving->count = 0;
 	for (size_t i = 0; i < p->zones.count; i++) {
 		const struct wired *wired = generation_wired(p->generation, p->zones.zones[i].set);
 		bool same;
 
-		if (!keep_stays(p->list[i]))
+		if (come < p->come_count && p->come[come] == i) {
+			come++;
 			continue;
+		}
 		same = same_settings(&compared, keep_wired(p->list[i]), wired);
 		p->change->changed += !same;
 		if (same && leaving)
@@ -715,12 +729,12 @@ static enum err make_plan(struct keeper *all, struct plan *p, struct why *why)
 		err = err_why(why, ERR_CONF, "%s", p->zones.why.text);
 	else if (!make_list(all, p))
 		err = err_why(why, ERR_NOMEM, "out of memory");
-	if (!err && !place_all(all, p->list, p->zones.count)) {
-		free_new(p->list, p->zones.count);
+	if (!err && !place_all(all, p))
 		err = err_why(why, ERR_NOMEM, "out of memory");
+	if (err) {
+		free_new(p);
+		plan_release(p);
 	}
-	if (err)
-		free(p->zones.zones);
 	return err;
 }
 
@@ -728,19 +742,15 @@ static void put_in_force(struct keeper *all, struct plan *p)
 {
 	struct generation *old = all->generation;
 	size_t count = p->zones.count;
-	bool removed = false;
 
 	all->generation = p->generation;
 	if (p->zones.lost)
 		log_lost(&p->zones);
-	for (size_t i = 0; i < all->count; i++) {
-		if (keep_stays(all->keeps[i]))
-			continue;
-		p->change->removed += !find_zone(&p->zones, keep_name(all->keeps[i]));
-		remove_keep(all, all->keeps[i], &p->zones);
-		removed = true;
+	for (size_t i = 0; i < p->go_count; i++) {
+		p->change->removed += !find_zone(&p->zones, keep_name(p->go[i]));
+		remove_keep(all, p->go[i], &p->zones);
 	}
-	if (removed)
+	if (p->go_count)
 		note_purge(all);
 	free(all->keeps);
 	all->keeps = p->list;
@@ -748,10 +758,9 @@ static void put_in_force(struct keeper *all, struct plan *p)
 	all->env.spread = (uint32_t)(count * SPREAD_US / 1000);
 	if (!old)
 		all->told_from = all->env.secondary.now() + all->env.spread;
-	change_all(all, p, old);
-	for (size_t i = 0; i < count; i++)
-		if (!keep_stays(p->list[i]))
-			begin_keep(all, p->list[i]);
+	change_all(p, old);
+	for (size_t i = 0; i < p->come_count; i++)
+		begin_keep(all, p->list[p->come[i]]);
 	drop_rows(all, &p->zones);
 	if (old)
 		generation_retire(old);
@@ -770,7 +779,7 @@ enum err keeper_apply(struct keeper *all, struct generation *g, struct keeper_ch
 	put_in_force(all, &p);
 	if (roster_follow(all->roster, generation_conf(g), &changed) != ERR_OK || changed)
 		keeper_save(all, NULL, NULL);
-	free(p.zones.zones);
+	plan_release(&p);
 	note_change(all, KEEPER_CATALOGS);
 	return ERR_OK;
 }
