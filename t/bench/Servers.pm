@@ -24,6 +24,7 @@ my $build = $ENV{top_builddir} // '.';
 my $nproc = () = glob '/sys/devices/system/cpu/cpu[0-9]*';
 my ($driver, $served) = $nproc > 1 ? ([ qw(taskset -c 0) ], [ qw(taskset -c 1) ]) : ([], []);
 our $port;
+our %changed;                # of many zones, those with a setting of their own
 my $schema = '/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql';
 
 sub build { return $build }
@@ -53,7 +54,7 @@ my %setup = (lockstep => \&lockstep, nsd => \&nsd, knot => \&knot, bind => \&bin
 # Each writes the configuration into the directory and gives the command.
 sub lockstep {
     my ($dir, $zone, $file, $primary, $many) = @_;
-    my $list = join ",\n", map { qq({ name = "$_"; primaries = [ "primary" ]; }) } @{ $many // [] };
+    my $list = join ",\n", map { qq({ name = "$_"; primaries = [ "primary" ];@{[ $changed{$_} ? ' refresh-min = 3;' : '' ]} }) } @{ $many // [] };
     my $from = $file ? qq(source = "file"; file = "$file";) : qq(primaries = [ "primary" ]; file = "zone"; zonefile-sync = -1;);
     my $remotes = $primary ? qq(remotes: ( { name = "primary"; address = [ "127.0.0.1\@$primary" ]; } );) : '';
     spew("$dir/c.conf", <<"X");
@@ -89,7 +90,7 @@ remote-control:
  control-interface: "$dir/control"
 @{[ $many ? '' : "zone:\n name: $zone\n $from" ]}
 X
-    append("$dir/c.conf", map { qq(zone:\n name: $_\n zonefile: "$dir/$_.zone"\n request-xfr: 127.0.0.1\@$primary NOKEY\n allow-notify: 127.0.0.1 NOKEY\n) } @$many) if $many;
+    append("$dir/c.conf", map { qq(zone:\n name: $_\n zonefile: "$dir/$_.zone"\n request-xfr: 127.0.0.1\@$primary NOKEY\n allow-notify: 127.0.0.1 NOKEY\n@{[ $changed{$_} ? " max-refresh-time: 100000\n" : '' ]}) } @$many) if $many;
     return ($program{nsd}, '-d', '-c', "$dir/c.conf");
 }
 
@@ -121,7 +122,7 @@ $remote@{[ $many ? "template:\n  - id: default\n    storage: \"$dir\"\n    maste
 zone:
 @{[ $many ? '' : "  - domain: $zone\n    storage: \"$dir\"\n    $from\n    zonefile-sync: -1\n    semantic-checks: off\n    journal-content: none" ]}
 X
-    append("$dir/c.conf", map { "  - domain: $_\n" } @$many) if $many;
+    append("$dir/c.conf", map { "  - domain: $_\n" . ($changed{$_} ? "    refresh-max-interval: 100000\n" : '') } @$many) if $many;
     return ($program{knot}, '-c', "$dir/c.conf");
 }
 
@@ -215,6 +216,15 @@ sub start {
     open STDOUT, '>>', "$of{dir}/out";
     open STDERR, '>&', \*STDOUT;
     exec @$served, @command or POSIX::_exit(127);
+}
+
+# Other zones from now on, once the server has been told to read its configuration again (by the command that is given; those who have none cannot).
+sub reconfigure {
+    my ($self, $zones) = @_;
+    my %command = (lockstep => [ "$build/lockstep", '-s', "$self->{dir}/control", 'reload' ], nsd => [ '/usr/sbin/nsd-control', '-c', "$self->{dir}/c.conf", 'reconfig' ],
+        knot => [ '/usr/sbin/knotc', '-c', "$self->{dir}/c.conf", '-b', '-t', 60, 'reload' ]);
+    $setup{ $self->{name} }->(@$self{qw(dir zone file primary)}, $zones);
+    return $command{ $self->{name} };
 }
 
 sub stop {

@@ -7,7 +7,7 @@
  *
  * Prints, one a line, with CLOCK_MONOTONIC seconds last: "ready T". Reads from standard input:
  *
- *     watch           asks the server for each small zone until all are served: "all T"
+ *     watch [N]       asks the server for each small zone, or for the first N, until all are served: "all T"
  *     big             asks for the big one until it is served in the newest version: "served T"
  *     step N          a new version with N changes; NOTIFY, and asks until it is served: "step SECONDS T"
  *     run SECONDS     the same with one change, again as soon as each is served: "run CHANGES T"
@@ -534,13 +534,14 @@ static void on_answers(int watch)
 	}
 }
 
-static void watch_zones(int watch)
+static void watch_zones(int watch, unsigned n)
 {
+	n = n < zones ? n : zones;
 	free(unserved);
-	unserved = malloc((zones + 1) * sizeof *unserved);
-	for (uint32_t i = 0; i < zones; i++)
+	unserved = malloc((n + 1) * sizeof *unserved);
+	for (uint32_t i = 0; i < n; i++)
 		unserved[i] = i;
-	unserved_count = zones;
+	unserved_count = n;
 	first_unserved = 0;
 	watching = WATCH_ZONES;
 	ask_again(watch);
@@ -556,7 +557,9 @@ static bool on_command(int watch)
 	if (!fgets(line, sizeof line, stdin))
 		return false;
 	if (strcmp(line, "watch\n") == 0) {
-		watch_zones(watch);
+		watch_zones(watch, zones);
+	} else if (sscanf(line, "watch %u", &n) == 1) {
+		watch_zones(watch, n);
 	} else if (strcmp(line, "big\n") == 0) {
 		watching = WATCH_BIG;
 		ran_at_all = false;
