@@ -1,64 +1,18 @@
 #include "run/keep.h"
 
 #include "base/file.h"
-#include "base/log.h"
+#include "run/taking.h"
 #include "xfer/notify.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum {
 	LINKS_MOST = 64,             /* connections to primaries that are kept without use, in all */
 	LINKS_EACH = 4,              /* and to one address */
-	RETRY_S = 60,                /* to write */
 	RELOAD_S = 10,               /* to read */
 	SLOWLY = 25,                 /* first questions that are not due yet: 200 a second, not 5,000 */
-};
-
-struct waiter {
-	struct waiter *next;
-	keep_done *done;
-	void *ctx;
-};
-
-struct keep {
-	LIST_ENTRY(keep) of_changed; /* while row_dirty */
-	struct keep_env *env;
-	const struct wired *wired;
-	struct generation *generation;       /* that wired is of; held */
-	struct store_zone *place;            /* NULL: not in the store yet, or no more */
-	struct secondary *secondary;
-	char *path;
-	struct zone *pending;                /* a new version: judged, then made durable, then served */
-	struct diff *pending_diff;           /* how it differs from the one before; NULL: not known */
-	enum { NOTHING_PENDING, JUDGING, COMMITTING, WRITING } pending_is;
-	bool alone;                          /* what is pending could not be committed: its file must do */
-	bool judges_signatures;              /* what is pending is judged by its signatures too */
-	const struct zone *validated;        /* the last one that passed so; to be compared, not looked into */
-	struct zone *file_version;           /* source = "file": what is served */
-	struct disk_result *read;            /* source = "file": what was read and is being judged; NULL: nothing */
-	struct history *history;             /* what led to the version; NULL: nothing is known */
-	bool unsure;                         /* the version's serial has stood for other content too */
-	bool written_apart;                  /* the zone file holds `row.written` as it is served, which is not as it came */
-	bool write_stale;                    /* what is being written is not what the file is to hold any more */
-	bool guessed;                        /* the version is what was served, found in the zone file alone: not what came */
-	bool ns_ahead;                       /* another NS set was configured, but the serial is that of the one before */
-	struct timer sync;                   /* the file is to be written, or read */
-	struct waiter *write_waiters, *load_waiters;
-	struct notify_wait *notify_waits;
-	struct journal_row row;
-	bool row_dirty, writing, write_again, loading, load_again, started, held, begun, timed;
-	bool told;                           /* NOTIFY was sent: */
-	struct serial told_serial;
-	int64_t told_at;
-	struct serial writing_serial;
-	struct file_mark file;               /* as we read or wrote it */
-	int64_t loaded, written_at;          /* seconds since 1970; 0: not known */
-	char *error;                         /* of the file; NULL: none */
-	char *notice;                        /* source = "file": what is not right with what is served; NULL: nothing */
-	uint8_t name[];
 };
 
 /* A `notify` that somebody waits for. */
@@ -81,68 +35,10 @@ bool keep_begun(const struct keep *k) { return k->begun; }
 bool keep_held(const struct keep *k) { return k->held; }
 struct zone *keep_served(const struct keep *k) { return k->place ? store_hold(k->place) : NULL; }
 
-static struct log *log_keep(struct log *log, enum log_level level, const char *event, const struct keep *k)
-{
-	char text[NAME_TEXT_SIZE];
-
-	log_begin(log, level, event);
-	log_str(log, "zone", name_text(k->name, text));
-	return log;
-}
-
-static void set_error(struct keep *k, const char *text)
-{
-	free(k->error);
-	k->error = text && *text ? strdup(text) : NULL;
-}
-
-static void wait_for(struct waiter **list, struct keep *k, keep_done *done, void *ctx)
-{
-	struct waiter *w;
-
-	if (!done)
-		return;
-	w = malloc(sizeof *w);
-	if (!w) {
-		done(ctx, k, ERR_NOMEM, NULL);
-		return;
-	}
-	*w = (struct waiter){*list, done, ctx};
-	*list = w;
-}
-
-static void tell(struct waiter **list, struct keep *k, enum err err, const struct why *why)
-{
-	struct waiter *w = *list;
-
-	*list = NULL;
-	while (w) {
-		struct waiter *next = w->next;
-
-		w->done(w->ctx, k, err, why);
-		free(w);
-		w = next;
-	}
-}
-
-static void forget(struct waiter **list, const void *ctx)
-{
-	while (*list) {
-		struct waiter *w = *list;
-
-		if (w->ctx == ctx) {
-			*list = w->next;
-			free(w);
-		} else {
-			list = &w->next;
-		}
-	}
-}
-
 void keep_forget(struct keep *k, void *ctx)
 {
-	forget(&k->write_waiters, ctx);
-	forget(&k->load_waiters, ctx);
+	kept_forget(&k->write_waiters, ctx);
+	kept_forget(&k->load_waiters, ctx);
 	if (k->secondary)
 		secondary_forget_waiter(k->secondary, ctx);
 	for (struct notify_wait *w = k->notify_waits; w; w = w->next)
@@ -150,553 +46,48 @@ void keep_forget(struct keep *k, void *ctx)
 			w->done = NULL;
 }
 
-/* --- the NS set ----------------------------------------------------------- */
-
-/* What is served is made of what came: the zone file is no copy of it, as the database knows it. */
-static bool is_apart(const struct keep *k)
-{
-	return k->secondary && k->wired->ns_mode == CONF_NS_REWRITE;
-}
-
-static struct zone *version_of(const struct keep *k)
-{
-	return k->secondary ? secondary_version(k->secondary) : k->file_version;
-}
-
-/* The version as it is served, held once by the caller. One that is sealed was taken before it was to be rewritten, and stays. */
-static struct zone *as_served(const struct wired *wired, struct zone *version)
-{
-	struct zone *served;
-	struct why why;
-
-	if (wired->ns_mode != CONF_NS_REWRITE || nsset_view(&wired->ns_set, version, &served, &why) != ERR_OK)
-		return zone_hold(version);
-	return served;
-}
-
-static void log_ns_set(const struct keep *k, const struct zone *version, const struct zone *served)
-{
-	const struct nsset *set = &k->wired->ns_set;
-	bool shown = k->wired->ns_mode == CONF_NS_OFF || nsset_shown(set, served);
-	struct why why;
-	struct log log;
-
-	if (shown && version == served)
-		return;
-	nsset_say(set, version, &why);
-	log_keep(&log, shown ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, shown ? "ns-set-rewritten" : "ns-set-differs", k);
-	log_int(&log, "serial", version->serial.v);
-	if (!shown)
-		log_str(&log, "finding", "NS-EXPECTED");
-	if (!nsset_shown(set, version))
-		log_str(&log, "why", why.text);
-	log_end(&log);
-}
-
-/* The same, on its way to be served. */
-static struct zone *to_serve(const struct keep *k, struct zone *version)
-{
-	struct zone *served = as_served(k->wired, version);
-
-	log_ns_set(k, version, served);
-	return served;
-}
-
-/* How what is served differs from what is served from now on: by the step between what came. */
-static struct diff *served_step(const struct keep *k, struct diff *step, struct zone *version, struct zone *now)
-{
-	struct zone *old = version_of(k), *served = old ? as_served(k->wired, old) : NULL;
-	struct diff *made = served ? nsset_step(served, old, step, version, now, UINT64_MAX) : NULL;
-
-	zone_put(served);
-	return made;
-}
-
 /* --- the row -------------------------------------------------------------- */
-
-static bool is_asking(const struct refresh *r)
-{
-	return r->state == REFRESH_PROBE || r->state == REFRESH_TRANSFER;
-}
-
-/* What points elsewhere is filled in. */
-static void fill_row(struct keep *k)
-{
-	struct secondary_status status;
-	int64_t now = k->env->secondary.now(), unix_now = (int64_t)k->env->secondary.unix_time();
-
-	if (!k->secondary)
-		return;
-	secondary_status(k->secondary, &status);
-	k->row.held = k->held;
-	k->row.primary = status.primary;
-	if (!k->started && !status.refresh.loaded)   /* what the database said is not known yet */
-		return;
-	k->row.has_serial = status.refresh.loaded;
-	k->row.serial = status.refresh.serial;
-	k->row.expired = status.refresh.expired;
-	k->row.failures = status.refresh.failures;
-	k->row.given_expire = refresh_given_before(&status.refresh);
-	k->row.has_rejected = status.rejected && status.has_refused;
-	k->row.rejected = status.refused;
-	k->row.rejected_why = k->row.has_rejected ? status.rejected : NULL;
-	if (k->started)
-		k->row.next = unix_now + (is_asking(&status.refresh) ? 0 : (status.refresh.timer - now) / 1000);
-	if (status.refresh.loaded) {
-		k->row.refreshed = unix_now - (now - status.refresh.refreshed) / 1000;
-		k->row.expires = unix_now + (status.refresh.expire_at - now) / 1000;
-	}
-}
-
-static void touch_row(struct keep *k)
-{
-	if (!k->row_dirty) {
-		LIST_INSERT_HEAD(&k->env->changed, k, of_changed);
-		k->env->changed_count++;
-	}
-	k->row_dirty = true;
-	k->env->row_changed(k->env);
-}
-
-static void row_taken(struct keep *k)
-{
-	if (!k->row_dirty)
-		return;
-	k->row_dirty = false;
-	LIST_REMOVE(k, of_changed);
-	k->env->changed_count--;
-}
 
 const struct journal_row *keep_take_row(struct keep *k)
 {
-	fill_row(k);
-	row_taken(k);
+	kept_fill_row(k);
+	kept_row_taken(k);
 	return &k->row;
 }
 
 /* --- the zone file -------------------------------------------------------- */
 
-/* Somebody else has changed, replaced or removed it. */
-static bool file_changed(const struct keep *k)
-{
-	return file_mark_of(k->path, NULL).sum != k->file.sum;
-}
-
-static void write_done(void *ctx, struct disk_result *result);
-
-static bool is_written(const struct keep *k)
-{
-	struct zone *version = version_of(k);
-
-	return version && (k->row.file_known || k->written_apart) && serial_equal(k->row.written, version->serial);
-}
-
-static void note_file(struct keep *k, struct serial written, struct file_digest digest, int64_t at)
-{
-	k->row.file_known = !is_apart(k);
-	k->written_apart = is_apart(k);
-	k->row.written = written;
-	k->row.file = digest;
-	k->written_at = at;
-}
-
-static void write_version(struct keep *k, struct zone *version)
-{
-	struct zone *served = as_served(k->wired, version);
-
-	k->writing = true;
-	k->write_stale = false;
-	k->writing_serial = version->serial;
-	if (k->pending_is == WRITING && k->alone)
-		disk_write_alone(k->env->disk, k->path, served, write_done, k);
-	else
-		disk_write(k->env->disk, k->path, served, write_done, k);
-	zone_put(served);
-}
-
-static void published(struct keep *k);
-static void refused(struct keep *k, enum err, const struct why *);
-
-static void log_write(const struct keep *k, const struct disk_result *result)
-{
-	struct log log;
-
-	log_keep(&log, result->err ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, result->err ? "zone-file-failed" : "zone-file-written", k);
-	log_int(&log, "serial", k->writing_serial.v);
-	log_str(&log, "file", k->path);
-	log_fmt(&log, "seconds", "%u.%03u", result->ms / 1000, result->ms % 1000);
-	if (result->err)
-		log_str(&log, "why", err_say(&result->why, result->err));
-	log_end(&log);
-}
-
-static void sync_at(struct keep *k, int64_t seconds)
-{
-	timer_set(k->env->secondary.timers, &k->sync, k->env->secondary.now() + seconds * 1000);
-}
-
-static void sync_in(struct keep *k, int64_t seconds)
-{
-	if (k->secondary && k->wired->set->zonefile_sync >= 0 && !k->sync.place)
-		sync_at(k, seconds);
-}
-
-static void sync_later(struct keep *k)
-{
-	sync_in(k, k->wired->set->zonefile_sync > 0 ? k->wired->set->zonefile_sync : RETRY_S);
-}
-
-static void write_done(void *ctx, struct disk_result *result)
-{
-	struct keep *k = ctx;
-	struct zone *pending = k->pending;
-
-	k->writing = false;
-	log_write(k, result);
-	if (result->err) {
-		k->env->counters.files_failed++;
-	} else {
-		k->env->counters.files_written++;
-		if (!k->write_stale)
-			note_file(k, k->writing_serial, result->digest, (int64_t)k->env->secondary.unix_time());
-		k->file = file_mark_of(k->path, NULL);
-		touch_row(k);
-	}
-	if (pending && k->pending_is == WRITING) {
-		if (k->write_stale || !serial_equal(pending->serial, k->writing_serial)) {
-			write_version(k, pending);
-			return;
-		}
-		if (result->err)
-			refused(k, result->err, &result->why);
-		else
-			published(k);
-	}
-	if ((k->write_again || k->write_stale) && version_of(k)) {
-		k->write_again = false;
-		write_version(k, version_of(k));
-		return;
-	}
-	set_error(k, result->err ? err_say(&result->why, result->err) : NULL);
-	tell(&k->write_waiters, k, result->err, &result->why);
-	if (result->err)
-		sync_later(k);       /* try again */
-}
-
 static void load(struct keep *);
-
-static void sync_due(struct timer *timer)
-{
-	struct keep *k = (struct keep *)((char *)timer - offsetof(struct keep, sync));
-
-	if (is_written(k) || (!k->path && version_of(k)))
-		return;
-	if (version_of(k) && k->writing)
-		k->write_again = true;
-	else if (version_of(k))
-		write_version(k, version_of(k));
-	else if (!k->loading)
-		load(k);
-}
 
 void keep_write(struct keep *k, keep_done *done, void *ctx)
 {
 	struct why why;
 
-	if (!k->path || !version_of(k)) {
+	if (!k->path || !kept_version(k)) {
 		err_why(&why, ERR_NOTFOUND, !k->path ? "the zone has no file" : "there is nothing to write: the zone was never loaded");
 		done(ctx, k, ERR_NOTFOUND, &why);
 		return;
 	}
-	if (!k->secondary || (is_written(k) && !k->writing && !file_changed(k))) {
+	if (!k->secondary || (filing_done(k) && !k->writing && !filing_changed(k))) {
 		done(ctx, k, ERR_OK, NULL);
 		return;
 	}
-	wait_for(&k->write_waiters, k, done, ctx);
+	kept_wait(&k->write_waiters, k, done, ctx);
 	if (k->writing)
-		k->write_again |= !serial_equal(k->writing_serial, version_of(k)->serial);
+		k->write_again |= !serial_equal(k->writing_serial, kept_version(k)->serial);
 	else
-		write_version(k, version_of(k));
-}
-
-/* --- new versions --------------------------------------------------------- */
-
-static void notify_finished(void *ctx, const uint8_t *zone, unsigned answered, unsigned failed)
-{
-	struct keep_env *env = ctx;
-
-	(void)zone;
-	env->counters.notifies_out += answered;
-	env->counters.notifies_failed += failed;
-}
-
-static void note_told(struct keep *k, const struct zone *version)
-{
-	k->told = true;
-	k->told_serial = version->serial;
-	k->told_at = (int64_t)k->env->secondary.unix_time();
-}
-
-static bool is_catalog(const struct keep *k)
-{
-	return k->wired->set->catalog != CONF_CATALOG_NONE;
-}
-
-static void tell_downstream(struct keep *k, const struct zone *version)
-{
-	if (!k->wired->target_count)
-		return;
-	note_told(k, version);
-	notify_send(k->env->notifier, version, k->wired->targets, k->wired->target_count, notify_finished, k->env);
-}
-
-/* What was told before the daemon ended may not have been heard, or not been fetched any more. */
-static void tell_again(struct keep *k)
-{
-	if (k->wired->target_count)
-		k->env->to_be_told(k->env, k);
-}
-
-void keep_tell(struct keep *k)
-{
-	struct zone *version = k->told ? NULL : keep_served(k);
-
-	if (version)
-		tell_downstream(k, version);
-	zone_put(version);
-}
-
-/* Told downstream (RFC 7314). */
-static void set_expiry(struct keep *k)
-{
-	struct secondary_status status;
-
-	secondary_status(k->secondary, &status);
-	if (status.refresh.loaded)
-		store_set_expiry(k->place, status.refresh.expire_at);
-}
-
-/* The history of the version that comes after `old`, by the step between them (NULL: nothing is known of it). Who has had other content under
- * the serial that the step begins with must not be given it. */
-static void add_step(struct keep *k, struct diff *step, const struct zone *old, const struct zone *version)
-{
-	struct history *before = k->history;
-
-	if (step && diff_is_empty(step))
-		return;
-	k->history = step && !k->unsure ? history_add(before, step, history_most(version)) : NULL;
-	k->unsure = old && serial_equal(old->serial, version->serial);
-	history_drop(before);
-	store_set_history(k->place, history_hold(k->history));
-}
-
-/* Serves the version (takes the hold), then everything that follows from it. */
-static void serve(struct keep *k, struct zone *version)
-{
-	k->row.changed = (int64_t)k->env->secondary.unix_time();
-	zone_hold(version);
-	store_commit(k->place, version, STORE_SERVED);
-	tell_downstream(k, version);
-	zone_put(version);
-	if (is_catalog(k))
-		k->env->catalog_changed(k->env);
-}
-
-/* What is pending is durable. */
-static void published(struct keep *k)
-{
-	struct zone *version = k->pending, *old = version_of(k), *served = to_serve(k, version);
-	struct diff *step = served_step(k, k->pending_diff, version, served);
-
-	secondary_accepted(k->secondary);
-	if (!old)
-		timer_stop(k->env->secondary.timers, &k->sync);      /* a file that could not be read need not be any more */
-	add_step(k, step, old, version);
-	diff_drop(step);
-	diff_drop(k->pending_diff);
-	k->ns_ahead = k->ns_ahead && serial_equal(old->serial, version->serial);
-	k->guessed = false;
-	k->pending = NULL;
-	k->pending_diff = NULL;
-	k->pending_is = NOTHING_PENDING;
-	serve(k, served);
-	zone_put(version);
-	secondary_published(k->secondary, ERR_OK, NULL);
-	set_expiry(k);
-	touch_row(k);
-	if (!is_written(k))
-		sync_later(k);
-}
-
-/* What was pending is no more. */
-static void drop_pending(struct keep *k)
-{
-	zone_put(k->pending);
-	diff_drop(k->pending_diff);
-	k->pending = NULL;
-	k->pending_diff = NULL;
-	k->pending_is = NOTHING_PENDING;
-}
-
-/* It could not be made durable: what is served stays. */
-static void refused(struct keep *k, enum err err, const struct why *why)
-{
-	struct log log;
-
-	log_keep(&log, LOG_LEVEL_ERROR, "version-not-kept", k);
-	log_int(&log, "serial", k->pending->serial.v);
-	log_str(&log, "why", err_say(why, err));
-	log_end(&log);
-	drop_pending(k);
-	/* Whatever is wrong with the disk, nothing is with the version. */
-	secondary_published(k->secondary, err == ERR_NOSPACE || err == ERR_NOMEM ? err : ERR_IO, why);
-}
-
-static void write_pending(struct keep *k)
-{
-	k->pending_is = WRITING;
-	if (!k->writing)
-		write_version(k, k->pending);
-}
-
-/* Without a state-dir that can be written the zone file alone has to do. */
-static bool file_must_do(const struct keep *k)
-{
-	struct copies_health health;
-
-	disk_health(k->env->disk, &health);
-	return k->path && !health.database_open && (!health.log_open || health.log[0]);
-}
-
-static void committed(void *ctx, struct disk_result *result)
-{
-	struct keep *k = ctx;
-
-	k->pending_diff = result->diff;
-	result->diff = NULL;
-	k->alone = result->err != ERR_OK;
-	if (result->err ? file_must_do(k) : k->path && k->wired->set->zonefile_sync == 0)
-		write_pending(k);
-	else if (result->err)
-		refused(k, result->err, &result->why);
-	else
-		published(k);
-}
-
-/* The row as it will be when the version is served. */
-static void commit(struct keep *k)
-{
-	struct refresh_times times = refresh_times_of(&k->pending->soa, &k->wired->secondary.clamps);
-	struct secondary_status status;
-	struct journal_row row;
-
-	fill_row(k);
-	row = k->row;
-	row.has_serial = true;
-	row.serial = k->pending->serial;
-	row.changed = row.refreshed = (int64_t)k->env->secondary.unix_time();
-	secondary_status(k->secondary, &status);
-	row.given_expire = refresh_lasts(&status.refresh, times);
-	row.expires = row.changed + row.given_expire;
-	if (row.given_expire == times.expire)
-		row.given_expire = 0;
-	row.next = row.changed + times.refresh;
-	row.expired = row.has_rejected = false;
-	row.failures = 0;
-	k->pending_is = COMMITTING;
-	disk_commit(k->env->disk, &row, secondary_version(k->secondary), k->pending, committed, k);
-}
-
-static void judged(void *ctx, enum err err, const struct why *why)
-{
-	struct keep *k = ctx;
-
-	if (!err) {
-		k->validated = k->judges_signatures ? k->pending : NULL;
-		commit(k);
-		return;
-	}
-	drop_pending(k);
-	secondary_published(k->secondary, err, why);
-}
-
-static void judge_version(struct keep *k, struct zone *version, struct zone *older, judge_done *done)
-{
-	judge_submit(k->env->judge, &(struct judge_ask){version, older, older && older == k->validated, k->wired->set,
-		k->wired->ns_mode, &k->wired->ns_set}, done, k);
-}
-
-/* The step of a primary goes on from what it sent. */
-static bool goes_on_from_a_guess(const struct keep *k, const struct zone *version, const struct zone *older)
-{
-	return k->guessed && older && version->lineage == older->lineage;
-}
-
-static void publish(void *ctx, struct secondary *s, struct zone *version)
-{
-	struct keep *k = secondary_owner(s);
-	struct zone *older = secondary_version(s);
-	struct why why;
-
-	(void)ctx;
-	if (goes_on_from_a_guess(k, version, older)) {
-		zone_put(version);
-		secondary_published(s, err_why(&why, ERR_ZONE, "as it came the version before is lost: the zone is wanted as a whole"), &why);
-		return;
-	}
-	k->pending = version;
-	k->pending_is = JUDGING;
-	k->judges_signatures = k->wired->set->dnssec_check;
-	judge_version(k, version, older, judged);
-}
-
-static void confirmed(void *ctx, struct secondary *s, bool revived)
-{
-	struct keep *k = secondary_owner(s);
-	struct log log;
-
-	(void)ctx;
-	if (revived) {
-		store_commit(k->place, as_served(k->wired, secondary_version(s)), STORE_SERVED);
-		log_end(log_keep(&log, LOG_LEVEL_NOTICE, "zone-revived", k));
-	}
-	set_expiry(k);
-	touch_row(k);
-}
-
-static void failed(void *ctx, struct secondary *s)
-{
-	(void)ctx;
-	touch_row(secondary_owner(s));
-}
-
-static void expired(void *ctx, struct secondary *s)
-{
-	struct keep *k = secondary_owner(s);
-	struct secondary_status status;
-	struct log log;
-
-	(void)ctx;
-	secondary_status(s, &status);
-	store_commit(k->place, NULL, STORE_EXPIRED);
-	log_keep(&log, LOG_LEVEL_ERROR, "zone-expired", k);
-	log_int(&log, "serial", status.refresh.serial.v);
-	log_int(&log, "seconds-since-refresh", (k->env->secondary.now() - status.refresh.refreshed) / 1000);
-	if (status.last_error)
-		log_str(&log, "why", status.last_error);
-	log_end(&log);
-	touch_row(k);
+		filing_write(k, kept_version(k));
 }
 
 /* --- both copies ---------------------------------------------------------- */
 
 static void mend(struct keep *k, unsigned what)
 {
-	struct zone *version = version_of(k);
+	struct zone *version = kept_version(k);
 
 	if (!k->secondary || !version)
 		return;
-	fill_row(k);
+	kept_fill_row(k);
 	disk_mend(k->env->disk, &k->row, version, what, NULL, NULL);
 }
 
@@ -704,17 +95,17 @@ void keep_mend(struct keep *k, unsigned what)
 {
 	mend(k, what);
 	if (k->secondary)
-		touch_row(k);
+		kept_touch_row(k);
 }
 
 void keep_unpin(struct keep *k)
 {
 	if (!k->secondary)           /* from when it was one that is transferred */
 		disk_forget(k->env->disk, k->name, NULL, NULL);
-	if (!k->secondary || !version_of(k) || k->writing)
+	if (!k->secondary || !kept_version(k) || k->writing)
 		return;
-	if (k->path && k->wired->set->zonefile_sync >= 0 && !is_written(k) && !is_apart(k))
-		write_version(k, version_of(k));
+	if (k->path && k->wired->set->zonefile_sync >= 0 && !filing_done(k) && !kept_is_apart(k))
+		filing_write(k, kept_version(k));
 	else
 		mend(k, COPIES_MEND_LOG_ANEW);
 }
@@ -725,7 +116,7 @@ static void log_load(const struct keep *k, enum err err, const struct why *why, 
 {
 	struct log log;
 
-	log_keep(&log, err ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, err ? "zone-load-failed" : "zone-loaded", k);
+	kept_log(&log, err ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, err ? "zone-load-failed" : "zone-loaded", k);
 	if (!err) {
 		log_int(&log, "serial", version->serial.v);
 		log_int(&log, "records", (int64_t)version->records);
@@ -763,11 +154,11 @@ static struct build_limits load_limits(const struct keep *k)
 /* Which set was configured when each step was served nobody remembers. */
 static void take_history(struct keep *k, struct recover_zone *z)
 {
-	k->unsure = is_apart(k) && !nsset_sealed(z->version);
-	if (is_apart(k))
+	k->unsure = kept_is_apart(k) && !nsset_sealed(z->version);
+	if (kept_is_apart(k))
 		return;
 	for (size_t i = 0; i < z->step_count; i++)
-		add_step(k, z->steps[i], NULL, z->version);
+		kept_add_step(k, z->steps[i], NULL, z->version);
 }
 
 static void checked(void *ctx, struct disk_result *result);
@@ -775,8 +166,8 @@ static void checked(void *ctx, struct disk_result *result);
 /* What is in service by now, of the file too. */
 static void check_file(struct keep *k, const struct recover_zone *z)
 {
-	if (k->path && !z->from_file && !is_apart(k))
-		disk_check(k->env->disk, k->name, k->path, load_limits(k), z, version_of(k), checked, k);
+	if (k->path && !z->from_file && !kept_is_apart(k))
+		disk_check(k->env->disk, k->name, k->path, load_limits(k), z, kept_version(k), checked, k);
 }
 
 static void loaded_secondary(struct keep *k, struct recover_zone *z)
@@ -794,9 +185,9 @@ static void loaded_secondary(struct keep *k, struct recover_zone *z)
 	if (!k->row.has_serial || !serial_equal(k->row.serial, version->serial))
 		k->row.changed = z->modified;
 	if (!k->row.has_serial)
-		touch_row(k);
+		kept_touch_row(k);
 	take_history(k, z);
-	k->guessed = z->from_file && is_apart(k);
+	k->guessed = z->from_file && kept_is_apart(k);
 	z->version = NULL;
 	secondary_loaded(k->secondary, version, env->now() - age * 1000);
 	if (k->row.has_serial && serial_equal(k->row.serial, version->serial))
@@ -804,22 +195,22 @@ static void loaded_secondary(struct keep *k, struct recover_zone *z)
 	if (k->row.has_serial)
 		secondary_known(k->secondary, k->row.serial);
 	if (z->file_known)
-		note_file(k, z->written, z->digest, z->from_file ? z->modified : 0);
+		filing_note(k, z->written, z->digest, z->from_file ? z->modified : 0);
 	if (z->from_file)
 		k->file = z->mark;
-	set_expiry(k);
+	kept_set_expiry(k);
 	secondary_status(k->secondary, &status);
 	if (status.refresh.expire_at > env->now()) {
-		store_commit(k->place, to_serve(k, version), STORE_SERVED);
-		tell_again(k);
+		store_commit(k->place, kept_to_serve(k, version), STORE_SERVED);
+		kept_tell_again(k);
 	}
 	if (!z->in_database || !z->in_log)
 		mend(k, (z->in_database ? 0 : COPIES_MEND_DATABASE) | (z->in_log ? 0 : COPIES_MEND_LOG_ANEW));
 	check_file(k, z);
-	if (k->path && !is_written(k) && k->wired->set->zonefile_sync == 0)
-		write_version(k, version);
-	else if (k->path && !is_written(k))
-		sync_later(k);
+	if (k->path && !filing_done(k) && k->wired->set->zonefile_sync == 0)
+		filing_write(k, version);
+	else if (k->path && !filing_done(k))
+		filing_later(k);
 }
 
 /* The zone file as it was found, after the version was. */
@@ -828,22 +219,22 @@ static void checked(void *ctx, struct disk_result *result)
 	struct keep *k = ctx;
 	struct recover_zone *z = result->zone;
 
-	if (!z || k->writing || !version_of(k))
+	if (!z || k->writing || !kept_version(k))
 		return;
 	k->file = z->mark;
 	if (!z->file_bad) {
 		if (z->file_known)
-			note_file(k, z->written, z->digest, z->modified);
+			filing_note(k, z->written, z->digest, z->modified);
 		return;
 	}
-	set_error(k, z->why.text);
+	kept_set_error(k, z->why.text);
 	k->row.file_known = false;
-	touch_row(k);
+	kept_touch_row(k);
 	mend(k, COPIES_MEND_LOG_ANEW);
 	if (z->file_other)
-		add_step(k, NULL, version_of(k), version_of(k));     /* it may have been served so */
+		kept_add_step(k, NULL, kept_version(k), kept_version(k));     /* it may have been served so */
 	if (k->wired->set->zonefile_sync >= 0)
-		write_version(k, version_of(k));
+		filing_write(k, kept_version(k));
 }
 
 static uint32_t random_below(uint32_t bound)
@@ -886,7 +277,7 @@ static void set_notice(struct keep *k, const struct zone *old, const struct zone
 	k->notice = NULL;
 	if (!old || serial_newer(version->serial, old->serial))
 		return;
-	log_keep(&log, LOG_LEVEL_WARNING, "serial-not-raised", k);
+	kept_log(&log, LOG_LEVEL_WARNING, "serial-not-raised", k);
 	log_int(&log, "old", old->serial.v);
 	log_int(&log, "new", version->serial.v);
 	log_str(&log, "msg", msg);
@@ -901,21 +292,21 @@ static void loaded_file(struct keep *k, struct disk_result *result)
 	struct diff *step = result->diff;
 
 	k->loaded = (int64_t)k->env->secondary.unix_time();
-	note_file(k, version->serial, result->digest, result->modified);
+	filing_note(k, version->serial, result->digest, result->modified);
 	if (!step || !diff_is_empty(step)) {
 		result->version = NULL;
 		set_notice(k, old, version);
-		served = to_serve(k, version);
-		step = served_step(k, step, version, served);
+		served = kept_to_serve(k, version);
+		step = kept_served_step(k, step, version, served);
 		k->file_version = version;
 		k->row.changed = k->loaded;
 		k->ns_ahead = k->ns_ahead && !changed;
-		add_step(k, step, old, version);
+		kept_add_step(k, step, old, version);
 		store_commit(k->place, served, STORE_SERVED);
 		if (!old)
-			tell_again(k);
+			kept_tell_again(k);
 		else if (changed)
-			tell_downstream(k, version);
+			kept_tell_downstream(k, version);
 		diff_drop(step);
 		zone_put(old);
 	}
@@ -930,7 +321,7 @@ static bool may_pass(enum err err)
 static void reload_later(struct keep *k)
 {
 	if (!k->sync.place)
-		sync_at(k, RELOAD_S);
+		filing_at(k, RELOAD_S);
 }
 
 /* A zone of which there is nothing is new, or was never there. */
@@ -949,23 +340,23 @@ static void found(void *ctx, struct disk_result *result)
 		log_load(k, result->err, &result->why, z ? z->version : NULL, z && z->from_file ? "file" : "database", result->ms);
 	k->env->counters.loads++;
 	k->env->counters.loads_failed += result->err && !absent;
-	set_error(k, result->err && !absent ? err_say(&result->why, result->err) : NULL);
-	if (!result->err && !version_of(k))
+	kept_set_error(k, result->err && !absent ? err_say(&result->why, result->err) : NULL);
+	if (!result->err && !kept_version(k))
 		loaded_secondary(k, z);
-	else if (may_pass(result->err) && !version_of(k))
+	else if (may_pass(result->err) && !kept_version(k))
 		reload_later(k);
 	start_secondary(k, !result->err);
 	if (k->guessed)
 		secondary_transfer(k->secondary, true, NULL, NULL, NULL);
-	tell(&k->load_waiters, k, result->err, &result->why);
-	if (is_catalog(k))
+	kept_answer(&k->load_waiters, k, result->err, &result->why);
+	if (kept_is_catalog(k))
 		k->env->catalog_changed(k->env);
 }
 
 /* Who asked while it was read may have done so after a change. */
 static bool read_again(struct keep *k)
 {
-	bool again = k->load_again && file_changed(k);
+	bool again = k->load_again && filing_changed(k);
 
 	k->load_again = false;
 	if (!again)
@@ -981,11 +372,11 @@ static void end_reading(struct keep *k, struct disk_result *result, bool absent)
 	k->loading = false;
 	if (read_again(k))
 		return;
-	set_error(k, result->err && !absent ? err_say(&result->why, result->err) : NULL);
+	kept_set_error(k, result->err && !absent ? err_say(&result->why, result->err) : NULL);
 	if (!result->err)
 		loaded_file(k, result);
-	tell(&k->load_waiters, k, result->err, &result->why);
-	if (is_catalog(k))
+	kept_answer(&k->load_waiters, k, result->err, &result->why);
+	if (kept_is_catalog(k))
 		k->env->catalog_changed(k->env);
 }
 
@@ -1036,7 +427,7 @@ static void judge_file(struct keep *k, struct disk_result *result)
 	result->version = NULL;
 	result->diff = NULL;
 	k->judges_signatures = k->wired->set->dnssec_check;
-	judge_version(k, k->read->version, older, file_judged);
+	taking_judge(k, k->read->version, older, file_judged);
 }
 
 /* The file is what it was when it was read. */
@@ -1047,8 +438,8 @@ static void file_unchanged(struct keep *k)
 	k->loading = false;
 	if (read_again(k))
 		return;
-	tell(&k->load_waiters, k, ERR_OK, &why);
-	if (is_catalog(k))
+	kept_answer(&k->load_waiters, k, ERR_OK, &why);
+	if (kept_is_catalog(k))
 		k->env->catalog_changed(k->env);
 }
 
@@ -1079,7 +470,7 @@ static void load(struct keep *k)
 	k->loading = true;
 	k->load_again = false;
 	if (k->secondary)
-		disk_load(k->env->disk, k->name, k->path, is_apart(k), load_limits(k), found, k);
+		disk_load(k->env->disk, k->name, k->path, kept_is_apart(k), load_limits(k), found, k);
 	else
 		disk_read(k->env->disk, k->name, k->path, load_limits(k), k->file_version, k->file_version && !k->error ? k->file : (struct file_mark){0},
 			file_read_done, k);
@@ -1099,7 +490,7 @@ void keep_reread(struct keep *k, keep_done *done, void *ctx)
 			done(ctx, k, err_why(&why, ERR_CONF, "%s", k->error ? k->error : "it has no file"), &why);
 		return;
 	}
-	wait_for(&k->load_waiters, k, done, ctx);
+	kept_wait(&k->load_waiters, k, done, ctx);
 	if (k->loading)
 		k->load_again = true;
 	else
@@ -1113,7 +504,8 @@ static void notify_waited(void *ctx, const uint8_t *zone, unsigned answered, uns
 	struct notify_wait *w = ctx;
 	struct why why = {{0}};
 
-	notify_finished(w->keep->env, zone, answered, failed);
+	(void)zone;
+	kept_count_notify(w->keep->env, answered, failed);
 	for (struct notify_wait **at = &w->keep->notify_waits; *at; at = &(*at)->next)
 		if (*at == w) {
 			*at = w->next;
@@ -1127,6 +519,15 @@ static void notify_waited(void *ctx, const uint8_t *zone, unsigned answered, uns
 	free(w);
 }
 
+void keep_tell(struct keep *k)
+{
+	struct zone *version = k->told ? NULL : keep_served(k);
+
+	if (version)
+		kept_tell_downstream(k, version);
+	zone_put(version);
+}
+
 void keep_notify(struct keep *k, keep_done *done, void *ctx)
 {
 	struct zone *version = keep_served(k);
@@ -1136,7 +537,7 @@ void keep_notify(struct keep *k, keep_done *done, void *ctx)
 	if (w) {
 		*w = (struct notify_wait){k->notify_waits, k, done, ctx};
 		k->notify_waits = w;
-		note_told(k, version);
+		kept_note_told(k, version);
 		notify_send(k->env->notifier, version, k->wired->targets, k->wired->target_count, notify_waited, w);
 	} else {
 		err_why(&why, ERR_NOTFOUND, !version ? "the zone is not served" : !k->wired->target_count ?
@@ -1174,7 +575,7 @@ static const char *secondary_word(const struct keep *k)
 static bool is_rewritten(const struct keep *k)
 {
 	struct zone *served = keep_served(k);
-	bool rewritten = served && k->wired->ns_mode == CONF_NS_REWRITE && served != version_of(k);
+	bool rewritten = served && k->wired->ns_mode == CONF_NS_REWRITE && served != kept_version(k);
 
 	zone_put(served);
 	return rewritten;
@@ -1184,8 +585,8 @@ void keep_state(const struct keep *k, struct keep_state *out)
 {
 	*out = (struct keep_state){
 		.state = k->secondary ? secondary_word(k) : k->held ? "held" : k->error ? "rejected" : k->file_version ? "ok" : "empty",
-		.durable_known = k->secondary ? version_of(k) != NULL : k->row.file_known,
-		.durable = k->secondary && version_of(k) ? version_of(k)->serial : k->row.written,
+		.durable_known = k->secondary ? kept_version(k) != NULL : k->row.file_known,
+		.durable = k->secondary && kept_version(k) ? kept_version(k)->serial : k->row.written,
 		.written_known = k->row.file_known || k->written_apart,
 		.written = k->row.written,
 		.written_at = k->written_at,
@@ -1209,8 +610,8 @@ static void fail_waiters(struct keep *k, enum err err, const char *text)
 	struct why why;
 
 	err_why(&why, err, "%s", text);
-	tell(&k->write_waiters, k, err, &why);
-	tell(&k->load_waiters, k, err, &why);
+	kept_answer(&k->write_waiters, k, err, &why);
+	kept_answer(&k->load_waiters, k, err, &why);
 }
 
 void keep_free(struct keep *k)
@@ -1235,7 +636,7 @@ void keep_free(struct keep *k)
 	free(k->path);
 	if (k->generation)
 		generation_drop(k->generation);
-	row_taken(k);
+	kept_row_taken(k);
 	free(k);
 }
 
@@ -1265,7 +666,7 @@ struct keep *keep_new(struct keep_env *env, struct generation *g, const struct c
 	if (!k)
 		return NULL;
 	if (before) {
-		fill_row(before);
+		kept_fill_row(before);
 		row = &before->row;
 	}
 	k->env = env;
@@ -1282,7 +683,7 @@ struct keep *keep_new(struct keep_env *env, struct generation *g, const struct c
 	k->row.rejected_why = NULL;
 	k->row.member = NULL;
 	k->row.file_known = false;
-	k->sync.call = sync_due;
+	k->sync.call = filing_due;
 	k->timed = env->secondary.timers && timers_join(env->secondary.timers);
 	if (zone->set->source == CONF_TRANSFER && k->timed && env->secondary.links)
 		k->secondary = secondary_new(&env->secondary, zone->name, (struct secondary_conf *)&k->wired->secondary, k);
@@ -1322,7 +723,7 @@ static void lose_path(struct keep *k)
 {
 	fail_waiters(k, ERR_CONF, too_long);
 	if (k->pending_is == WRITING)
-		published(k);        /* it is in the database */
+		taking_done(k);        /* it is in the database */
 }
 
 /* From now on the file is another one. What was under way with the old one is begun anew. */
@@ -1337,25 +738,25 @@ static void set_path(struct keep *k, char *path)
 	k->writing = k->write_again = false;
 	k->row.file_known = false;
 	k->file = (struct file_mark){0};
-	set_error(k, path ? NULL : too_long);
+	kept_set_error(k, path ? NULL : too_long);
 	if (!path)
 		lose_path(k);
 	if (committing)
-		commit(k);
+		taking_commit(k);
 	if (k->loading || (!k->secondary && path))
 		load(k);
 	else if (k->pending_is == WRITING)
-		write_version(k, k->pending);
+		filing_write(k, k->pending);
 	else if (k->write_waiters)
-		write_version(k, version_of(k));
+		filing_write(k, kept_version(k));
 }
 
 static void set_sync(struct keep *k, int64_t before)
 {
 	if (k->wired->set->zonefile_sync != before)
 		timer_stop(k->env->secondary.timers, &k->sync);
-	if (version_of(k) && !is_written(k))
-		sync_in(k, k->wired->set->zonefile_sync);
+	if (kept_version(k) && !filing_done(k))
+		filing_in(k, k->wired->set->zonefile_sync);
 }
 
 /* What came is to be in both copies without the file, and then the file is written anew; or the file becomes one of them again. */
@@ -1363,8 +764,8 @@ static void set_apart(struct keep *k)
 {
 	k->row.file_known = k->written_apart = false;
 	k->write_stale = k->writing;
-	touch_row(k);
-	if (is_apart(k) && version_of(k))
+	kept_touch_row(k);
+	if (kept_is_apart(k) && kept_version(k))
 		mend(k, COPIES_MEND_LOG_ANEW);
 }
 
@@ -1374,7 +775,7 @@ static void serve_anew(struct keep *k, struct zone *version, struct zone *now)
 	struct zone *before = keep_served(k);
 	struct log log;
 
-	add_step(k, NULL, version, version);
+	kept_add_step(k, NULL, version, version);
 	k->ns_ahead = true;
 	if (k->secondary) {
 		k->row.file_known = k->written_apart = false;
@@ -1383,7 +784,7 @@ static void serve_anew(struct keep *k, struct zone *version, struct zone *now)
 	if (before)
 		store_commit(k->place, zone_hold(now), STORE_SERVED);
 	zone_put(before);
-	log_keep(&log, LOG_LEVEL_NOTICE, "ns-set-changed", k);
+	kept_log(&log, LOG_LEVEL_NOTICE, "ns-set-changed", k);
 	log_int(&log, "serial", version->serial.v);
 	log_str(&log, "msg", "servers downstream will have it with the next serial");
 	log_end(&log);
@@ -1392,15 +793,15 @@ static void serve_anew(struct keep *k, struct zone *version, struct zone *now)
 static void set_ns(struct keep *k, const struct wired *old)
 {
 	bool was_apart = k->secondary && old->ns_mode == CONF_NS_REWRITE;
-	struct zone *version = version_of(k), *before, *now;
+	struct zone *version = kept_version(k), *before, *now;
 	struct diff *diff = NULL;
 
-	if (was_apart != is_apart(k))
+	if (was_apart != kept_is_apart(k))
 		set_apart(k);
 	if (!version || (old->ns_mode == k->wired->ns_mode && nsset_equal(&old->ns_set, &k->wired->ns_set)))
 		return;
-	before = as_served(old, version);
-	now = to_serve(k, version);
+	before = kept_as_served(old, version);
+	now = kept_to_serve(k, version);
 	if (diff_make(before, now, 0, &diff) == ERR_OK && !diff_is_empty(diff))
 		serve_anew(k, version, now);
 	diff_drop(diff);
@@ -1418,7 +819,7 @@ void keep_change(struct keep *k, struct generation *g, const struct conf_zone *z
 	if (k->secondary) {
 		secondary_set_conf(k->secondary, (struct secondary_conf *)&k->wired->secondary, !wired_same_source(old, k->wired),
 			k->env->spread);
-		set_expiry(k);
+		kept_set_expiry(k);
 	}
 	if (path && k->path && strcmp(path, k->path) == 0)
 		free(path);
@@ -1450,7 +851,7 @@ void keep_hold(struct keep *k, bool held)
 	if (!k->secondary)
 		return;
 	secondary_hold(k->secondary, held);
-	touch_row(k);
+	kept_touch_row(k);
 }
 
 /* A file that is not to be there any more. */
@@ -1499,20 +900,20 @@ void keep_start(struct keep *k)
 {
 	k->begun = true;
 	if (!k->path)
-		set_error(k, too_long);
+		kept_set_error(k, too_long);
 	if (k->path || k->secondary)
 		load(k);
 }
 
 void keep_write_last(struct keep *k)
 {
-	struct zone *version = version_of(k);
+	struct zone *version = kept_version(k);
 
-	if (!k->secondary || !k->path || !version || is_written(k) || k->wired->set->zonefile_sync < 0)
+	if (!k->secondary || !k->path || !version || filing_done(k) || k->wired->set->zonefile_sync < 0)
 		return;
-	fill_row(k);
-	if (is_apart(k))
-		write_version(k, version);
+	kept_fill_row(k);
+	if (kept_is_apart(k))
+		filing_write(k, version);
 	else
 		disk_write_last(k->env->disk, k->path, version, &k->row);
 }
@@ -1521,9 +922,11 @@ void keep_env_init(struct keep_env *env, struct event_base *loop, struct store *
 {
 	env->loop = loop;
 	env->store = store;
+	env->file_done = taking_file_done;
+	env->read_due = load;
 	env->secondary = (struct secondary_env){
 		.loop = loop, .links = links_new(loop, now, LINKS_MOST, LINKS_EACH), .timers = timers_new(loop, now), .now = now,
-		.unix_time = unix_time, .publish = publish, .confirmed = confirmed, .expired = expired, .failed = failed,
+		.unix_time = unix_time, .publish = taking_publish, .confirmed = taking_confirmed, .expired = taking_expired, .failed = taking_failed,
 		.counters = &env->counters.xfer,
 	};
 }

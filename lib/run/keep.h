@@ -8,39 +8,8 @@
 #ifndef RUN_KEEP_H
 #define RUN_KEEP_H
 
-#include "run/disk.h"
-#include "run/judge.h"
-#include "run/wire.h"
+#include "run/kept.h"
 
-#include <sys/queue.h>
-#include <sys/types.h>
-#include <time.h>
-
-struct event;
-struct keep;
-struct notifier;
-
-struct keep_counters {
-	uint64_t files_written, files_failed, loads, loads_failed, notifies_out, notifies_failed;
-	struct secondary_counters xfer;
-};
-
-/* What all zones share. */
-struct keep_env {
-	struct event_base *loop;
-	struct store *store;
-	struct disk *disk;           /* NULL: it is gone, nothing is read or written any more */
-	struct judge *judge;
-	struct notifier *notifier;
-	struct secondary_env secondary;
-	struct keep_counters counters;
-	uint32_t spread;             /* ms over which the first questions of all zones are spread */
-	void (*row_changed)(struct keep_env *);      /* a zone's row is to be written, soon */
-	void (*to_be_told)(struct keep_env *, const struct keep *);  /* it is served again: keep_tell is to follow */
-	void (*catalog_changed)(struct keep_env *);  /* a catalog zone (of either kind) has been loaded, or taken */
-	LIST_HEAD(, keep) changed;   /* whose rows are to be written */
-	size_t changed_count;
-};
 /* Sets the hooks of env->secondary. */
 void keep_env_init(struct keep_env *, struct event_base *, struct store *, int64_t (*now)(void), uint64_t (*unix_time)(void));
 
@@ -103,8 +72,7 @@ struct keep_state {
 };
 void keep_state(const struct keep *, struct keep_state *);
 
-/* `done` is called once, now or later, from the loop; err and why of the whole. */
-typedef void keep_done(void *ctx, struct keep *, enum err, const struct why *);
+/* `done` (struct keep_waiter) is called once, now or later. */
 /* The zone file is durable when `done` is called. */
 void keep_write(struct keep *, keep_done *, void *ctx);
 /* source = "file": reads it again; what it holds is served and told downstream if it changed. */
