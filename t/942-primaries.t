@@ -242,7 +242,8 @@ subtest 'a primary that another zone has found dead' => sub {
 subtest 'a secret that is not the primary\'s' => sub {
     my ($key, $other) = (Tsig::key(name => 'xfr.example'), Tsig::key(name => 'xfr.example'));
     my $p = Fake->new(zone => 'example.', key => $key, records => \@records)->serve(serial => 1);
-    $lockstep = Lockstep->new(keys => [$key], remotes => [ Lockstep::remote('p1', $p, $key) ],
+    my $page = '127.0.0.1@' . free_port;
+    $lockstep = Lockstep->new(keys => [$key], remotes => [ Lockstep::remote('p1', $p, $key) ], server => { metrics => $page },
         zones => [ { name => 'example', primaries => ['p1'], 'refresh-min' => '1h', 'retry-min' => '1h' } ])->start;
     ok($lockstep->wait_serial('example', 1), 'the zone comes with the right one');
     is($lockstep->status('example')->{reason}, undef, 'there is nothing to say');
@@ -257,6 +258,9 @@ subtest 'a secret that is not the primary\'s' => sub {
     is($primary->{error}, $status->{reason}, 'and shows why');
     like(($lockstep->verb('status'))[1], qr/^example\.\s.*(?:TSIG|BADSIG|signed)/m, 'so does the table');
     like(($lockstep->verb('status', 'example'))[1], qr/^reason .*(?:TSIG|BADSIG|signed)/m, 'and what is told of one zone');
+    my $socket = Wire::socket_to($page, IO::Socket::SOCK_STREAM());
+    $socket->syswrite("GET / HTTP/1.0\r\n\r\n");
+    like(join('', <$socket>), qr/<td>example\..*(?:TSIG|BADSIG|signed)/, 'and the status page');
     is(($lockstep->reload(keys => [$key]))[0], 0, 'the right one again');
     is(refresh(), 0, 'a refresh goes well');
     is($lockstep->status('example')->{reason}, undef, 'and all is well');
