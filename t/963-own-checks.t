@@ -43,7 +43,7 @@ subtest 'a zone where all is well' => sub {
     is_deeply($got->{findings}, [], 'nothing is found');
     is(scalar @{ $got->{nameservers} }, 8, 'each address of each nameserver');
     is_deeply([ map { $_->{serial} } @{ $got->{nameservers} } ], [ (1) x 8 ], 'with its serial');
-    cmp_ok($got->{age}, '<', 60, 'and its age');
+    like($got->{age}, qr/\A\d+\z/, 'and its age');
     is(check_of('unwatched.alpha'), undef, 'one that is not to be checked is not');
     like(($operator->verb('status', 'clean.alpha'))[1], qr/^check +OK, \S+ ago\nnameserver +ns1\.north\.alpha\. \S+: serial 1$/m, 'in words');
 };
@@ -80,7 +80,7 @@ subtest 'the same by the verb check' => sub {
     ($status, $out) = $operator->verb('check', '--from-daemon', 'clean.alpha', 'unwatched.alpha', 'later.alpha', 'elsewhere.alpha');
     is($status, 3, 'what was not checked: status 3');
     like($out, qr/^unwatched\.alpha\.  UNKNOWN  the daemon does not check it \(check\.every is 0\)$/m, 'where that is off');
-    like($out, qr/^later\.alpha\.  UNKNOWN  the daemon has not checked it yet$/m, 'where it is to come');
+    like($out, qr/^later\.alpha\.  UNKNOWN  the daemon has not checked it yet: the first check is due in \d+ s$/m, 'where it is to come');
     like($out, qr/^elsewhere\.alpha\.  UNKNOWN  the daemon has no such zone$/m, 'where there is no such zone');
     ($status, $out) = $operator->verb('check', '--from-daemon', '--json');
     is($status, 2, 'all zones: the worst');
@@ -107,7 +107,8 @@ subtest 'a nameserver that has not the newest version' => sub {
     my $status = $operator->status('behind.alpha');
     my ($west) = grep { $_->{name} eq 'ns1.west.beta.' } @{ $status->{check}{nameservers} };
     is($west->{serial}, 1, 'its serial is seen');
-    cmp_ok(abs($status->{changed} - $west->{lag} - $status->{check}{age}), '<=', 2, 'it lags since the daemon has the newer one, not since somebody looked');
+    cmp_ok($west->{lag}, '>=', 8, 'it lags since the daemon has the newer one, not since somebody looked');
+    cmp_ok($west->{lag}, '<=', $status->{changed}, 'and no longer');
     is_deeply([ grep { $_->{id} eq 'ANSWER-DIFF' } @{ $status->{check}{findings} } ], [], 'and is not asked for records of the newer one');
 };
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum { TIMEOUT_MS = 5000 };
+#define RESOLV_CONF "/etc/resolv.conf"
 
 /* --- options ------------------------------------------------------------------- */
 
@@ -51,8 +52,20 @@ enum err asking_read(struct asking *asking, const struct command_asking *options
 		err = err_why(why, ERR_NOMEM, "out of memory");
 	for (size_t i = 0; i < options->ns_count && !err; i++)
 		err = read_given(asking, options->ns[i], arena, why);
-	asking->system_count = resolve_system("/etc/resolv.conf", asking->system);
+	asking_system(asking);
 	return err;
+}
+
+/* The file is looked at before it is read: who writes it meanwhile makes it another one. */
+bool asking_system(struct asking *asking)
+{
+	struct file_mark mark = file_mark_of(RESOLV_CONF, NULL);
+
+	if (asking->system_count && mark.sum == asking->system_mark.sum)
+		return false;
+	asking->system_mark = mark;
+	asking->system_count = resolve_system(RESOLV_CONF, asking->system);
+	return true;
 }
 
 /* --- a zone's settings ------------------------------------------------------------ */

@@ -4,6 +4,7 @@
 #define RUN_ASKING_H
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "check/resolve.h"
 #include "check/settings.h"
 #include "check/survey.h"
@@ -18,10 +19,14 @@ struct asking {
 	uint32_t timeout_ms;
 	bool no_v4, no_v6;
 	bool over_tls;                       /* primaries over TLS are asked for their serial too: conf_try_tls was called */
-	struct net_addr system[RESOLVE_SYSTEM_MAX]; size_t system_count;     /* the system's resolvers */
+	struct net_addr system[RESOLVE_SYSTEM_MAX]; size_t system_count;     /* the system's resolvers, */
+	struct file_mark system_mark;        /* from a file that was this one */
 };
 /* ERR_SYNTAX (`why` names the option), ERR_NOMEM. Of the options, nothing is borrowed; the arena keeps what is given. */
 enum err asking_read(struct asking *, const struct command_asking *, struct arena *, struct why *);
+
+/* The system's resolvers once more, where their file has changed. True: it has. */
+bool asking_system(struct asking *);
 
 /* A zone's, from its settings; without options (the daemon) `asking` is one that was read from none. Borrows from all three. False: out of memory. */
 bool asking_survey(const struct asking *, const struct conf *, const struct conf_settings *, struct arena *, struct survey_settings *out);

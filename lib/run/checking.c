@@ -213,6 +213,16 @@ static bool add_room(struct checking *c)
 	return jobs != NULL;
 }
 
+static const char *not_yet(struct checking *c, const char *pending)
+{
+	static const char none[] = "the daemon has not checked it yet";
+	char *text = pending ? arena_alloc(&c->arena, sizeof none + 2 + strlen(pending)) : NULL;
+
+	if (text)
+		sprintf(text, "%s: %s", none, pending);
+	return text ? text : none;
+}
+
 static void take_from_daemon(void *ctx, const json_t *zone)
 {
 	const json_t *kept = json_object_get(zone, "check");
@@ -232,7 +242,7 @@ static void take_from_daemon(void *ctx, const json_t *zone)
 	if (json_integer_value(json_object_get(zone, "every")) == 0)
 		job->failed = "the daemon does not check it (check.every is 0)";
 	else if (!json_is_object(kept))
-		job->failed = "the daemon has not checked it yet";
+		job->failed = not_yet(c, json_string_value(json_object_get(zone, "pending")));
 	else if (!(job->result = report_verdict_of(kept, json_integer_value(json_object_get(kept, "age")))))
 		job->failed = "what the daemon says of it cannot be read";
 }

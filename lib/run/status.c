@@ -116,7 +116,9 @@ static const char *why(const struct about *a)
 		reason = a->state.error;
 	if (!reason && a->has_members)
 		reason = a->members.error ? a->members.error : a->members.refused_why;
-	return !reason && a->state.held ? "on hold" : reason;
+	if (!reason && a->state.held)
+		reason = "on hold";
+	return reason ? reason : watch_worst(a->env->watch, a->keep);
 }
 
 static void put_secondary(struct jot *j, const struct about *a)
@@ -242,13 +244,17 @@ static void put_rest(struct jot *j, const struct about *a, bool full)
 
 static void put_check(struct jot *j, const struct status_env *env, const struct keep *k)
 {
-	char name[NAME_TEXT_SIZE];
+	char name[NAME_TEXT_SIZE], pending[WATCH_TEXT];
+	json_t *result;
 
 	jot_open(j, NULL, '{');
 	jot_text(j, "zone", name_text(keep_name(k), name));
 	jot_bool(j, "catalog", keep_wired(k)->set->catalog != CONF_CATALOG_NONE);
 	jot_int(j, "every", watch_every(k));
-	jot_json(j, "check", watch_result(env->watch, keep_name(k)));
+	result = watch_result(env->watch, keep_name(k));
+	if (watch_every(k) && !json_is_object(result))
+		jot_text(j, "pending", watch_pending(env->watch, keep_name(k), pending));
+	jot_json(j, "check", result);
 	jot_close(j, '}');
 }
 

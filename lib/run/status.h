@@ -3,7 +3,8 @@
  *
  *     zone, source ("transfer", "file"), serial (served)
  *     state         ok, refreshing, lagging, stale, rejected, expired, empty, held
- *     reason        why it is not "ok"; or, though it is, why the last question failed, or what is wrong with its file
+ *     reason        why it is not "ok"; or, though it is, why the last question failed, or what is wrong with its file; or what the daemon's own check found that is
+ *                   critical
  *     primary       the remote that the served version came from
  *     age           s since a primary, or the file, last confirmed it
  *     refresh, expiry   s until the next refresh, and until it is served no more
@@ -38,7 +39,8 @@ struct status_env {
 enum status_detail {
 	STATUS_TABLE,        /* what the command's table shows: the first line of the above, and "reason" to "expiry" */
 	STATUS_ZONE,
-	STATUS_CHECK,        /* zone, catalog (true: it is one), every (s between two checks; 0: it is not checked), check */
+	STATUS_CHECK,        /* zone, catalog (true: it is one), every (s between two checks; 0: it is not checked), pending (why there is no
+	                      * result, and when there will be one), check */
 	STATUS_FULL,         /* STATUS_ZONE with activity, primaries, last_failure, check */
 };
 void status_zone(struct jot *, const struct status_env *, const struct keep *, enum status_detail);

@@ -7,6 +7,7 @@
 #include "check/sample.h"
 #include "dns/rrtext.h"
 #include "run/asking.h"
+#include "run/recall.h"
 #include "run/spawn.h"
 
 #include <event2/event.h>
@@ -16,10 +17,11 @@
 
 enum {
 	AT_ONCE = 8,                 /* zones */
+	ZONE_QUESTIONS = 75,         /* about what a zone at four addresses needs, */
+	ZONE_ADDRESSES = 4,          /* and its sample once at each */
 	SLICE = 2000,                /* zones that are looked at each second, whether they are to be checked, once something has changed; */
 	SLICE_IDLE = 100,            /* else */
-	SAVE_S = 3600,               /* what is remembered is written when something changed, or after so long */
-	KEPT_MAX = 200,              /* findings of the last result */
+	SAVE_S = 3600,               /* what is remembered and the last result are written when something changed, or after so long */
 	LINES_MAX = 50,              /* in the log, and commands, for one check */
 	COMMANDS_MAX = 1000,         /* that wait */
 	RETRY_MS = 1000,             /* where a check cannot begin yet */
@@ -32,25 +34,54 @@ struct watched {
 	struct watch *watch;
 	struct watched *chain;       /* in its slot of the table */
 	struct watched *next;        /* of those that are due */
-	struct memory *memory;       /* NULL: not read yet, or it is being written */
-	struct turn *turn;           /* NULL: none is under way */
-	char *last;                  /* JSON; NULL: none yet */
-	int64_t at, saved;           /* seconds since 1970: of the last result; of the file */
-	bool due, saving, gone;
+	struct memory *memory;       /* NULL: not read yet, or with the task */
+	struct turn *turn;           /* NULL: none is under way, or with the task */
+	struct task *task;           /* NULL: none */
+	struct recalled last;        /* the last result */
+	int64_t saved;               /* seconds since 1970: the files were written */
+	bool loading;                /* the last result is being read */
+	bool due, busy;              /* it waits for its turn; has it */
 	uint8_t name[];
 };
 
 /* One check under way. */
 struct turn {
-	struct watched *zone;
 	struct generation *generation;       /* held: the settings are its */
 	struct arena arena;
+	struct asking asking;
 	struct survey_settings survey;
 	struct verdict_settings verdict;
 	struct check *check;
-	struct verdict *found;       /* while the sample is asked for */
+	struct verdict *found;
 	struct sample *sample;
 };
+
+/* What is not done on the loop, but on a thread of files: it owns all that it works on, so that the zone may go meanwhile, or all of this. */
+struct task {
+	struct disk_work work;
+	struct watch *watch;         /* on the loop alone */
+	struct task *next;           /* of those that are out */
+	struct generation *generation;       /* held */
+	int64_t now;
+	atomic_bool given_up;        /* nobody waits for what comes of it */
+	uint8_t name[NAME_SIZE];     /* or, where last results are read, none, but: */
+	struct loaded *loaded;
+	size_t count, room;
+	struct turn *turn;
+	struct memory *memory;
+	/* A verdict: */
+	struct survey *survey;
+	bool serves;
+	struct serial serial;        /* that is served, since */
+	int64_t taken;
+	/* Its result: */
+	char *last;                  /* the one before */
+	struct recalled result;
+	bool save;
+	json_t *gone, *found;
+	size_t gone_count, found_count;
+};
+struct loaded { uint8_t *name; struct recalled last; };
 
 /* A command to be run. */
 struct notice {
@@ -74,11 +105,17 @@ struct watch {
 	struct watched **slot;
 	size_t slots, count;
 	struct watched *first_due, **last_due;
+	size_t waiting;              /* of those */
 	unsigned under_way;
+	struct task *tasks;          /* that are out */
+	struct task *load;           /* that is being made */
 	size_t at;                   /* the zone where the next slice begins */
 	size_t left;                 /* zones to look at since something has changed: */
 	const struct generation *generation; /* never followed: it may be gone */
 	size_t zones;
+	double round, wanted;        /* of those looked at: questions for each once; and a second, to keep check.every */
+	size_t round_zones;
+	bool slow_said;              /* with these settings */
 	unsigned rate;
 	struct watch_counters counters;
 	pthread_mutex_t lock;        /* of what follows */
@@ -135,7 +172,7 @@ static void turn_free(struct turn *turn)
 	if (!turn)
 		return;
 	check_cancel(turn->check);
-	sample_free(turn->sample);
+	sample_free(turn->sample);   /* none of the two where it may be another thread's */
 	verdict_free(turn->found);
 	generation_drop(turn->generation);
 	arena_release(&turn->arena);
@@ -158,7 +195,7 @@ static void zone_free(struct watched *z)
 	timers_leave(z->watch->timers);
 	turn_free(z->turn);
 	memory_free(z->memory);
-	free(z->last);
+	recalled_release(&z->last);
 	free(z);
 }
 
@@ -279,25 +316,6 @@ static const char *text_of(const json_t *finding, const char *member)
 	return text ? text : "";
 }
 
-/* What makes it the same one from check to check. */
-static bool key_of(const json_t *finding, char *key, size_t size)
-{
-	return (size_t)snprintf(key, size, "%s|%s|%s|%s|%s|%s", text_of(finding, "id"), text_of(finding, "severity"), text_of(finding, "server"),
-		text_of(finding, "address"), text_of(finding, "owner"), text_of(finding, "type")) < size;
-}
-
-static json_t *keys_of(const json_t *result)
-{
-	json_t *keys = json_object(), *finding;
-	char key[2048];
-	size_t i;
-
-	json_array_foreach(json_object_get(result, "findings"), i, finding)
-		if (key_of(finding, key, sizeof key))
-			json_object_set_new(keys, key, json_true());
-	return keys;
-}
-
 static void log_change(const struct watched *z, const json_t *finding, bool found)
 {
 	char zone[NAME_TEXT_SIZE];
@@ -315,134 +333,234 @@ static void log_change(const struct watched *z, const json_t *finding, bool foun
 	log_end(&log);
 }
 
-/* Says what of `from` is not in `other`. */
-static size_t say_difference(struct watched *z, const struct conf_check *conf, const json_t *from, const json_t *other, bool found)
+static void say(struct watched *z, const struct conf_check *conf, const json_t *findings, bool found)
 {
-	json_t *keys = keys_of(other), *said = json_object(), *finding;
-	char key[2048];
-	size_t i, n = 0;
+	const json_t *finding;
+	size_t i;
 
-	json_array_foreach(json_object_get(from, "findings"), i, finding) {
-		if (!key_of(finding, key, sizeof key) || json_object_get(keys, key) || json_object_get(said, key))
-			continue;
-		json_object_set_new(said, key, json_true());
-		if (++n > LINES_MAX)
-			continue;
+	json_array_foreach(findings, i, finding) {
 		log_change(z, finding, found);
 		notify(z, conf, finding, found ? "found" : "gone");
 	}
-	json_decref(keys);
-	json_decref(said);
-	return n;
 }
 
-/* And cuts the result to what is kept: what was not kept is not said to be gone, nor found each time. */
-static bool say_changes(struct watched *z, const struct conf_check *conf, json_t *result)
-{
-	json_t *before = z->last ? json_loads(z->last, 0, NULL) : NULL;
-	size_t gone = say_difference(z, conf, before, result, false), found;
-
-	report_kept_cut(result, KEPT_MAX);
-	found = say_difference(z, conf, result, before, true);
-	z->watch->counters.gone += gone;
-	z->watch->counters.found += found;
-	json_decref(before);
-	return gone || found;
-}
-
-/* --- what is remembered ---------------------------------------------------------- */
+/* --- tasks, on a thread of files -------------------------------------------------- */
 
 static const struct conf *conf_of(const struct watch *w)
 {
 	return generation_conf(keeper_generation(w->keeper));
 }
 
-struct saving {
-	struct disk_work work;
-	struct watched *zone;
-	struct memory *memory;
-	char path[PATH_SIZE];
-};
+static void task_free(struct task *task)
+{
+	for (size_t i = 0; i < task->count; i++) {
+		free(task->loaded[i].name);
+		recalled_release(&task->loaded[i].last);
+	}
+	free(task->loaded);
+	survey_free(task->survey);   /* it borrows from the settings */
+	turn_free(task->turn);
+	memory_free(task->memory);
+	free(task->last);
+	recalled_release(&task->result);
+	json_decref(task->gone);
+	json_decref(task->found);
+	generation_drop(task->generation);
+	free(task);
+}
 
+static void free_work(struct disk_work *work)
+{
+	task_free((struct task *)work);
+}
+
+static void complain(enum err err, const struct why *why)
+{
+	if (err)
+		log_say(LOG_LEVEL_WARNING, "check-memory", "%s", err_say(why, err));
+}
+
+static enum err load(struct disk_work *work, struct why *why)
+{
+	struct task *task = (struct task *)work;
+
+	for (size_t i = 0; i < task->count && !atomic_load(&task->given_up); i++)
+		complain(recall_read(generation_conf(task->generation), task->loaded[i].name, task->now, &task->loaded[i].last, why), why);
+	return ERR_OK;
+}
+
+static void read_memory(struct task *task)
+{
+	char path[PATH_SIZE];
+	struct why why = {""};
+
+	if (!task->memory && (task->memory = memory_new(task->name)) && asking_memory_path(generation_conf(task->generation), task->name, path, sizeof path))
+		complain(memory_load(task->memory, path, &why), &why);
+}
+
+static enum err judge(struct disk_work *work, struct why *why)
+{
+	struct task *task = (struct task *)work;
+	struct verdict_settings *settings = &task->turn->verdict;
+
+	if (atomic_load(&task->given_up))
+		return ERR_OK;
+	read_memory(task);
+	if (!task->memory)
+		return err_why(why, ERR_NOMEM, "out of memory");
+	settings->serves = task->serves && memory_serve(task->memory, task->serial, task->taken, task->now);
+	task->turn->found = verdict_of(task->survey, task->memory, settings, task->now);
+	return ERR_OK;
+}
+
+/* What was not kept of the result is not said to be gone, nor found each time. */
+static enum err conclude(struct disk_work *work, struct why *why)
+{
+	struct task *task = (struct task *)work;
+	struct report_zone report = {task->turn->found->zone, task->turn->found, NULL};
+	json_t *result = report_kept_of(&report), *before = task->last ? json_loads(task->last, 0, NULL) : NULL;
+
+	task->gone = recall_difference(before, result, LINES_MAX, &task->gone_count);
+	report_kept_cut(result, RECALL_FINDINGS_MAX);
+	task->found = recall_difference(result, before, LINES_MAX, &task->found_count);
+	recall_make(result, task->now, &task->result);
+	json_decref(result);
+	json_decref(before);
+	task->save = task->save || task->gone_count || task->found_count;
+	return task->result.text ? ERR_OK : err_why(why, ERR_NOMEM, "out of memory");
+}
+
+/* After it was said: what is not in the file yet is said again after a restart, rather than never. */
 static enum err save(struct disk_work *work, struct why *why)
 {
-	struct saving *s = (struct saving *)work;
-
-	return memory_save(s->memory, s->path, why);
-}
-
-static void saving_free(struct disk_work *work)
-{
-	struct saving *s = (struct saving *)work;
-
-	memory_free(s->memory);
-	free(s);
-}
-
-static void saved(void *ctx, struct disk_result *result)
-{
-	struct watched *z = ctx;
-	struct saving *s = (struct saving *)result->work;
-
-	z->saving = false;
-	if (result->err)
-		log_say(LOG_LEVEL_WARNING, "check-memory", "%s", err_say(&result->why, result->err));
-	if (s && !z->memory) {
-		z->memory = s->memory;
-		s->memory = NULL;
-	}
-	if (!z->gone)
-		return;
-	unlink_zone(z->watch, z);
-	zone_free(z);
-}
-
-/* The memory goes to the disk's thread, and comes back. */
-static void save_later(struct watched *z, bool changed)
-{
-	int64_t now = (int64_t)z->watch->unix_time();
-	struct disk *disk = keeper_disk(z->watch->keeper);
-	struct saving *s;
-
-	if (!disk || (!changed && now - z->saved < SAVE_S))
-		return;
-	s = calloc(1, sizeof *s);
-	if (!s || !asking_memory_path(conf_of(z->watch), z->name, s->path, sizeof s->path)) {
-		free(s);
-		return;
-	}
-	s->work = (struct disk_work){save, saving_free};
-	s->zone = z;
-	s->memory = z->memory;
-	z->memory = NULL;
-	z->saved = now;
-	z->saving = true;
-	disk_call(disk, NULL, &s->work, saved, z);
-}
-
-static struct memory *memory_for(struct watched *z)
-{
+	struct task *task = (struct task *)work;
+	const struct conf *conf = generation_conf(task->generation);
 	char path[PATH_SIZE];
-	struct why why;
 
-	if (z->memory || !(z->memory = memory_new(z->name)))
-		return z->memory;
-	if (asking_memory_path(conf_of(z->watch), z->name, path, sizeof path) && memory_load(z->memory, path, &why))
-		log_say(LOG_LEVEL_WARNING, "check-memory", "%s", err_say(&why, ERR_IO));
-	return z->memory;
+	if (task->memory && asking_memory_path(conf, task->name, path, sizeof path))
+		complain(memory_save(task->memory, path, why), why);
+	complain(recall_write(conf, task->name, &task->result, why), why);
+	return ERR_OK;
 }
 
-/* False: we serve nothing, or out of memory. */
-static bool remember_served(const struct keep *k, struct memory *memory, int64_t now)
+static enum err forget_last(struct disk_work *work, struct why *why)
 {
-	struct zone *served = keep_served(k);
-	struct keep_state state;
-	bool entered;
+	struct task *task = (struct task *)work;
 
-	keep_state(k, &state);
-	entered = served && memory_serve(memory, served->serial, state.changed ? state.changed : now, now);
-	zone_put(served);
-	return entered;
+	complain(recall_remove(generation_conf(task->generation), task->name, why), why);
+	return ERR_OK;
+}
+
+/* --- and on the loop ---------------------------------------------------------------- */
+
+static struct task *task_new(struct watch *w, const uint8_t *name, enum err (*run)(struct disk_work *, struct why *))
+{
+	struct task *task = calloc(1, sizeof *task);
+
+	if (!task)
+		return NULL;
+	task->work = (struct disk_work){run, free_work};
+	task->watch = w;
+	task->now = (int64_t)w->unix_time();
+	task->generation = keeper_generation(w->keeper);
+	generation_hold(task->generation);
+	if (name)
+		name_copy(name, task->name);
+	return task;
+}
+
+static void send_task(struct task *task, disk_done *done)
+{
+	struct watch *w = task->watch;
+
+	task->next = w->tasks;
+	w->tasks = task;
+	disk_call(keeper_disk(w->keeper), *task->name ? task->name : NULL, &task->work, done, task);
+}
+
+static void hand_over(struct watched *z, struct task *task)
+{
+	task->turn = z->turn;
+	task->memory = z->memory;
+	z->turn = NULL;
+	z->memory = NULL;
+	z->task = task;
+}
+
+/* It is back. NULL: its zone is not there any more, or is there anew. */
+static struct watched *take_back(struct task *task)
+{
+	struct watch *w = task->watch;
+	struct task **at = &w->tasks;
+	struct watched *z = find(w, task->name);
+
+	while (*at != task)
+		at = &(*at)->next;
+	*at = task->next;
+	if (!z || z->task != task)
+		return NULL;
+	z->task = NULL;
+	z->turn = task->turn;
+	z->memory = task->memory;
+	task->turn = NULL;
+	task->memory = NULL;
+	return z;
+}
+
+static void task_done(void *ctx, struct disk_result *result)
+{
+	(void)result;
+	take_back(ctx);
+}
+
+static void loaded(void *ctx, struct disk_result *result)
+{
+	struct task *task = ctx;
+
+	(void)result;
+	for (size_t i = 0; i < task->count; i++) {
+		struct watched *z = find(task->watch, task->loaded[i].name);
+
+		if (!z || !z->loading)
+			continue;
+		z->loading = false;
+		z->last = task->loaded[i].last;
+		task->loaded[i].last = (struct recalled){0};
+	}
+	take_back(task);
+}
+
+/* False: it begins without. */
+static bool load_later(struct watch *w, const uint8_t *name)
+{
+	struct task *task = w->load ? w->load : (w->load = task_new(w, NULL, load));
+	size_t room = task && task->room ? task->room * 2 : 16;
+	uint8_t *copy = malloc(name_length(name));
+	struct loaded *list;
+
+	if (task && copy && task->count == task->room) {
+		list = realloc(task->loaded, room * sizeof *list);
+		if (list) {
+			task->loaded = list;
+			task->room = room;
+		}
+	}
+	if (!task || !copy || task->count == task->room) {
+		free(copy);
+		return false;
+	}
+	name_copy(name, copy);
+	task->loaded[task->count++] = (struct loaded){.name = copy};
+	return true;
+}
+
+static void begin_load(struct watch *w)
+{
+	struct task *task = w->load;
+
+	w->load = NULL;
+	if (task)
+		send_task(task, loaded);
 }
 
 /* --- one check ---------------------------------------------------------------- */
@@ -454,47 +572,88 @@ static void set_timer(struct watched *z, int64_t in_ms)
 	timer_set(z->watch->timers, &z->timer, z->watch->now() + in_ms);
 }
 
-static struct verdict *judge(struct watched *z, const struct keep *k, const struct survey *survey)
-{
-	struct memory *memory = memory_for(z);
-
-	if (!memory)
-		return NULL;
-	z->turn->verdict.serves = remember_served(k, memory, (int64_t)z->watch->unix_time());
-	return verdict_of(survey, memory, &z->turn->verdict, (int64_t)z->watch->unix_time());
-}
-
-static void take_result(struct watched *z, const struct keep *k, const struct verdict *verdict)
-{
-	struct report_zone report = {verdict->zone, verdict, NULL};
-	json_t *result = report_kept_of(&report);
-	bool changed = say_changes(z, &keep_wired(k)->set->check, result);
-
-	free(z->last);
-	z->last = json_dumps(result, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
-	z->at = (int64_t)z->watch->unix_time();
-	json_decref(result);
-	save_later(z, changed);
-}
-
 static void end_turn(struct watched *z)
 {
 	struct watch *w = z->watch;
-	struct keep *k = keeper_find(w->keeper, z->name);
 
 	w->under_way--;
 	w->counters.checks++;
-	if (k && z->turn->found)
-		take_result(z, k, z->turn->found);
+	z->busy = false;
 	turn_free(z->turn);
 	z->turn = NULL;
 	begin_some(w);
 }
 
+static void saved(void *ctx, struct disk_result *result)
+{
+	struct watched *z = take_back(ctx);
+
+	(void)result;
+	if (z)
+		end_turn(z);
+}
+
+/* False: out of memory. */
+static bool save_later(struct watched *z)
+{
+	struct task *task = task_new(z->watch, z->name, save);
+
+	if (!task)
+		return false;
+	task->result = (struct recalled){.text = strdup(z->last.text), .at = z->last.at};
+	if (!task->result.text) {
+		task_free(task);
+		return false;
+	}
+	hand_over(z, task);
+	z->saved = task->now;
+	send_task(task, saved);
+	return true;
+}
+
+static void concluded(void *ctx, struct disk_result *result)
+{
+	struct task *task = ctx;
+	struct watched *z = take_back(task);
+	struct keep *k = z ? keeper_find(z->watch->keeper, z->name) : NULL;
+
+	(void)result;
+	if (k && task->result.text) {
+		say(z, &keep_wired(k)->set->check, task->gone, false);
+		say(z, &keep_wired(k)->set->check, task->found, true);
+		z->watch->counters.gone += task->gone_count;
+		z->watch->counters.found += task->found_count;
+		recalled_release(&z->last);
+		z->last = task->result;
+		task->result = (struct recalled){0};
+		if (task->save && save_later(z))
+			return;
+	}
+	if (z)
+		end_turn(z);
+}
+
+static void take_result(struct watched *z)
+{
+	struct task *task = task_new(z->watch, z->name, conclude);
+	char *last = task && z->last.text ? strdup(z->last.text) : NULL;
+
+	if (!task || (z->last.text && !last)) {
+		if (task)
+			task_free(task);
+		end_turn(z);
+		return;
+	}
+	task->last = last;
+	task->save = task->now - z->saved >= SAVE_S || task->now < z->saved;
+	hand_over(z, task);
+	send_task(task, concluded);
+}
+
 /* What differed the last time is asked for again, so that it is not taken for mended because chance has not hit it. */
 static size_t differed(const struct watched *z, struct question *out, size_t most)
 {
-	json_t *before = z->last ? json_loads(z->last, 0, NULL) : NULL, *finding;
+	json_t *before = z->last.text ? json_loads(z->last.text, 0, NULL) : NULL, *finding;
 	size_t i, count = 0;
 	struct why why;
 
@@ -513,7 +672,9 @@ static void on_sample(void *ctx)
 	struct watched *z = ctx;
 
 	sample_findings(z->turn->sample, z->turn->found->findings);
-	end_turn(z);
+	sample_free(z->turn->sample);
+	z->turn->sample = NULL;
+	take_result(z);
 }
 
 /* False: there is nothing to ask. */
@@ -537,20 +698,50 @@ static bool begin_sample(struct watched *z, const struct keep *k, const struct s
 	return z->turn->sample != NULL;
 }
 
+static void judged(void *ctx, struct disk_result *result)
+{
+	struct task *task = ctx;
+	struct watched *z = take_back(task);
+	struct keep *k = z ? keeper_find(z->watch->keeper, z->name) : NULL;
+
+	(void)result;
+	if (!z)
+		return;
+	if (!k || !z->turn->found)
+		end_turn(z);
+	else if (!begin_sample(z, k, task->survey))
+		take_result(z);
+}
+
+static void take_served(struct task *task, const struct keep *k)
+{
+	struct zone *served = keep_served(k);
+	struct keep_state state;
+
+	keep_state(k, &state);
+	task->serves = served != NULL;
+	if (served)
+		task->serial = served->serial;
+	task->taken = state.changed ? state.changed : task->now;
+	zone_put(served);
+}
+
 static void on_survey(void *ctx, struct survey *survey)
 {
 	struct watched *z = ctx;
 	struct keep *k = keeper_find(z->watch->keeper, z->name);
-	bool asks = false;
+	struct task *task = survey && k ? task_new(z->watch, z->name, judge) : NULL;
 
 	z->turn->check = NULL;
-	if (survey && k)
-		z->turn->found = judge(z, k, survey);
-	if (z->turn->found)
-		asks = begin_sample(z, k, survey);
-	survey_free(survey);
-	if (!asks)
+	if (!task) {
+		survey_free(survey);
 		end_turn(z);
+		return;
+	}
+	take_served(task, k);
+	task->survey = survey;
+	hand_over(z, task);
+	send_task(task, judged);
 }
 
 static bool begin(struct watched *z, const struct keep *k)
@@ -561,16 +752,18 @@ static bool begin(struct watched *z, const struct keep *k)
 
 	if (!turn)
 		return false;
-	turn->zone = z;
+	asking_system(&w->asking);
+	turn->asking = w->asking;
 	turn->generation = keeper_generation(w->keeper);
 	generation_hold(turn->generation);
-	if (asking_survey(&w->asking, conf_of(w), set, &turn->arena, &turn->survey) && asking_verdict(&w->asking, conf_of(w), set, &turn->arena, &turn->verdict))
+	if (asking_survey(&turn->asking, conf_of(w), set, &turn->arena, &turn->survey) && asking_verdict(&turn->asking, conf_of(w), set, &turn->arena, &turn->verdict))
 		turn->check = checks_add(w->checks, z->name, &turn->survey, on_survey, z);
 	if (!turn->check) {
 		turn_free(turn);
 		return false;
 	}
 	z->turn = turn;
+	z->busy = true;
 	w->under_way++;
 	return true;
 }
@@ -582,26 +775,16 @@ uint32_t watch_every(const struct keep *k)
 	return set->catalog == CONF_CATALOG_NONE ? set->check.every : 0;
 }
 
-/* What goes while its memory is being written goes when that is done. */
+/* It is not its turn: nothing of it is under way. */
 static void forget(struct watched *z)
 {
-	if (z->turn)
-		z->watch->under_way--;
-	turn_free(z->turn);
-	z->turn = NULL;
-	timer_stop(z->watch->timers, &z->timer);
-	z->gone = z->saving;
-	if (z->gone)
-		return;
-	unlink_zone(z->watch, z);
-	zone_free(z);
-}
+	struct watch *w = z->watch;
+	struct task *task = task_new(w, z->name, forget_last);
 
-/* It is wanted again before that is done. */
-static void come_back(struct watched *z)
-{
-	z->gone = false;
-	set_timer(z, RETRY_MS);
+	unlink_zone(w, z);
+	zone_free(z);
+	if (task)
+		send_task(task, task_done);
 }
 
 static void begin_some(struct watch *w)
@@ -614,12 +797,13 @@ static void begin_some(struct watch *w)
 		if (!w->first_due)
 			w->last_due = &w->first_due;
 		z->due = false;
+		w->waiting--;
 		if (!k || !watch_every(k)) {
 			forget(z);
 			continue;
 		}
-		set_timer(z, z->saving ? RETRY_MS : (int64_t)watch_every(k) * 1000);
-		if (!z->saving)
+		set_timer(z, z->loading ? RETRY_MS : (int64_t)watch_every(k) * 1000);
+		if (!z->loading)
 			begin(z, k);
 	}
 }
@@ -629,7 +813,7 @@ static void due(struct timer *timer)
 	struct watched *z = (struct watched *)timer;
 	struct watch *w = z->watch;
 
-	if (z->due || z->turn) {     /* it takes longer than it is to be asked again */
+	if (z->due || z->busy) {     /* it takes longer than it is to be asked again */
 		set_timer(z, RETRY_MS);
 		return;
 	}
@@ -637,6 +821,7 @@ static void due(struct timer *timer)
 	z->next = NULL;
 	*w->last_due = z;
 	w->last_due = &z->next;
+	w->waiting++;
 	begin_some(w);
 }
 
@@ -662,6 +847,7 @@ static void add(struct watch *w, const struct keep *k)
 	z->chain = *at;
 	*at = z;
 	w->counters.zones = ++w->count;
+	z->loading = load_later(w, name);
 	net_random(&random, sizeof random);
 	set_timer(z, (int64_t)(random % ((uint64_t)watch_every(k) * 1000)));
 }
@@ -684,10 +870,37 @@ static void look_at(struct watch *w, const struct keep *k)
 
 	if (every && !z)
 		add(w, k);
-	else if (z && z->gone)
-		come_back(z);
 	else if (z && z->timer.due > w->now() + (int64_t)every * 1000)
 		set_timer(z, (int64_t)every * 1000);         /* it is wanted sooner than it was */
+}
+
+/* By what is known before anything was asked. */
+static void add_to_round(struct watch *w, const struct keep *k)
+{
+	unsigned sample = keep_wired(k)->set->check.sample;
+	double questions = ZONE_QUESTIONS + ZONE_ADDRESSES * (sample ? sample + QUESTIONS_ABSENT + 1.0 : 0);
+
+	w->round += questions;
+	w->wanted += questions / watch_every(k);
+	w->round_zones++;
+}
+
+/* That check.every cannot be kept is said once for these settings. */
+static void judge_round(struct watch *w)
+{
+	struct log log;
+
+	if (w->slow_said || w->wanted <= w->rate)
+		return;
+	w->slow_said = true;
+	log_begin(&log, LOG_LEVEL_WARNING, "checks-slow");
+	log_int(&log, "zones", (int64_t)w->round_zones);
+	log_int(&log, "rate", w->rate);
+	log_int(&log, "round", (int64_t)(w->round / w->rate));
+	log_int(&log, "wanted", (int64_t)(w->wanted + 1));
+	log_str(&log, "msg", "check.every is not kept: at this rate (questions a second) one round of the checks takes about so many seconds; for every zone to have its turn in time,"
+		" raise server.limits.check-rate to about the rate that is wanted, or check.every, or lower check.sample");
+	log_end(&log);
 }
 
 /* After a change all zones are looked at, from where it was noticed. */
@@ -697,14 +910,33 @@ static void notice_change(struct watch *w, size_t zones)
 
 	if (generation == w->generation && zones == w->zones)
 		return;
+	w->slow_said = w->slow_said && generation == w->generation;
 	w->generation = generation;
 	w->zones = w->left = zones;
+	w->round = w->wanted = 0;
+	w->round_zones = 0;
+}
+
+static void look_at_some(struct watch *w, size_t zones, size_t n)
+{
+	for (; n && zones; n--) {
+		const struct keep *k;
+
+		w->at = w->at < zones ? w->at : 0;
+		k = keeper_at(w->keeper, w->at++);
+		look_at(w, k);
+		if (w->left && watch_every(k))
+			add_to_round(w, k);
+		if (w->left && !--w->left)
+			judge_round(w);
+	}
+	begin_load(w);
 }
 
 static void ticked(evutil_socket_t fd, short what, void *ctx)
 {
 	struct watch *w = ctx;
-	size_t zones = keeper_count(w->keeper), n;
+	size_t zones = keeper_count(w->keeper);
 
 	(void)fd;
 	(void)what;
@@ -712,12 +944,7 @@ static void ticked(evutil_socket_t fd, short what, void *ctx)
 		return;
 	set_rate(w);
 	notice_change(w, zones);
-	n = w->left > SLICE ? SLICE : w->left ? w->left : zones < SLICE_IDLE ? zones : SLICE_IDLE;
-	w->left -= n < w->left ? n : w->left;
-	for (; n && zones; n--) {
-		w->at = w->at < zones ? w->at : 0;
-		look_at(w, keeper_at(w->keeper, w->at++));
-	}
+	look_at_some(w, zones, w->left > SLICE ? SLICE : w->left ? w->left : zones < SLICE_IDLE ? zones : SLICE_IDLE);
 }
 
 /* --- for others ---------------------------------------------------------------- */
@@ -730,12 +957,39 @@ json_t *watch_result(const struct watch *w, const uint8_t *name)
 
 	if (!z || !k || !watch_every(k))
 		return NULL;
-	result = z->last ? json_loads(z->last, 0, NULL) : NULL;
+	result = z->last.text ? json_loads(z->last.text, 0, NULL) : NULL;
 	if (!result)
 		return json_null();
-	json_object_set_new(result, "age", json_integer((json_int_t)w->unix_time() > z->at ? (json_int_t)w->unix_time() - z->at : 0));
+	json_object_set_new(result, "age", json_integer((json_int_t)w->unix_time() > z->last.at ? (json_int_t)w->unix_time() - z->last.at : 0));
 	json_object_set_new(result, "every", json_integer(watch_every(k)));
 	return result;
+}
+
+const char *watch_pending(const struct watch *w, const uint8_t *name, char out[WATCH_TEXT])
+{
+	const struct watched *z = w ? find(w, name) : NULL;
+	int64_t wait;
+
+	if (!z)
+		snprintf(out, WATCH_TEXT, "it is looked for within seconds");
+	else if (z->loading)
+		snprintf(out, WATCH_TEXT, "what was found last is being read");
+	else if (z->busy)
+		snprintf(out, WATCH_TEXT, "the first check is under way");
+	else if (z->due)
+		snprintf(out, WATCH_TEXT, "it waits for its turn, as %zu zones do", w->waiting);
+	else {
+		wait = (z->timer.due - w->now()) / 1000;
+		snprintf(out, WATCH_TEXT, "the first check is due in %lld s", (long long)(wait > 0 ? wait : 0));
+	}
+	return out;
+}
+
+const char *watch_worst(const struct watch *w, const struct keep *k)
+{
+	const struct watched *z = w && watch_every(k) ? find(w, keep_name(k)) : NULL;
+
+	return z ? z->last.worst : NULL;
 }
 
 const struct watch_counters *watch_counters(const struct watch *w)
@@ -804,13 +1058,15 @@ void watch_free(struct watch *w)
 	end_thread(w);
 	if (w->tick)
 		event_free(w->tick);
+	for (struct task *task = w->tasks; task; task = task->next) {
+		atomic_store(&task->given_up, true);
+		disk_disown(keeper_disk(w->keeper), task);
+	}
 	for (size_t i = 0; i < w->slots; i++)
 		while (w->slot[i]) {
 			struct watched *z = w->slot[i];
 
 			w->slot[i] = z->chain;
-			if (z->saving)
-				disk_disown(keeper_disk(w->keeper), z);
 			zone_free(z);
 		}
 	free(w->slot);

@@ -1,11 +1,13 @@
 /* run/watch: the daemon's own checks of the nameservers of its zones (check.every), spread over time, at a bounded rate:
  *
  *     due ─► waits its turn ─► check/check ─► what is remembered ─► check/verdict ─► check/sample ─► the result, kept as JSON
- *                                                                                        │
+ *                                              (on a thread of files)                                 (on a thread of files)
+ *                                                                                                        │
  *                                                      what was not there before, or is no more: the log, and `on-change`
  *
+ * The last result is in a file too (run/recall), and is read again after a start, so that what was known then is not found anew.
  * All zones together ask no more than server.limits.check-rate questions a second: where that does not do for all, each is looked at less often than it wants.
- * On the event loop's thread; commands run on one of their own, one after the other.
+ * What is called here is called on the event loop's thread; commands run on one of their own, one after the other.
  */
 #ifndef RUN_WATCH_H
 #define RUN_WATCH_H
@@ -32,6 +34,11 @@ void watch_free(struct watch *);
 uint32_t watch_every(const struct keep *);
 /* The last result, as check/report keeps it, with "age" and "every" (s); null: there is none yet. A new reference. NULL: the zone is not checked. */
 json_t *watch_result(const struct watch *, const uint8_t *zone);
+/* Why there is no last result of a zone that is checked, and when there will be one. Returns `out`. */
+enum { WATCH_TEXT = 100 };
+const char *watch_pending(const struct watch *, const uint8_t *zone, char out[WATCH_TEXT]);
+/* What the last check found, where that is critical, in one line; NULL: it is not, or there is none. Until the loop turns. */
+const char *watch_worst(const struct watch *, const struct keep *);
 const struct watch_counters *watch_counters(const struct watch *);
 
 #endif
