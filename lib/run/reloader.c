@@ -1,7 +1,5 @@
 #include "run/reloader.h"
 
-#include "base/thread.h"
-
 #include <event2/event.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -30,7 +28,6 @@ static void *run(void *arg)
 	struct reloader *r = arg;
 	uint64_t one = 1;
 
-	thread_gives_way();          /* to the loop too */
 	r->what = r->env.read(r->env.ctx);
 	if (write(r->wake, &one, sizeof one) < 0)
 		return NULL;         /* the counter is full: the loop is woken anyway */
