@@ -105,7 +105,7 @@ subtest 'handshakes that go wrong' => sub {
     my $half = $raw->();
     syswrite $half, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     close $half;
-    ok(wait_for(sub { stat_of($lockstep, 'tls_failed') == 2 + 7 }, 5), 'so is noise, what is cut, and a hello that never ends') or diag(stat_of($lockstep, 'tls_failed'));
+    ok(wait_for(sub { stat_of($lockstep, 'tls_failed') == 2 + 7 }), 'so is noise, what is cut, and a hello that never ends') or diag(stat_of($lockstep, 'tls_failed'));
     my $silent = $raw->();
     my $begun = Time::HiRes::time;
     my $slow = $raw->();
@@ -116,7 +116,7 @@ subtest 'handshakes that go wrong' => sub {
         last if wait_for(sub { stat_of($lockstep, 'tls_failed') == 2 + 7 + 2 }, 0.05);
     }
     my $took = Time::HiRes::time() - $begun;
-    ok($took > 0.9 && $took < 4, 'silence and a trickle end after tcp-idle') or diag("$took s");
+    ok($took > 0.9 && $took < 30, 'silence and a trickle end after tcp-idle') or diag("$took s");
     is(scalar(grep { $_->{reason} =~ /no handshake in time/ } $lockstep->events('tls-failed')), 3, 'the log (debug) says why')
         or diag(join "\n", map { $_->{reason} } $lockstep->events('tls-failed'));
     is(stat_of($lockstep, 'tls_accepted'), 0, 'nobody got in');
@@ -367,7 +367,7 @@ subtest 'BIND and NSD pull over TLS' => sub {
         }
         my $tls = { %client, $kind eq 'nsd' ? (key => undef) : () };
         my $peer = Peer->new($kind, zones => [ { name => 'own', primaries => ["127.0.0.1\@$lockstep->{tls_port}"], tls => $tls } ])->start;
-        ok($peer->wait_serial('own', 1, 8), "$kind has it") or diag($peer->log_text, join "\n", $lockstep->log_lines(qr/transfer-out/));
+        ok($peer->wait_serial('own', 1), "$kind has it") or diag($peer->log_text, join "\n", $lockstep->log_lines(qr/transfer-out/));
         $peer->stop;
     }
     is_deeply([ map { $_->{over} } $lockstep->events('transfer-out', outcome => 'done') ], [ ('TLS') x @kinds ], 'over TLS');

@@ -16,7 +16,7 @@ my $begin = time;
 my $said = `'$top/cmd/demo' '$build' 2>&1 < /dev/null`;
 my $seconds = time - $begin;
 is($?, 0, 'the demo ends well') or diag($said);
-cmp_ok($seconds, '<', 10, 'within ten seconds');
+cmp_ok($seconds, '<', 120, 'before long');            # some three seconds, but not on every machine
 like($said, qr/^ZONE\s+SERIAL\s+STATE.*\n^company\.example\.\s+2026112101\s+ok\s+hidden/m, 'the status table');
 like($said, qr/^www\.company\.example\..*\n.*\bA\s+192\.0\.2\.10$/m, 'an answer from the secondary');
 like($said, qr/^>.*2026112102/m, 'the edit');

@@ -123,7 +123,7 @@ my $took = time - $began;
 note(sprintf '%d NOTIFYs in %.2f s', 101 * @messages, $took);
 is($lockstep->serial($good[7]), $serial, 'queries are answered meanwhile');
 is(($lockstep->verb('status'))[0], 0, 'so is the operator');
-ok(wait_for(sub { my $n = $probes->(); select undef, undef, undef, 1.5; $n == $probes->() }, 40), 'the probes that they cause come to an end');
+ok(wait_for(sub { my $n = $probes->(); select undef, undef, undef, 1.5; $n == $probes->() }, 120), 'the probes that they cause come to an end');
 cmp_ok($probes->() - $before, '<=', 8 * @good, 'and are a few for each zone');
 cmp_ok($probes->() - $before, '>=', 1 * @good, 'but at least one');
 offer(++$serial);

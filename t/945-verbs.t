@@ -338,7 +338,7 @@ subtest 'stop' => sub {
     my $began = time;
     is(works('stop', 'stop'), '', 'says nothing');
     ok(!-e $lockstep->{conf}{server}{control}, 'the socket is gone when it returns');
-    ok(wait_for(sub { !$lockstep->running }, 2), 'and so is the daemon');
+    ok(wait_for(sub { !$lockstep->running }), 'and so is the daemon');
     is($lockstep->stop, 0, 'which ended cleanly');
     is(<$socket>, undef, 'a connection that was open is closed');
     fails('another stop', 'not running', 'stop');

@@ -117,7 +117,7 @@ subtest 'the end' => sub {
         my $tcp = IO::Socket::IP->new(PeerHost => '127.0.0.1', PeerPort => $lockstep->{port});
         my $control = $lockstep->control_socket;
         $lockstep->signal($signal);
-        ok(wait_for(sub { !$lockstep->running }, 5), "SIG$signal ends it");
+        ok(wait_for(sub { !$lockstep->running }), "SIG$signal ends it");
         is($lockstep->stop, 0, 'with exit status 0');
         like(slurp($lockstep->zone_file('example')) // '', qr/SOA.* 5 /, 'the file was written');
         ok(!-e $lockstep->{conf}{server}{control}, 'the socket is gone');

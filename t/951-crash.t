@@ -79,7 +79,7 @@ sub read_file {
 
 sub check_zone {
     my ($round, $zone, $seen) = @_;
-    my $good = wait_for(sub { defined Wire::served_serial($lockstep->at, $zone) }, 5);
+    my $good = wait_for(sub { defined Wire::served_serial($lockstep->at, $zone) }, $seen ? 60 : 5);
     my ($serial, $records) = $good ? History::served($lockstep->at, $zone) : ();
     my $what = "round $round, $zone";
     return ok(!$seen, "$what: a client saw $seen, it is served again") unless defined $serial;

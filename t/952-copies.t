@@ -70,7 +70,7 @@ sub all_served {
             $good &= ok($lockstep->status($zone)->{reason}, "$what: so does status of $zone");
             next;
         }
-        wait_for(sub { defined $lockstep->serial($zone) }, 3);
+        wait_for(sub { defined $lockstep->serial($zone) });
         my ($got, $records) = History::served($lockstep->at, $zone);
         $good &= is($got, $serial, "$what: $zone is served at its last durable serial");
         $good &= same_zone($records, $history->version($zone, $got), "$what: and it is what the primary had") if defined $got;

@@ -358,7 +358,8 @@ subtest 'NOTIFY over TLS' => sub {
     $primary->{conf}{zones}[0]{notify} = [qw(good bad plain)];
     $primary->start;
     ok($good->wait_count('NOTIFY', 1), 'it is told');
-    is_deeply([ map { "$_->{transport} $_->{name} $_->{serial}" } $good->asked ], ['TLS own. 1'], 'over TLS');
+    my %how = map { ("$_->{transport} $_->{name} $_->{serial}" => 1) } grep { $_->{type} } $good->asked;     # once, unless a handshake took too long
+    is_deeply([ sort keys %how ], ['TLS own. 1'], 'over TLS');
     ok(wait_for(sub { $primary->events('notify-out', to => 'good') }), 'the answer has come');
     like((map { "$_->{transport} $_->{outcome}" } $primary->events('notify-out', to => 'good'))[0], qr/^tls NOERROR$/, 'and is logged');
     ok(wait_for(sub { (grep { $_->{tls} } $bad->asked) >= 2 }), 'one with another name is tried again');

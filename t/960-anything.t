@@ -130,10 +130,10 @@ finish_one() while @open;
 now(verb => 'refresh', all => JSON::PP::true);
 my @wanted = sort map { "$_." } everything();
 my $got;
-ok(wait_for(sub { ($got = join ' ', sort map { $_->{zone} } @{ ($lockstep->json('status') // {})->{zones} }) eq "@wanted" }, 20), 'there are the zones that there should be')
+ok(wait_for(sub { ($got = join ' ', sort map { $_->{zone} } @{ ($lockstep->json('status') // {})->{zones} }) eq "@wanted" }), 'there are the zones that there should be')
     or diag("there are $got\nnot @wanted");
 for my $zone (@wanted) {
-    ok($lockstep->wait_serial($zone, $serial, 30), "$zone has the last version");
+    ok($lockstep->wait_serial($zone, $serial, 90), "$zone has the last version");
     my $status = $lockstep->status($zone);
     is(join(' ', $status->{state}, $status->{activity}, $status->{held}), 'ok idle 0', "$zone is well") or diag(explain($status));
     is($lockstep->outcome("www.$zone", 'A'), 'NOERROR', "$zone is answered");

@@ -25,7 +25,7 @@ my %findings = map { $_ => Findings->new(operator => $operator{$_}, arguments =>
 
 # What is behind is only so after a while: until then, it is not found.
 $findings{impatient}->are('a secondary that may only be slow', 'stale.alpha', []);
-ok(wait_for(sub { ($operator{impatient}->verb('check', '--resolver', $net->resolver->at, 'stale.alpha'))[0] == 1 }, 5), 'then it is behind');
+ok(wait_for(sub { ($operator{impatient}->verb('check', '--resolver', $net->resolver->at, 'stale.alpha'))[0] == 1 }), 'then it is behind');
 
 my %got;
 for my $zone (@zones) {
@@ -33,11 +33,11 @@ for my $zone (@zones) {
     $got{ $zone->{name} } = $findings{ $of{as} // 'plain' }->are($zone->{what}, $zone->{name}, $zone->{expected}, %of);
 }
 my @slow = map { $_->{rtt} } grep { $_->{name} eq "$west." } @{ $got{'slow.alpha'}{json}{nameservers} // [] };
-ok((grep { $_ >= 0.4 && $_ < 2 } @slow), 'the slow one is seen to be slow');       # an answer that comes after the next try is timed from that
+ok((grep { $_ >= 0.4 && $_ < 5 } @slow), 'the slow one is seen to be slow');       # an answer that comes after the next try is timed from that
 my @behind = map { $_->{lag} } grep { $_->{name} eq "$west." } @{ $got{'stale.alpha'}{json}{nameservers} // [] };
-is(scalar(grep { $_ >= 1 && $_ < 60 } @behind), 2, 'and how long it is behind');
+is(scalar(grep { $_ >= 1 && $_ < 900 } @behind), 2, 'and how long it is behind');
 is($got{'stale.alpha'}{json}{serial}, 7, 'the newest serial is that of the others');
-cmp_ok($got{'silent.alpha'}{seconds}, '<', 5, 'a silent server does not keep it waiting');
+cmp_ok($got{'silent.alpha'}{seconds}, '<', 20, 'a silent server does not keep it waiting');
 
 # The same by severities of the operator's own.
 my $own_mind = Findings->new(operator => $net->operator(check => { severity => { 'LAME' => 'warning', 'DIV-TLD' => 'critical', 'RECURSION' => 'off' } }), arguments => [ '--resolver', $net->resolver->at ]);
@@ -62,12 +62,12 @@ $findings{plain}->are('it has come again', 'back.alpha', []);
 sub cold { return Findings->new(operator => $operator{plain}, arguments => [ '--resolver', $net->new_resolver->start->at, '--timeout', '1s' ]) }
 $net->{c}->stop;
 my $got = cold()->are('a TLD is dead', 'dead.alpha', [ "CHECK-INCOMPLETE $west", "CHECK-INCOMPLETE $south" ]);
-cmp_ok($got->{seconds}, '<', 6, 'in bounded time');
+cmp_ok($got->{seconds}, '<', 20, 'in bounded time');
 $net->{b}->stop;
 $findings{plain}->are('a server of the parent is dead', 'dead.alpha', ['CHECK-INCOMPLETE *'], message => qr/b\.nic\.alpha|198\.18\.2\.53/, arguments => [ '--timeout', '1s' ]);
 $net->{a}->stop;
 $got = cold()->are('all servers of the parent are dead', 'dead.alpha', ['CHECK-INCOMPLETE *']);
-cmp_ok($got->{seconds}, '<', 6, 'in bounded time');
+cmp_ok($got->{seconds}, '<', 20, 'in bounded time');
 delete $net->{$_} for qw(a b c);
 
 is($net->stop, 0, 'the servers stop');

@@ -26,7 +26,7 @@ sub new {
     $self->{fake} = Fake->new(zone => 'example.', key => $of{key});
     $self->{fake}->serve(serial => 1, records => [ $self->records, $of{records} ? $of{records}->() : () ]);
     $self->{lockstep} = Lockstep->new($of{key} ? (keys => [ $of{key} ]) : (), remotes => [ Lockstep::remote('fake', $self->{fake}, $of{key}) ],
-        server => { limits => { connect => '2s', 'transfer-idle' => '2s', 'transfer-time' => '1m', %{ $of{limits} // {} } } },
+        server => { limits => { connect => '5s', 'transfer-idle' => '2s', 'transfer-time' => '1m', %{ $of{limits} // {} } } },
         zones => [ { name => 'example', primaries => ['fake'], 'zonefile-sync' => 0, 'refresh-min' => '1h', 'retry-min' => '1h', %{ $of{settings} // {} } } ])->start;
     $self->{lockstep}->wait_serial('example', 1) or BAIL_OUT('lockstepd does not take a good zone');
     $self->{served} = 1;

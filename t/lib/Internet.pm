@@ -210,7 +210,7 @@ sub start {
     $self->{front}->serve(map { $_->{name} => $_->{fault} } grep { $_->{fault} } @{ $self->{zones} });
     for my $name (sort keys %provider) {
         for my $zone ($self->zones_of($name)) {
-            wait_for(sub { defined $self->{$name}->serial($zone->{name}) }, 20) or die "$name has no $zone->{name}";
+            wait_for(sub { defined $self->{$name}->serial($zone->{name}) }, 90) or die "$name has no $zone->{name}";
         }
     }
     $self->{resolver} = $self->new_resolver->start;

@@ -91,8 +91,8 @@ sub start {
     $self->configure;
     $self->{pid} = start_process($self->{log}, @command, "$build/lockstepd", '-c', $self->conf_file);
     my $probe = Wire::message(question => Wire::question('id.server', 'TXT', 3));
-    wait_for(sub { !$self->running || (-S $self->{conf}{server}{control} && defined Wire::ask_udp($self->at, $probe, 0.2)) }, 20);
-    wait_for(sub { !$self->running || $self->log_lines(qr/ notice ready /) > $ready }, 20);
+    wait_for(sub { !$self->running || (-S $self->{conf}{server}{control} && defined Wire::ask_udp($self->at, $probe, 0.2)) }, 60);
+    wait_for(sub { !$self->running || $self->log_lines(qr/ notice ready /) > $ready }, 60);
     die 'lockstepd did not start: ' . $self->log_text unless $self->running;
     return $self;
 }
@@ -111,7 +111,7 @@ sub start_in_vain {
     $self->configure;
     my $log = "$self->{dir}/in-vain";
     my $pid = start_process($log, @command, "$build/lockstepd", '-c', $self->conf_file);
-    my $ended = wait_for(sub { !Process::running($pid) }, 10);
+    my $ended = wait_for(sub { !Process::running($pid) }, 60);
     my $status = stop_process($pid);
     my $said = slurp($log);
     unlink $log;
@@ -204,7 +204,7 @@ sub state { my ($self, $zone) = @_; return ($self->status($zone) // {})->{state}
 sub wait_state {
     my ($self, $zone, $state, $seconds) = @_;
     my $got;
-    return 1 if wait_for(sub { ($got = $self->state($zone) // '') =~ /^(?:$state)$/ }, $seconds // 15);
+    return 1 if wait_for(sub { ($got = $self->state($zone) // '') =~ /^(?:$state)$/ }, $seconds // 60);
     Test::More::diag("the state of $zone is $got, not $state");
     return 0;
 }
@@ -223,8 +223,10 @@ sub dump {
 sub answer {
     my ($self, $name, $type, %of) = @_;
     my $opt = Wire::raw_rr(owner => '.', type => 'OPT', class => 1232, ttl => 0);
-    my $bytes = Wire::ask_udp($of{at} // $self->at, Wire::message(question => Wire::question($name, $type), additional => [$opt]), $of{seconds} // 2)
-        // return undef;
+    my $query = Wire::message(question => Wire::question($name, $type), additional => [$opt]);
+    my $bytes;
+    for my $seconds ($of{seconds} // (2, 4, 8)) { last if defined($bytes = Wire::ask_udp($of{at} // $self->at, $query, $seconds)) }
+    return undef unless defined $bytes;
     my $message = Wire::parse($bytes);
     my ($got) = grep { $_->{type} == 41 } @{ $message->{additional} };
     for (my $left = $got ? $got->{rdata} : ''; length $left;) {
@@ -246,7 +248,7 @@ sub outcome {
 sub wait_outcome {
     my ($self, $name, $wanted, $seconds) = @_;
     my $got;
-    return 1 if wait_for(sub { ($got = $self->outcome($name)) eq $wanted }, $seconds // 15);
+    return 1 if wait_for(sub { ($got = $self->outcome($name)) eq $wanted }, $seconds // 60);
     Test::More::diag("$name is answered with $got, not $wanted");
     return 0;
 }
@@ -259,7 +261,7 @@ sub serial {
 sub wait_serial {
     my ($self, $zone, $serial, $seconds) = @_;
     my $got;
-    return 1 if wait_for(sub { $got = $self->serial($zone); defined $got && $got == $serial }, $seconds // 15);
+    return 1 if wait_for(sub { $got = $self->serial($zone); defined $got && $got == $serial }, $seconds // 60);
     Test::More::diag("lockstep serves serial " . ($got // 'none') . " of $zone, not $serial: " . join "\n", $self->log_lines(qr/\Q$zone\E/));
     return 0;
 }

@@ -91,9 +91,9 @@ sub begin {
 sub wait_up {
     my ($self) = @_;
     my @own = grep { !$_->{primaries} && !$_->{hidden} } @{ $self->{zones} };
-    my $up = wait_for(sub { !running($self->{pid}) || $self->answers }, 15) && running($self->{pid});
+    my $up = wait_for(sub { !running($self->{pid}) || $self->answers }, 60) && running($self->{pid});
     for my $zone (@own) {
-        $up &&= wait_for(sub { defined $self->serial($zone->{name}) }, 15);
+        $up &&= wait_for(sub { defined $self->serial($zone->{name}) }, 60);
     }
     die "$self->{kind} did not start: " . $self->log_text unless $up;
     return $self;
@@ -114,7 +114,7 @@ sub serial {
 sub wait_serial {
     my ($self, $zone, $serial, $seconds) = @_;
     my $got;
-    return 1 if wait_for(sub { $got = $self->serial($zone); defined $got && $got == $serial }, $seconds // 15);
+    return 1 if wait_for(sub { $got = $self->serial($zone); defined $got && $got == $serial }, $seconds // 60);
     Test::More::diag("$self->{kind} has serial " . ($got // 'none') . " of $zone, not $serial");
     return 0;
 }

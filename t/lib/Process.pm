@@ -99,7 +99,7 @@ sub running {
 sub stop_process {
     my ($pid, $signal, $seconds) = @_;
     kill $signal // 'TERM', $pid if running($pid);
-    return delete $children{"status $pid"} if wait_for(sub { !running($pid) }, $seconds // 10);
+    return delete $children{"status $pid"} if wait_for(sub { !running($pid) }, $seconds // 60);
     kill 'KILL', $pid;
     waitpid $pid, 0;
     delete $children{$pid};
@@ -111,10 +111,10 @@ sub signal_process {
     kill $signal, $pid;
 }
 
-# Asks until the answer is true, at most for so many seconds; the last answer.
+# Asks until the answer is true, at most for so many seconds (60: a slow machine is no failure); the last answer.
 sub wait_for {
     my ($condition, $seconds) = @_;
-    my $end = time + ($seconds // 10);
+    my $end = time + ($seconds // 60);
     my $pause = 0.005;
     while (1) {
         my $answer = $condition->();

@@ -65,7 +65,7 @@ sub start {
     spew("$self->{dir}/unbound.conf", $self->conf_text);
     $self->{pid} = start_process($self->{log}, find_program('unbound'), '-d', '-c', "$self->{dir}/unbound.conf");
     my $probe = Wire::message(question => Wire::question('version.server', 'TXT', 3));
-    my $up = wait_for(sub { !running($self->{pid}) || defined Wire::ask_udp($self->at, $probe, 0.3) }, 15) && running($self->{pid});
+    my $up = wait_for(sub { !running($self->{pid}) || defined Wire::ask_udp($self->at, $probe, 0.3) }, 60) && running($self->{pid});
     die 'unbound did not start: ' . slurp($self->{log}) unless $up;
     return $self;
 }

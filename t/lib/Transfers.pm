@@ -84,7 +84,7 @@ sub transfers_from {
     transfer_logged($lockstep, 'steps.example', 6, $ixfr ? 'IXFR' : 'AXFR');
     same_answers($lockstep, 'steps.example', 'five steps');
 
-    ok($lockstep->wait_serial('big.example', 1, 30), '100,000 records: pulled');
+    ok($lockstep->wait_serial('big.example', 1, 120), '100,000 records: pulled');
     $same->('big.example', '100,000 records: the primary\'s');
     $primary->edit('big.example', zone_text('big.example', 2, count => 99_000, changed => [ map { 97 * $_ } 1 .. 1000 ]));
     my ($status, $out, $said) = $lockstep->verb('transfer', 'big.example');
@@ -95,7 +95,7 @@ sub transfers_from {
     $same->('big.example', '100,000 records: and is the primary\'s');
     same_answers($lockstep, 'big.example', '100,000 records');
 
-    ok($lockstep->wait_serial('.', 2018012900, 30), 'the signed root zone: pulled');
+    ok($lockstep->wait_serial('.', 2018012900, 120), 'the signed root zone: pulled');
     $same->('.', 'the signed root zone: the primary\'s');
 
     is(($lockstep->verb('write', '--all'))[0], 0, 'write brings the zone files up to date');

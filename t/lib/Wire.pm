@@ -174,10 +174,13 @@ sub ask_udp {
     return defined $socket->recv($answer, 65535) ? $answer : undef;
 }
 
-# The serial with which the server answers for the zone with authority, or undef.
+# The serial with which the server answers for the zone with authority, or undef. It is asked again where nothing comes.
 sub served_serial {
     my ($address, $zone) = @_;
-    my $bytes = ask_udp($address, message(question => question($zone, 'SOA')), 1) // return undef;
+    my $query = message(question => question($zone, 'SOA'));
+    my $bytes;
+    for my $seconds (1, 2, 4) { last if defined($bytes = ask_udp($address, $query, $seconds)) }
+    return undef unless defined $bytes;
     my $message = parse($bytes);
     my ($soa) = grep { $_->{type} == 6 } @{ $message->{answer} };
     return $soa && $message->{aa} ? soa_serial($message, $soa) : undef;
