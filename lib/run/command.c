@@ -113,7 +113,8 @@ static const struct verb {
 		"whether every nameserver answers as the zone says",
 		"Takes the zone from the daemon (without one: from its zone file, or with --from by AXFR), asks each public nameserver for\n"
 		"every RRset and for a sample of what must not exist, and prints what differs.\n"
-		"Exit status: 0 no difference, 2 there are some, 1 a warning, 3 not everything could be told.",
+		"Exit status: 0 no difference, 2 there are some, or a server is lame or silent, 3 not everything could be told;\n"
+		"1 where check.severity makes warnings of them.",
 		FROM | KEY | TLS | QUIET | ASKING | RATE, 1, 1},
 	{"ready", COMMAND_READY, "ZONE --ns NAME[/ADDRESS[@PORT]]... [--watch] ...", "whether a new set of nameservers would be safe",
 		"Every check, with the given nameservers as the ones that the registrar is to be told; then yes or no, and what to mend, in order.\n"

@@ -54,6 +54,11 @@ struct diffing {
 	int64_t began, ended;        /* ms of clock_ms */
 };
 
+static const char *plural(uint64_t n, const char *one, const char *many)
+{
+	return n == 1 ? one : many;
+}
+
 /* --- differences ------------------------------------------------------------------------- */
 
 static void on_difference(void *ctx, size_t server, const struct difference *difference)
@@ -111,7 +116,7 @@ static void on_progress(evutil_socket_t fd, short what, void *ctx)
 	if (!d->differ)
 		return;
 	differ_progress(d->differ, &done, &all);
-	snprintf(text, sizeof text, "%zu differences", d->kept_count + d->lost);
+	snprintf(text, sizeof text, "%zu difference%s", d->kept_count + d->lost, plural(d->kept_count + d->lost, "", "s"));
 	show_bar(stderr, done, all, text);
 }
 
@@ -168,11 +173,12 @@ static void find_state(struct diffing *d, struct findings *findings, size_t serv
 		findings_add(findings, FINDING_LAME, false, &place, "it does not answer for the zone: %s", row->said);
 		break;
 	case DIFFER_LOST:
-		findings_add(findings, FINDING_CHECK_INCOMPLETE, false, &place, "after %llu answers it has answered no more: %s",
-			(unsigned long long)row->answered, row->said);
+		findings_add(findings, FINDING_CHECK_INCOMPLETE, false, &place, "after %llu answer%s it has answered no more: %s",
+			(unsigned long long)row->answered, plural(row->answered, "", "s"), row->said);
 		break;
 	case DIFFER_STOPPED: case DIFFER_ASKING: case DIFFER_MOVED:
-		findings_add(findings, FINDING_CHECK_INCOMPLETE, false, &place, "interrupted after %llu answers", (unsigned long long)row->answered);
+		findings_add(findings, FINDING_CHECK_INCOMPLETE, false, &place, "interrupted after %llu answer%s", (unsigned long long)row->answered,
+			plural(row->answered, "", "s"));
 		break;
 	case DIFFER_DONE:
 		if (row->answered < row->asked)
@@ -193,7 +199,7 @@ static void find_in_survey(const struct diffing *d, struct findings *findings)
 		findings_add(findings, FINDING_CHECK_INCOMPLETE, false, &nowhere, "%s", d->survey->gaps[i].what);
 	if (d->survey && d->survey->enclosing)
 		findings_add(findings, FINDING_CHECK_INCOMPLETE, false, &nowhere, "it is no zone of its own, but in %s", name_text(d->survey->enclosing, name));
-	if (!d->target_count)
+	if (!d->target_count && (d->interrupted || !d->survey || !d->survey->gap_count))
 		findings_add(findings, FINDING_CHECK_INCOMPLETE, false, &nowhere, d->interrupted ? "interrupted before its nameservers were found" :
 			"no address of a nameserver was found");
 }
@@ -245,9 +251,10 @@ static void print_server(struct diffing *d, const struct show *show, size_t serv
 	if (row->has_serial)
 		fprintf(show->out, " serial %u", row->serial);
 	if (row->differences)
-		fprintf(show->out, ": ANSWER-DIFF, %llu of %llu answers differ\n", (unsigned long long)row->differences, (unsigned long long)row->answered);
+		fprintf(show->out, ": ANSWER-DIFF, %llu of %llu answers differ%s\n", (unsigned long long)row->differences, (unsigned long long)row->answered,
+			plural(row->differences, "s", ""));
 	else
-		fprintf(show->out, ": %llu answers, no difference\n", (unsigned long long)row->answered);
+		fprintf(show->out, ": %llu answer%s, no difference\n", (unsigned long long)row->answered, plural(row->answered, "", "s"));
 	for (; *next < d->kept_count && d->kept[*next].server == server; ++*next) {
 		print_side(show, &d->kept[*next], '-', d->kept[*next].expected);
 		print_side(show, &d->kept[*next], '+', d->kept[*next].got);
@@ -288,13 +295,14 @@ static void print_first(struct diffing *d, const struct show *show, const struct
 	}
 	fprintf(show->out, "LOCKSTEP %s - %s: ", finding_status_name(findings_status(findings)), d->command->zones[0]);
 	if (differences)
-		fprintf(show->out, "%llu differences at %zu of %zu addresses of nameservers", (unsigned long long)differences, servers, d->target_count);
+		fprintf(show->out, "%llu difference%s at %zu of %zu address%s of nameservers", (unsigned long long)differences, plural(differences, "", "s"), servers,
+			d->target_count, plural(d->target_count, "", "es"));
 	else if (findings_count(findings))
 		print_worst(show, findings_at(findings, 0));
 	else
 		fprintf(show->out, "no difference");
-	fprintf(show->out, "; %llu answers from %zu addresses in %.1f s | differences=%llu answers=%llu servers=%zu time=%.3fs\n", (unsigned long long)answers, d->target_count,
-		seconds, (unsigned long long)differences, (unsigned long long)answers, d->target_count, seconds);
+	fprintf(show->out, "; %llu answer%s from %zu address%s in %.1f s | differences=%llu answers=%llu servers=%zu time=%.3fs\n", (unsigned long long)answers,
+		plural(answers, "", "s"), d->target_count, plural(d->target_count, "", "es"), seconds, (unsigned long long)differences, (unsigned long long)answers, d->target_count, seconds);
 }
 
 static void print_text(struct diffing *d, const struct findings *findings)
@@ -313,7 +321,7 @@ static void print_text(struct diffing *d, const struct findings *findings)
 		if (findings_at(findings, i)->id != FINDING_ANSWER_DIFF)
 			print_finding(&show, findings_at(findings, i));
 	if (d->lost)
-		fprintf(show.out, "... and %zu more differences, which are not shown\n", d->lost);
+		fprintf(show.out, "... and %zu more, not shown\n", d->lost);
 }
 
 /* --- as an object ------------------------------------------------------------------------ */

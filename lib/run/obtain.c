@@ -13,8 +13,11 @@ static enum err by_transfer(const struct command *command, struct zone **out, ch
 {
 	struct axfr_ask ask = {command->zones[0], command->from, command->key, command->tls, command->quiet || command->json};
 	struct fetch_result result;
-	enum err err = axfr_run(&ask, &result, why);
+	struct why said = {""};
+	enum err err = axfr_run(&ask, &result, &said);
 
+	if (err)
+		err_why(why, err, "--from %.80s: %.400s", command->from, err_say(&said, err));
 	*out = result.version;
 	snprintf(source, OBTAIN_SOURCE, "by AXFR from %.100s", command->from);
 	return err;
@@ -66,9 +69,13 @@ static enum err read_text(const struct text *text, const uint8_t *apex, struct z
 
 static enum err by_daemon(const char *socket_path, const char *zone, const uint8_t *apex, struct zone **out, struct why *why)
 {
+	static const char verb[] = "dump: ";         /* that is asked for here; not the one that the operator knows of */
 	struct text text = {0};
 	enum err err = client_dump(socket_path, zone, gather, &text, why);
+	struct why said = *why;
 
+	if (err && err != ERR_NETWORK && strncmp(said.text, verb, sizeof verb - 1) == 0)
+		err_why(why, err, "%.260s cannot be had from the daemon: %.200s", zone, said.text + sizeof verb - 1);
 	if (!err)
 		err = read_text(&text, apex, out, why);
 	free(text.bytes);
