@@ -59,12 +59,12 @@ $net->{south}->edit('back.alpha', $text);
 $findings{plain}->are('it has come again', 'back.alpha', []);
 
 # A TLD that is dead: half of the nameservers' names cannot be resolved, and nobody says that all is well.
-sub cold { return Findings->new(operator => $operator{plain}, arguments => [ '--resolver', $net->new_resolver->start->at, '--timeout', '1s' ]) }
+sub cold { return Findings->new(operator => $operator{plain}, arguments => [ '--resolver', $net->new_resolver->start->at, '--timeout', '3s' ]) }
 $net->{c}->stop;
 my $got = cold()->are('a TLD is dead', 'dead.alpha', [ "CHECK-INCOMPLETE $west", "CHECK-INCOMPLETE $south" ]);
 cmp_ok($got->{seconds}, '<', 20, 'in bounded time');
 $net->{b}->stop;
-$findings{plain}->are('a server of the parent is dead', 'dead.alpha', ['CHECK-INCOMPLETE *'], message => qr/b\.nic\.alpha|198\.18\.2\.53/, arguments => [ '--timeout', '1s' ]);
+$findings{plain}->are('a server of the parent is dead', 'dead.alpha', ['CHECK-INCOMPLETE *'], message => qr/b\.nic\.alpha|198\.18\.2\.53/, arguments => [ '--timeout', '3s' ]);
 $net->{a}->stop;
 $got = cold()->are('all servers of the parent are dead', 'dead.alpha', ['CHECK-INCOMPLETE *']);
 cmp_ok($got->{seconds}, '<', 20, 'in bounded time');

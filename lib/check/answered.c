@@ -12,20 +12,15 @@ static bool was_asked(const struct reply *reply)
 	return reply && reply->outcome != REPLY_NONE;
 }
 
-static bool was_answered(const struct reply *reply)
-{
-	return reply && reply->outcome == REPLY_OK;
-}
-
 /* --- none at all ----------------------------------------------------------------- */
 
 static bool parents_answered(const struct survey *survey)
 {
 	for (size_t i = 0; i < survey->parent_count; i++)
-		if (was_answered(survey->parents[i].referral) || was_answered(survey->parents[i].ds))
+		if (reply_answered(survey->parents[i].referral) || reply_answered(survey->parents[i].ds))
 			return true;
 	for (size_t i = 0; i < survey->ns_count; i++)
-		if (was_answered(survey->ns[i].a) || was_answered(survey->ns[i].aaaa))
+		if (reply_answered(survey->ns[i].a) || reply_answered(survey->ns[i].aaaa))
 			return true;
 	return false;
 }
@@ -36,7 +31,7 @@ static bool somebody_answered(const struct facts *facts)
 	for (size_t i = 0; i < facts->server_count; i++) {
 		const struct survey_server *server = facts->servers[i].server;
 
-		if (facts->servers[i].first || was_answered(server->tcp_soa) || (server->soa && server->soa->outcome == REPLY_GARBAGE))
+		if (facts->servers[i].first || reply_answered(server->tcp_soa) || (server->soa && server->soa->outcome == REPLY_GARBAGE))
 			return true;
 	}
 	return parents_answered(facts->survey);
@@ -84,7 +79,7 @@ static void judge_silence(const struct facts *facts, const struct facts_server *
 		FOUND_AT(facts, FINDING_CHECK_INCOMPLETE, false, server, "what it sends cannot be read: %s", reply_says(garbage, word));
 	else if (was_asked(soa) || was_asked(plain))
 		FOUND_AT(facts, FINDING_UNREACHABLE, false, server, "no answer over UDP: %s%s", reply_says(was_asked(soa) ? soa : plain, word),
-			was_answered(server->server->tcp_soa) ? " (over TCP it answers)" : "");
+			reply_answered(server->server->tcp_soa) ? " (over TCP it answers)" : "");
 }
 
 static void judge_lame(const struct facts *facts, const struct facts_server *server)
@@ -105,8 +100,8 @@ const char *answered_edns_fault(const struct facts_server *server, char room[160
 	const struct reply *with = server->server->soa, *plain = server->server->plain_soa, *later = server->server->edns1;
 	char word[16], other[16];
 
-	if (!was_answered(with)) {
-		if (!was_asked(with) || !was_answered(plain))
+	if (!reply_answered(with)) {
+		if (!was_asked(with) || !reply_answered(plain))
 			return NULL;
 		snprintf(room, 160, "no answer with EDNS (%.60s), but one without", reply_says(with, word));
 		return room;
@@ -117,9 +112,9 @@ const char *answered_edns_fault(const struct facts_server *server, char room[160
 	}
 	if (!with->edns)
 		return "it answers as if there were no EDNS in the question";
-	if (was_answered(plain) && plain->edns)
+	if (reply_answered(plain) && plain->edns)
 		return "it answers with EDNS where there was none in the question";
-	if (!was_asked(later) || (was_answered(later) && later->rcode == RCODE_BADVERS))
+	if (!was_asked(later) || (reply_answered(later) && later->rcode == RCODE_BADVERS))
 		return NULL;
 	snprintf(room, 160, "asked with version 1 of EDNS, it must answer BADVERS: %.80s", reply_says(later, word));
 	return room;
@@ -131,9 +126,9 @@ static void judge_tcp(const struct facts *facts, const struct facts_server *serv
 	size_t count;
 	char word[16];
 
-	if (!was_asked(tcp) || (was_answered(tcp) && server->first != server->server->soa))
+	if (!was_asked(tcp) || (reply_answered(tcp) && server->first != server->server->soa))
 		return;              /* what it makes of EDNS is another fault */
-	if (!was_answered(tcp))
+	if (!reply_answered(tcp))
 		FOUND_AT(facts, FINDING_TCP_FAIL, false, server, "no answer over TCP: %s", reply_says(tcp, word));
 	else if (!facts_apex(facts, tcp, RR_SOA, &count))
 		FOUND_AT(facts, FINDING_TCP_FAIL, false, server, "over UDP it answers for the zone, over TCP it does not: %s%s", reply_says(tcp, word),
@@ -149,7 +144,7 @@ static void judge_question(const struct facts *facts, const struct facts_server 
 	if (!was_asked(reply))
 		return;
 	rr_type_text(type, type_text);
-	if (!was_answered(reply))
+	if (!reply_answered(reply))
 		FOUND_AT(facts, FINDING_CHECK_INCOMPLETE, false, server, "asked for %s, it gave no answer: %s", type_text, reply_says(reply, word));
 	else if (reply->tc)
 		FOUND_AT(facts, FINDING_CHECK_INCOMPLETE, false, server, "asked for %s, it gave no whole answer", type_text);
@@ -179,7 +174,7 @@ static void judge_caution(const struct facts *facts, const struct facts_server *
 	size_t count;
 
 	for (size_t i = 0; i < sizeof replies / sizeof *replies; i++) {
-		if (!was_answered(replies[i]))
+		if (!reply_answered(replies[i]))
 			continue;
 		if (replies[i]->odd)
 			odd = replies[i];
@@ -190,7 +185,7 @@ static void judge_caution(const struct facts *facts, const struct facts_server *
 		FOUND_AT(facts, FINDING_ADDRESS_ODD, false, server, "it was asked here and answers from %s, which resolvers do not accept", facts_address_text(facts, &odd->odd_from));
 	if (offers)
 		FOUND_AT(facts, FINDING_RECURSION, false, server, "it offers recursion (RA is set)");
-	if (was_answered(asked->axfr) && asked->axfr->rcode == RCODE_NOERROR &&
+	if (reply_answered(asked->axfr) && asked->axfr->rcode == RCODE_NOERROR &&
 		reply_find(asked->axfr->answer, asked->axfr->answer_count, facts->survey->zone, RR_SOA, &count))
 		FOUND_AT(facts, FINDING_TRANSFER_OPEN, false, server, "anyone may transfer the zone from it");
 }

@@ -18,16 +18,6 @@ static const char *set_name(const struct facts *facts)
 	for (size_t i = 0; i < (these)->count; i++) \
 		if (!facts_has(those, (these)->names[i]))
 
-static bool has_ns_set(const struct facts *facts, size_t i)
-{
-	return facts->servers[i].ns_rrs != NULL;
-}
-
-static bool alike_ns_set(const struct facts *facts, size_t i, size_t j)
-{
-	return facts_same(&facts->servers[i].ns_set, &facts->servers[j].ns_set);
-}
-
 static void judge_one_parent(const struct facts *facts, const struct facts_parent *parent, const struct facts_names *child)
 {
 	const struct facts_names *common = &facts->delegation;
@@ -48,7 +38,7 @@ static void judge_one_parent(const struct facts *facts, const struct facts_paren
 
 static void judge_parents(const struct facts *facts)
 {
-	size_t child = facts_commonest(facts, has_ns_set, alike_ns_set);
+	size_t child = facts_commonest(facts, facts_has_ns_set, facts_alike_ns_set);
 
 	for (size_t i = 0; i < facts->parent_count && !facts->settings->ready; i++)
 		judge_one_parent(facts, &facts->parents[i], child < facts->server_count ? &facts->servers[child].ns_set : NULL);
@@ -69,7 +59,7 @@ static void judge_against_delegation(const struct facts *facts, const struct fac
 
 static void judge_children(const struct facts *facts)
 {
-	size_t common = facts_commonest(facts, has_ns_set, alike_ns_set);
+	size_t common = facts_commonest(facts, facts_has_ns_set, facts_alike_ns_set);
 	const struct facts_names *right;
 
 	if (common == facts->server_count)
@@ -95,11 +85,11 @@ static bool alike_ttl(const struct facts *facts, size_t i, size_t j)
 
 static void judge_ttl(const struct facts *facts)
 {
-	size_t common = facts_commonest(facts, has_ns_set, alike_ttl);
+	size_t common = facts_commonest(facts, facts_has_ns_set, alike_ttl);
 	bool differ = false;
 
 	for (size_t i = 0; i < facts->server_count; i++)
-		differ = differ || (has_ns_set(facts, i) && !alike_ttl(facts, i, common));
+		differ = differ || (facts_has_ns_set(facts, i) && !alike_ttl(facts, i, common));
 	for (size_t i = 0; i < facts->server_count; i++) {
 		const struct facts_server *server = &facts->servers[i], *at = differ ? server : NULL;
 
@@ -169,15 +159,9 @@ static const struct rr *find_answer(const struct reply *reply, const uint8_t *na
 	return reply && reply->outcome == REPLY_OK ? reply_find(reply->answer, reply->answer_count, name, type, count) : NULL;
 }
 
-/* NOERROR or NXDOMAIN: we know what there is. */
-static bool is_told(const struct reply *reply)
-{
-	return reply && reply->outcome == REPLY_OK && (reply->rcode == RCODE_NOERROR || reply->rcode == RCODE_NXDOMAIN);
-}
-
 static void judge_unresolved(const struct facts *facts, const struct survey_ns *ns, const struct facts_server *at)
 {
-	bool four = ns->a && ns->a->outcome != REPLY_NONE && !is_told(ns->a), six = ns->aaaa && ns->aaaa->outcome != REPLY_NONE && !is_told(ns->aaaa);
+	bool four = ns->a && ns->a->outcome != REPLY_NONE && !reply_told(ns->a), six = ns->aaaa && ns->aaaa->outcome != REPLY_NONE && !reply_told(ns->aaaa);
 	char word[16];
 
 	if (four || six)
@@ -190,7 +174,7 @@ static void judge_target(const struct facts *facts, const struct survey_ns *ns)
 	struct facts_server at = {.name = facts_name_text(facts, ns->name)};
 	size_t count;
 	const struct rr *alias = find_answer(ns->a, ns->name, RR_CNAME, &count);
-	bool nxdomain = (is_told(ns->a) && ns->a->rcode == RCODE_NXDOMAIN) || (is_told(ns->aaaa) && ns->aaaa->rcode == RCODE_NXDOMAIN);
+	bool nxdomain = (reply_told(ns->a) && ns->a->rcode == RCODE_NXDOMAIN) || (reply_told(ns->aaaa) && ns->aaaa->rcode == RCODE_NXDOMAIN);
 
 	if (!alias)
 		alias = find_answer(ns->aaaa, ns->name, RR_CNAME, &count);
@@ -198,7 +182,7 @@ static void judge_target(const struct facts *facts, const struct survey_ns *ns)
 		FOUND_AT(facts, FINDING_NS_TARGET, false, &at, "this name is an alias of %s; a nameserver's name must not be one", facts_name_text(facts, alias->rdata));
 	else if (nxdomain)
 		FOUND_AT(facts, FINDING_NS_TARGET, false, &at, "this name does not exist");
-	else if (is_told(ns->a) && is_told(ns->aaaa) && !find_answer(ns->a, ns->name, RR_A, &count) && !find_answer(ns->aaaa, ns->name, RR_AAAA, &count))
+	else if (reply_told(ns->a) && reply_told(ns->aaaa) && !find_answer(ns->a, ns->name, RR_A, &count) && !find_answer(ns->aaaa, ns->name, RR_AAAA, &count))
 		FOUND_AT(facts, FINDING_NS_TARGET, false, &at, "this name has no address");
 	else
 		judge_unresolved(facts, ns, &at);
@@ -228,7 +212,7 @@ static void judge_glue_type(const struct facts *facts, const struct reply *refer
 	size_t glue_count, count, n;
 	const struct rr *glue = reply_find(referral->additional, referral->additional_count, ns->name, type, &glue_count), *right;
 
-	if (!is_told(told) || told->rcode != RCODE_NOERROR || find_answer(told, ns->name, RR_CNAME, &n))
+	if (!reply_told(told) || told->rcode != RCODE_NOERROR || find_answer(told, ns->name, RR_CNAME, &n))
 		return;
 	right = find_answer(told, ns->name, type, &count);
 	if ((!glue_count && !name_is_under(ns->name, facts->survey->zone)) || facts_same_records(glue, glue_count, right, count))

@@ -1,6 +1,7 @@
 #include "check/delegation.h"
 
 #include "base/clock.h"
+#include "check/gaps.h"
 #include "check/resolve.h"
 #include "dns/msg.h"
 
@@ -14,7 +15,6 @@
 enum {
 	TIMES = 4,                   /* the prober's timeout for one question, for all of it */
 	SLACK_SHARE = 8,             /* of the timeout, kept for what comes after */
-	TYPE_CSYNC = 62,
 	WWW_LABEL = 4,               /* octets */
 };
 
@@ -254,8 +254,6 @@ static struct survey_ns *learn(struct delegation *d, const uint8_t *name, unsign
 
 /* --- nameservers of the zone ---------------------------------------------------------------- */
 
-#define SLOT(field) (offsetof(struct survey_server, field) / sizeof(struct reply *) - offsetof(struct survey_server, replies) / sizeof(struct reply *))
-
 static const struct rr *apex_records(const struct delegation *d, const struct reply *reply, uint16_t type, size_t *count)
 {
 	*count = 0;
@@ -312,28 +310,28 @@ static void ask_www(struct delegation *d, size_t index, bool no_edns)
 
 	if (!name_join((const uint8_t *)"\3www", WWW_LABEL, d->survey->zone, name))
 		return;
-	ask_server(d, index, (struct probe_ask){.name = name, .type = RR_A, .no_edns = no_edns}, server_answered, SLOT(www_a));
-	ask_server(d, index, (struct probe_ask){.name = name, .type = RR_AAAA, .no_edns = no_edns}, server_answered, SLOT(www_aaaa));
+	ask_server(d, index, (struct probe_ask){.name = name, .type = RR_A, .no_edns = no_edns}, server_answered, SURVEY_SLOT(www_a));
+	ask_server(d, index, (struct probe_ask){.name = name, .type = RR_AAAA, .no_edns = no_edns}, server_answered, SURVEY_SLOT(www_aaaa));
 }
 
 /* It serves the zone: all the rest, the way that it understands. */
 static void begin_rest(struct delegation *d, size_t index, bool no_edns)
 {
 	static const struct { uint16_t type; size_t slot; } rest[] = {
-		{RR_DNSKEY, SLOT(dnskey)}, {RR_CDS, SLOT(cds)}, {RR_CDNSKEY, SLOT(cdnskey)}, {TYPE_CSYNC, SLOT(csync)},
-		{RR_NSEC3PARAM, SLOT(nsec3param)}, {RR_A, SLOT(a)}, {RR_AAAA, SLOT(aaaa)}, {RR_MX, SLOT(mx)},
+		{RR_DNSKEY, SURVEY_SLOT(dnskey)}, {RR_CDS, SURVEY_SLOT(cds)}, {RR_CDNSKEY, SURVEY_SLOT(cdnskey)}, {RR_CSYNC, SURVEY_SLOT(csync)},
+		{RR_NSEC3PARAM, SURVEY_SLOT(nsec3param)}, {RR_A, SURVEY_SLOT(a)}, {RR_AAAA, SURVEY_SLOT(aaaa)}, {RR_MX, SURVEY_SLOT(mx)},
 	};
 	struct survey_server *server = &d->survey->servers[index];
 
 	server->serves = true;
-	ask_server(d, index, (struct probe_ask){.type = RR_NS, .no_edns = no_edns}, ns_set_answered, SLOT(ns_set));
+	ask_server(d, index, (struct probe_ask){.type = RR_NS, .no_edns = no_edns}, ns_set_answered, SURVEY_SLOT(ns_set));
 	for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
 		ask_server(d, index, (struct probe_ask){.type = rest[i].type, .no_edns = no_edns}, server_answered, rest[i].slot);
 	ask_www(d, index, no_edns);
 	if (!no_edns)
-		ask_server(d, index, (struct probe_ask){.type = RR_SOA, .edns_version = 1}, server_answered, SLOT(edns1));
+		ask_server(d, index, (struct probe_ask){.type = RR_SOA, .edns_version = 1}, server_answered, SURVEY_SLOT(edns1));
 	if (may_try_transfer(d, &server->address))
-		ask_server(d, index, (struct probe_ask){.type = RR_AXFR, .no_edns = true}, server_answered, SLOT(axfr));
+		ask_server(d, index, (struct probe_ask){.type = RR_AXFR, .no_edns = true}, server_answered, SURVEY_SLOT(axfr));
 }
 
 static void first_answered(struct asking *a, struct reply *reply)
@@ -352,9 +350,9 @@ static void first_answered(struct asking *a, struct reply *reply)
 
 static void begin_server(struct delegation *d, size_t index)
 {
-	ask_server(d, index, (struct probe_ask){.type = RR_SOA}, first_answered, SLOT(soa));
-	ask_server(d, index, (struct probe_ask){.type = RR_SOA, .no_edns = true}, first_answered, SLOT(plain_soa));
-	ask_server(d, index, (struct probe_ask){.type = RR_SOA, .tcp = true, .no_edns = true}, server_answered, SLOT(tcp_soa));
+	ask_server(d, index, (struct probe_ask){.type = RR_SOA}, first_answered, SURVEY_SLOT(soa));
+	ask_server(d, index, (struct probe_ask){.type = RR_SOA, .no_edns = true}, first_answered, SURVEY_SLOT(plain_soa));
+	ask_server(d, index, (struct probe_ask){.type = RR_SOA, .tcp = true, .no_edns = true}, server_answered, SURVEY_SLOT(tcp_soa));
 }
 
 static void ask_again(struct delegation *d)
@@ -364,7 +362,7 @@ static void ask_again(struct delegation *d)
 		const struct survey_server *server = &d->survey->servers[i];
 
 		if (server->serves)
-			ask_server(d, i, (struct probe_ask){.type = RR_SOA, .no_edns = !shows_soa(d, server->soa)}, server_answered, SLOT(soa_again));
+			ask_server(d, i, (struct probe_ask){.type = RR_SOA, .no_edns = !shows_soa(d, server->soa)}, server_answered, SURVEY_SLOT(soa_again));
 	}
 }
 
@@ -375,18 +373,6 @@ static const struct rr *delegation_in(const struct delegation *d, const struct r
 	bool as_child;
 
 	return reply_delegation(reply, d->survey->zone, &as_child, count);
-}
-
-/* A server of the parent that says, with authority, that there is no delegation: the zone that the name lies in; else NULL. */
-static const uint8_t *denial_in(const struct delegation *d, const struct reply *reply)
-{
-	const uint8_t *apex;
-	size_t count;
-
-	if (!reply || reply->outcome != REPLY_OK || !reply->aa || (reply->rcode != RCODE_NOERROR && reply->rcode != RCODE_NXDOMAIN) || delegation_in(d, reply, &count))
-		return NULL;
-	apex = resolve_apex(reply, d->survey->zone);
-	return apex && !name_equal(apex, d->survey->zone) ? apex : NULL;
 }
 
 /* Who goes by glue takes only what lies below the parent. */
@@ -411,7 +397,7 @@ static void take_glue(struct delegation *d, const struct reply *referral, const 
 
 static void take_referral(struct delegation *d, const struct reply *reply)
 {
-	const uint8_t *lies_in = denial_in(d, reply);
+	const uint8_t *lies_in = resolve_denial(reply, d->survey->zone);
 	size_t count;
 	const struct rr *rrs = delegation_in(d, reply, &count);
 
@@ -637,131 +623,6 @@ static void begin_primaries(struct delegation *d)
 	}
 }
 
-/* --- what is missing, at the end ------------------------------------------------------------------------ */
-
-static bool is_told(const struct reply *reply)
-{
-	return reply && reply->outcome == REPLY_OK && (reply->rcode == RCODE_NOERROR || reply->rcode == RCODE_NXDOMAIN);
-}
-
-static const char *says(const struct reply *reply, char out[16])
-{
-	return reply ? reply_says(reply, out) : "there was no time left";
-}
-
-static void judge_parent(struct delegation *d, const struct survey_parent *parent, bool delegated)
-{
-	char name[NAME_TEXT_SIZE], address[NET_ADDR_TEXT], word[16];
-	const struct reply *referral = parent->referral, *plain = parent->referral_512;
-	size_t count;
-
-	name_text(parent->name, name);
-	net_addr_text(&parent->address, 53, address);
-	if (denial_in(d, referral) || denial_in(d, plain)) {
-		if (delegated)
-			survey_add_gap(d->survey, "the parent's server %s (%s) does not know the zone, though another one delegates it", name, address);
-		return;
-	}
-	if (!delegation_in(d, referral, &count) && !delegation_in(d, plain, &count))
-		survey_add_gap(d->survey, "the parent's server %s (%s) could not be asked for the delegation: %s", name, address,
-			is_told(referral) ? "it answers with something else" : says(referral, word));
-	else if (!is_told(parent->ds))
-		survey_add_gap(d->survey, "the parent's server %s (%s) could not be asked for the DS records: %s", name, address, says(parent->ds, word));
-}
-
-static bool is_delegated(const struct delegation *d)
-{
-	const struct survey *s = d->survey;
-	size_t count;
-
-	for (size_t i = 0; i < s->parent_count; i++)
-		if (delegation_in(d, s->parents[i].referral, &count) || delegation_in(d, s->parents[i].referral_512, &count))
-			return true;
-	return false;
-}
-
-static void judge_delegation(struct delegation *d)
-{
-	struct survey *s = d->survey;
-	bool delegated = is_delegated(d), served = false;
-	char zone[NAME_TEXT_SIZE], lies_in[NAME_TEXT_SIZE];
-
-	for (size_t i = 0; i < s->server_count; i++)
-		served = served || s->servers[i].serves;
-	for (size_t i = 0; i < s->parent_count; i++)
-		judge_parent(d, &s->parents[i], delegated);
-	if (delegated || !d->not_delegated)
-		return;
-	if (!served && d->no_such_name)
-		survey_add_gap(s, "%s does not exist (NXDOMAIN)", name_text(s->zone, zone));
-	if (!served)
-		s->enclosing = arena_dup(&s->arena, d->lies_in, name_length(d->lies_in));
-	else if (!d->set->only_given)
-		survey_add_gap(s, "%s is not delegated: the zone above it, %s, knows nothing of it", name_text(s->zone, zone), name_text(d->lies_in, lies_in));
-}
-
-/* What came to nothing tells for itself; but not what was never answered, nor what serves only as a sample. */
-static void judge_server(struct delegation *d, const struct survey_server *server)
-{
-	static const struct { size_t slot; const char *type; bool sample; } all[] = {
-		{SLOT(ns_set), "NS", false}, {SLOT(dnskey), "DNSKEY", false}, {SLOT(cds), "CDS", false}, {SLOT(cdnskey), "CDNSKEY", false},
-		{SLOT(csync), "CSYNC", false}, {SLOT(nsec3param), "NSEC3PARAM", true}, {SLOT(a), "A", true}, {SLOT(aaaa), "AAAA", true},
-		{SLOT(mx), "MX", true}, {SLOT(www_a), "www A", true}, {SLOT(www_aaaa), "www AAAA", true}, {SLOT(soa_again), "SOA again", true},
-	};
-	char types[200] = "", name[NAME_TEXT_SIZE], address[NET_ADDR_TEXT], word[16];
-	const struct reply *first = NULL;
-
-	for (size_t i = 0; server->serves && i < sizeof all / sizeof *all; i++) {
-		const struct reply *reply = server->replies[all[i].slot];
-
-		if (is_told(reply) || (reply && !all[i].sample))
-			continue;
-		first = first ? first : reply;
-		snprintf(types + strlen(types), sizeof types - strlen(types), "%s%s", *types ? ", " : "", all[i].type);
-	}
-	if (*types)
-		survey_add_gap(d->survey, "%s (%s) did not tell when asked for %s: %s", name_text(d->survey->ns[server->ns].name, name),
-			net_addr_text(&server->address, 53, address), types, says(first, word));
-}
-
-static void judge_name(struct delegation *d, const struct survey_ns *ns)
-{
-	char name[NAME_TEXT_SIZE];
-
-	if (ns->resolving && (!ns->a || !ns->aaaa))
-		survey_add_gap(d->survey, "the addresses of %s were not told in time", name_text(ns->name, name));
-}
-
-/* One that is silent is not known, which is no gap; but where a signature or a certificate is wrong, that is mended nowhere but here or there. */
-static void judge_primary(struct delegation *d, const struct survey_primary *asked, const struct survey_primary *primary)
-{
-	char address[NET_ADDR_TEXT], word[16];
-
-	if ((asked->key || asked->tls) && primary->soa && primary->soa->outcome == REPLY_GARBAGE)
-		survey_add_gap(d->survey, "the primary %s (%s) could not be asked for its serial: %s", primary->name, net_addr_text(&primary->address, 53, address),
-			reply_says(primary->soa, word));
-}
-
-static void judge_gaps(struct delegation *d)
-{
-	struct survey *s = d->survey;
-	char zone[NAME_TEXT_SIZE];
-
-	if (d->late)
-		survey_add_gap(s, "time was up before all was answered");
-	if (d->no_memory)
-		survey_add_gap(s, "there was not enough memory to ask for all");
-	judge_delegation(d);
-	for (size_t i = 0; i < s->ns_count; i++)
-		judge_name(d, &s->ns[i]);
-	for (size_t i = 0; i < s->server_count; i++)
-		judge_server(d, &s->servers[i]);
-	for (size_t i = 0; i < s->primary_count; i++)
-		judge_primary(d, &d->set->primaries[i], &s->primaries[i]);
-	if (!s->server_count && !s->enclosing)
-		survey_add_gap(s, "no nameserver of %s could be found", name_text(s->zone, zone));
-}
-
 /* --- beginning and end -------------------------------------------------------------------------------------- */
 
 static void release(struct delegation *d)
@@ -781,11 +642,12 @@ static void release(struct delegation *d)
 
 static void finish(struct delegation *d)
 {
+	struct gaps_known known = {.settings = d->set, .late = d->late, .no_memory = d->no_memory, .lies_in = d->not_delegated ? d->lies_in : NULL, .no_such_name = d->no_such_name};
 	struct survey *survey = d->survey;
 	delegation_done *done = d->done;
 	void *ctx = d->ctx;
 
-	judge_gaps(d);
+	gaps_find(survey, &known);
 	survey->ended = (int64_t)clock_unix();
 	d->survey = NULL;
 	release(d);

@@ -130,8 +130,10 @@ size_t facts_commonest(const struct facts *facts, facts_has_it *has, facts_alike
 
 /* --- servers ------------------------------------------------------------------- */
 
-static const struct verdict_provider *provider_of(const struct verdict_settings *settings, const uint8_t *name)
+const struct verdict_provider *facts_provider(const struct facts *facts, const uint8_t *name)
 {
+	const struct verdict_settings *settings = facts->settings;
+
 	for (size_t i = 0; i < settings->provider_count; i++)
 		for (size_t j = 0; j < settings->providers[i].ns_count; j++)
 			if (name_equal(settings->providers[i].ns[j], name))
@@ -139,17 +141,12 @@ static const struct verdict_provider *provider_of(const struct verdict_settings 
 	return NULL;
 }
 
-static bool was_answered(const struct reply *reply)
-{
-	return reply && reply->outcome == REPLY_OK;
-}
-
 /* What was asked without EDNS counts where that with EDNS was not answered, or not understood. */
 static const struct reply *first_answer(const struct survey_server *server)
 {
-	bool plain = was_answered(server->plain_soa);
+	bool plain = reply_answered(server->plain_soa);
 
-	if (was_answered(server->soa) && !(plain && server->soa->rcode != RCODE_NOERROR && server->plain_soa->rcode == RCODE_NOERROR))
+	if (reply_answered(server->soa) && !(plain && server->soa->rcode != RCODE_NOERROR && server->plain_soa->rcode == RCODE_NOERROR))
 		return server->soa;
 	return plain ? server->plain_soa : NULL;
 }
@@ -176,7 +173,7 @@ static bool take_server(struct facts *facts, const struct survey_server *from, s
 	*server = (struct facts_server){.server = from, .ns = facts->survey->ns[from->ns].name, .first = first_answer(from)};
 	server->name = facts_name_text(facts, server->ns);
 	server->address = facts_address_text(facts, &from->address);
-	server->provider = provider_of(facts->settings, server->ns);
+	server->provider = facts_provider(facts, server->ns);
 	server->soa = facts_apex(facts, server->first, RR_SOA, &count);
 	if (!server->soa)
 		return true;
@@ -240,12 +237,12 @@ static bool take_parents(struct facts *facts, bool as_child, bool *any)
 	return true;
 }
 
-static bool has_ns_set(const struct facts *facts, size_t i)
+bool facts_has_ns_set(const struct facts *facts, size_t i)
 {
 	return facts->servers[i].ns_rrs != NULL;
 }
 
-static bool alike_ns_set(const struct facts *facts, size_t i, size_t j)
+bool facts_alike_ns_set(const struct facts *facts, size_t i, size_t j)
 {
 	return facts_same(&facts->servers[i].ns_set, &facts->servers[j].ns_set);
 }
@@ -253,7 +250,7 @@ static bool alike_ns_set(const struct facts *facts, size_t i, size_t j)
 /* Of the parent's servers the most decide, and where there are as many, who says what most of the children say. */
 static void choose_delegation(struct facts *facts)
 {
-	size_t child = facts_commonest(facts, has_ns_set, alike_ns_set), most = 0;
+	size_t child = facts_commonest(facts, facts_has_ns_set, facts_alike_ns_set), most = 0;
 
 	for (size_t i = 0; i < facts->parent_count; i++) {
 		const struct facts_parent *parent = &facts->parents[i];
@@ -303,7 +300,7 @@ bool facts_make(struct facts *facts, const struct survey *survey, const struct v
 	choose_delegation(facts);
 	for (size_t i = 0; i < facts->server_count; i++)
 		for (size_t j = 0; j < i; j++)
-			if (facts->servers[i].ns_rrs && facts->servers[j].ns_rrs && !alike_ns_set(facts, i, j))
+			if (facts->servers[i].ns_rrs && facts->servers[j].ns_rrs && !facts_alike_ns_set(facts, i, j))
 				facts->split = true;
 	return !settings->ready || take_candidates(facts);
 }

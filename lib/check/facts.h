@@ -69,6 +69,10 @@ const char *facts_address_text(const struct facts *, const struct net_addr *);
 typedef bool facts_has_it(const struct facts *, size_t);
 typedef bool facts_alike(const struct facts *, size_t, size_t);
 size_t facts_commonest(const struct facts *, facts_has_it *, facts_alike *);
+facts_has_it facts_has_ns_set;
+facts_alike facts_alike_ns_set;
+/* Whose nameserver it is; NULL: nobody's that is configured. */
+const struct verdict_provider *facts_provider(const struct facts *, const uint8_t *name);
 
 /* Adds a finding at a server, or a parent's (`at`: anything with name and address), or of the zone as a whole. What cannot be added is counted (findings_lost). */
 #define FOUND_AT(facts, id, worse, at, ...) ((void)findings_add((facts)->findings, id, worse, \

@@ -245,6 +245,16 @@ struct reply *reply_read(const uint8_t *message, size_t length, uint16_t id, con
 	return reply;
 }
 
+bool reply_answered(const struct reply *reply)
+{
+	return reply && reply->outcome == REPLY_OK;
+}
+
+bool reply_told(const struct reply *reply)
+{
+	return reply_answered(reply) && (reply->rcode == RCODE_NOERROR || reply->rcode == RCODE_NXDOMAIN);
+}
+
 /* How many records stand before those of this owner, class IN, and type. */
 static size_t count_before(const struct rr *section, size_t count, const uint8_t *owner, uint32_t type)
 {

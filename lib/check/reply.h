@@ -47,6 +47,10 @@ struct reply *reply_none(enum reply_outcome, const struct why *);    /* `why` ma
 void reply_discard(struct reply *);  /* its records are given back, and it is REPLY_GARBAGE; `why` is the caller's */
 void reply_free(struct reply *);     /* NULL is allowed */
 
+/* An answer of any RCODE; and one that tells what there is: NOERROR or NXDOMAIN. False for NULL. */
+bool reply_answered(const struct reply *);
+bool reply_told(const struct reply *);
+
 /* The records of a section with this owner and type, of class IN: they stand together. NULL and 0: there are none. */
 const struct rr *reply_find(const struct rr *section, size_t count, const uint8_t *owner, uint16_t type, size_t *found);
 /* The delegation of `zone` in an answer of its parent's server, NS records; NULL: none. From a server of both zones it is the child's set that

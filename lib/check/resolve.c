@@ -81,3 +81,15 @@ const uint8_t *resolve_apex(const struct reply *reply, const uint8_t *name)
 
 	return apex ? apex : apex_in(reply->authority, reply->authority_count, name);
 }
+
+const uint8_t *resolve_denial(const struct reply *reply, const uint8_t *zone)
+{
+	const uint8_t *apex;
+	bool as_child;
+	size_t count;
+
+	if (!reply_told(reply) || !reply->aa || reply_delegation(reply, zone, &as_child, &count))
+		return NULL;
+	apex = resolve_apex(reply, zone);
+	return apex && !name_equal(apex, zone) ? apex : NULL;
+}

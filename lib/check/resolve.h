@@ -24,5 +24,7 @@ struct net_addr resolve_address(const struct rr *, uint16_t port);
 
 /* The apex of the zone that `name` is in, out of the answer to its SOA question: its own owner, or a name above it; NULL: it does not say. */
 const uint8_t *resolve_apex(const struct reply *, const uint8_t *name);
+/* The zone that `zone` lies in by an authoritative answer that is no delegation of it, of a server of the zone above; NULL: it is no such answer. */
+const uint8_t *resolve_denial(const struct reply *, const uint8_t *zone);
 
 #endif

@@ -11,7 +11,6 @@
 #include <string.h>
 
 enum {
-	RR_CSYNC = 62,
 	KEYS_MAX = 32,               /* of one server that are looked at: hostile sets must not cost without end */
 	SIGS_MAX = 16,
 	VERIFY_MAX = 64,             /* verifications for all servers of a zone, in equal shares, */

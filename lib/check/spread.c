@@ -19,18 +19,9 @@ static struct facts_names names_of(const struct facts *facts)
 	return facts_sorted(names, count);
 }
 
-static const struct verdict_provider *provider_of(const struct facts *facts, const uint8_t *name)
-{
-	for (size_t i = 0; i < facts->settings->provider_count; i++)
-		for (size_t j = 0; j < facts->settings->providers[i].ns_count; j++)
-			if (name_equal(facts->settings->providers[i].ns[j], name))
-				return &facts->settings->providers[i];
-	return NULL;
-}
-
 static bool same_provider(const struct facts *facts, const uint8_t *a, const uint8_t *b)
 {
-	const struct verdict_provider *of_a = provider_of(facts, a), *of_b = provider_of(facts, b);
+	const struct verdict_provider *of_a = facts_provider(facts, a), *of_b = facts_provider(facts, b);
 
 	if (of_a || of_b)
 		return of_a == of_b;
@@ -40,7 +31,7 @@ static bool same_provider(const struct facts *facts, const uint8_t *a, const uin
 static void judge_names(const struct facts *facts, const struct facts_names *set)
 {
 	const uint8_t *first = set->names[0];
-	const struct verdict_provider *provider = provider_of(facts, first);
+	const struct verdict_provider *provider = facts_provider(facts, first);
 	bool one_provider = true, one_tld = true;
 
 	for (size_t i = 0; i < set->count; i++) {

@@ -8,6 +8,8 @@
 #include "check/reply.h"
 #include "dns/name.h"
 
+#include <stddef.h>
+
 enum {
 	SURVEY_NS_MAX = 64,          /* names */
 	SURVEY_SERVERS_MAX = 64,     /* addresses of theirs */
@@ -90,6 +92,9 @@ struct survey_server {           /* one address of one nameserver of the zone */
 		struct reply *replies[SURVEY_REPLIES];
 	};
 };
+/* Which of `replies` it is, by its name. */
+#define SURVEY_SLOT(field) \
+	(offsetof(struct survey_server, field) / sizeof(struct reply *) - offsetof(struct survey_server, replies) / sizeof(struct reply *))
 /* What could not be found out, one line each; a CHECK-INCOMPLETE. Not what a reply here says for itself: a name that does not resolve, a server
  * that gives no answer to something; but what of a server's samples (apex A, AAAA, MX, www) was not told, and all about the parent. */
 struct survey_gap { const char *what; };

@@ -291,6 +291,7 @@ const char *rrcheck_field(enum rrshape_kind kind, struct rbuf *in, const uint8_t
 {
 	switch (rrshape_resolve(kind, rdata)) {
 	case FIELD_END: case FIELD_NOTHING:
+	case FIELD_A6_NAME:                        /* always resolved */
 		return NULL;
 	case FIELD_NAME:
 		return check_name(in);
@@ -351,8 +352,6 @@ const char *rrcheck_field(enum rrshape_kind kind, struct rbuf *in, const uint8_t
 		return "is of an unknown type";
 	case FIELD_A6_SUFFIX:
 		return check_a6_suffix(in);
-	case FIELD_A6_NAME:
-		return NULL;                       /* always resolved */
 	case FIELD_SVCPARAMS:
 		return svcb_check(in);
 	}

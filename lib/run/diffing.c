@@ -6,12 +6,12 @@
 #include "check/differ.h"
 #include "check/report.h"
 #include "dns/rrtext.h"
+#include "run/interrupt.h"
 #include "run/obtain.h"
 #include "run/show.h"
 #include "run/subject.h"
 
 #include <event2/event.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +41,8 @@ struct diffing {
 	struct zone *zone;
 	char source[OBTAIN_SOURCE];
 	struct event_base *loop;
-	struct event *interrupt, *terminate, *progress;
+	struct interrupt interrupt;
+	struct event *progress;      /* NULL: none is shown */
 	struct prober *prober;
 	struct differ *differ;
 	struct target *targets;
@@ -125,9 +126,7 @@ static bool watch(struct diffing *d, bool bar)
 	struct timeval tv = {0, PROGRESS_MS * 1000};
 
 	d->loop = event_base_new();
-	d->interrupt = d->loop ? evsignal_new(d->loop, SIGINT, on_signal, d) : NULL;
-	d->terminate = d->loop ? evsignal_new(d->loop, SIGTERM, on_signal, d) : NULL;
-	if (!d->interrupt || !d->terminate || event_add(d->interrupt, NULL) < 0 || event_add(d->terminate, NULL) < 0)
+	if (!d->loop || !interrupt_begin(&d->interrupt, d->loop, on_signal, d))
 		return false;
 	d->progress = bar ? event_new(d->loop, -1, EV_PERSIST, on_progress, d) : NULL;
 	return !bar || (d->progress && event_add(d->progress, &tv) == 0);
@@ -486,12 +485,6 @@ static void print_failure(const struct diffing *d, const char *why)
 	fflush(stdout);
 }
 
-static void free_event(struct event *event)
-{
-	if (event)
-		event_free(event);
-}
-
 int diffing_run(const struct command *command, const char *socket_path, const struct why *no_socket, struct why *why)
 {
 	struct diffing d = {.command = command, .began = clock_ms()};
@@ -513,9 +506,9 @@ int diffing_run(const struct command *command, const char *socket_path, const st
 	delegation_cancel(d.delegation);
 	survey_free(d.survey);
 	prober_free(d.prober);
-	free_event(d.interrupt);
-	free_event(d.terminate);
-	free_event(d.progress);
+	interrupt_release(&d.interrupt);
+	if (d.progress)
+		event_free(d.progress);
 	if (d.loop)
 		event_base_free(d.loop);
 	zone_put(d.zone);

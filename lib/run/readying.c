@@ -2,10 +2,10 @@
 
 #include "check/delegation.h"
 #include "check/report.h"
+#include "run/interrupt.h"
 #include "run/subject.h"
 
 #include <event2/event.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -17,7 +17,8 @@ struct readying {
 	struct subject subject;
 	struct memory *memory;
 	struct event_base *loop;
-	struct event *interrupt, *terminate, *pause;
+	struct interrupt interrupt;
+	struct event *pause;
 	struct prober *prober;
 	struct delegation *delegation;
 	struct survey *survey;       /* the last one, */
@@ -338,11 +339,10 @@ static bool begin(struct readying *r)
 	struct prober_limits limits = {.timeout_ms = r->subject.asking.timeout_ms};
 
 	r->loop = event_base_new();
-	r->interrupt = r->loop ? evsignal_new(r->loop, SIGINT, on_signal, r) : NULL;
-	r->terminate = r->loop ? evsignal_new(r->loop, SIGTERM, on_signal, r) : NULL;
-	r->pause = r->loop ? evtimer_new(r->loop, on_pause, r) : NULL;
-	return r->interrupt && r->terminate && r->pause && remember(r) && event_add(r->interrupt, NULL) == 0 && event_add(r->terminate, NULL) == 0
-		&& (r->prober = prober_new(r->loop, limits));
+	if (!r->loop || !interrupt_begin(&r->interrupt, r->loop, on_signal, r))
+		return false;
+	r->pause = evtimer_new(r->loop, on_pause, r);
+	return r->pause && remember(r) && (r->prober = prober_new(r->loop, limits));
 }
 
 static enum err run(struct readying *r, int *status, struct why *why)
@@ -377,12 +377,6 @@ static void print_failure(const struct readying *r, const char *why)
 	fflush(stdout);
 }
 
-static void free_event(struct event *event)
-{
-	if (event)
-		event_free(event);
-}
-
 int readying_run(const struct command *command, struct why *why)
 {
 	struct readying r = {.command = command};
@@ -400,9 +394,9 @@ int readying_run(const struct command *command, struct why *why)
 	survey_free(r.survey);
 	memory_free(r.memory);
 	prober_free(r.prober);
-	free_event(r.interrupt);
-	free_event(r.terminate);
-	free_event(r.pause);
+	interrupt_release(&r.interrupt);
+	if (r.pause)
+		event_free(r.pause);
 	if (r.loop)
 		event_base_free(r.loop);
 	subject_release(&r.subject);

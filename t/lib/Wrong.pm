@@ -47,8 +47,8 @@ sub plain {
     fault('a server does not have the zone', 'refused', ["LAME $west"], at => { west => 0 });
     fault('a server answers without authority', 'noauthority', ["LAME $west"], fault => sub { my ($talk) = @_; $talk->send($talk->flags($talk->relay, 0, 0x0400)) });
     fault('a server fails', 'servfail', ["LAME $west"], fault => sub { my ($talk) = @_; $talk->send($talk->message(rcode => 2)) });
-    fault('a server is silent over UDP', 'silent', ["UNREACHABLE $west"], arguments => [ '--timeout', '1s' ], fault => sub { my ($talk) = @_; $talk->send($talk->relay) if $talk->tcp });
-    fault('a server is silent over TCP', 'notcp', ["TCP-FAIL $west"], arguments => [ '--timeout', '1s' ], fault => sub { my ($talk) = @_; $talk->send($talk->relay) unless $talk->tcp });
+    fault('a server is silent over UDP', 'silent', ["UNREACHABLE $west"], arguments => [ '--timeout', '4s' ], fault => sub { my ($talk) = @_; $talk->send($talk->relay) if $talk->tcp });
+    fault('a server is silent over TCP', 'notcp', ["TCP-FAIL $west"], arguments => [ '--timeout', '4s' ], fault => sub { my ($talk) = @_; $talk->send($talk->relay) unless $talk->tcp });
     fault('a server answers each question the third time', 'third', [], fault => sub { my ($talk) = @_; $talk->send($talk->relay) if $talk->tcp || $talk->nth % 3 == 0 });
     fault('a server is slow', 'slow', [], fault => sub { my ($talk) = @_; $talk->send($talk->relay, after => 0.4) });
     fault('recursion is offered', 'recursion', ["RECURSION $west"], fault => sub { my ($talk) = @_; $talk->send($talk->flags($talk->relay, 0x0080)) });
@@ -58,7 +58,7 @@ sub plain {
         $talk->send($talk->relay, from => $talk->{socket}->sockhost =~ /:/ ? '2001:db8:2::54' : '198.51.100.54');
     });
     fault('EDNS is a format error', 'formerr', ["EDNS-FAIL $west"], fault => sub { my ($talk) = @_; $talk->send($talk->opt ? $talk->message(rcode => 1) : $talk->relay) });
-    fault('a question with EDNS is dropped', 'dropsedns', ["EDNS-FAIL $west"], arguments => [ '--timeout', '1s' ],
+    fault('a question with EDNS is dropped', 'dropsedns', ["EDNS-FAIL $west"], arguments => [ '--timeout', '4s' ],
         fault => sub { my ($talk) = @_; $talk->send($talk->relay) if $talk->tcp || !$talk->opt });
     fault('EDNS is not answered', 'noedns', ["EDNS-FAIL $west"], fault => sub { my ($talk) = @_; $talk->send($talk->relay($talk->plain)) });
     fault('a version of EDNS that cannot be known is answered', 'version', ["EDNS-FAIL $west"], fault => sub {
