@@ -115,6 +115,8 @@ subtest 'both copies fail' => sub {
         $faults->set(map { "write */state/$_* 1+ $error" } 'steps-', 'lockstep.db');
         my $next = next_serial($lockstep, 'example.');
         ok($lockstep->wait_log(qr/error version-not-kept zone=example\. serial=$next why=/), "$error: the new version is refused, the log says so");
+        my (@came) = $lockstep->events('transfer', zone => 'example.', new => $next);
+        is("$came[0]{outcome} $came[0]{why}" =~ /^not-kept \S/ && @came, 1, "$error: so does the line of the transfer") or diag(explain(\@came));
         serves($lockstep, 'example.', $old, "$error: the old one is served");
         my $status = $lockstep->status('example');
         is("$status->{state} $status->{best} $status->{durable}", "lagging $next $old", "$error: status shows the newer serial and the durable one");
@@ -148,6 +150,30 @@ subtest 'what is purged cannot be forgotten' => sub {
         ok(wait_for(sub { ($lockstep->verb('purge', 'example'))[0] == 0 }, 15), "$what: once the disk is well again it succeeds");
         ok($lockstep->wait_serial('example.', $history->serial('example.')), "$what: and the zone comes again");
     }
+    is($lockstep->stop, 0, 'lockstepd ends cleanly');
+};
+
+subtest 'what is removed cannot be forgotten' => sub {
+    my ($lockstep, $faults) = (new_lockstep(), Faults->new);
+    my @known = @{ $lockstep->{conf}{zones} };
+    $lockstep->{conf}{zones} = [ grep { $_->{name} ne 'example.' } @known ];
+    $lockstep->{conf}{templates} = [ { name => 'default', primaries => ['hidden'] } ];
+    $lockstep->start($faults->command);
+    for my $case ([ 'the database', 'write */state/lockstep.db* 1+ EIO' ], [ 'the zone file', 'unlink *example.zone 1+ EIO' ], ['nothing']) {
+        my ($what, $rule) = @$case;
+        is(($lockstep->verb('add', 'example'))[0], 0, "$what: a zone is added");
+        ok($lockstep->wait_serial('example.', $history->serial('example.')), "$what: it comes");
+        is(($lockstep->verb('write', 'example'))[0], 0, "$what: its file is written");
+        $faults->set($rule) if $rule;
+        my ($status, undef, $said) = $lockstep->verb('remove', 'example');
+        is($status, $rule ? 1 : 0, $rule ? "$what: it fails, and so does remove" : 'remove goes well where nothing fails');
+        like($said, qr/^lockstep: remove: example\.: it is removed, but what was kept of it is not all gone: \S/, "$what: and says why") if $rule;
+        is(($lockstep->verb('status', 'example'))[0], 1, "$what: the zone is there no more");
+        $faults->clear;
+        ok($lockstep->wait_serial('at-once.example.', next_serial($lockstep, 'at-once.example.')), "$what: the disk is well again, another zone's version comes");
+        ok(wait_for(sub { storage($lockstep)->{state} eq 'ok' }, 30), "$what: and the state is well too");
+    }
+    ok(!-e $lockstep->zone_file('example'), 'nor is its file');
     is($lockstep->stop, 0, 'lockstepd ends cleanly');
 };
 

@@ -1004,7 +1004,7 @@ enum err keeper_remove(struct keeper *all, const uint8_t *name, struct why *why)
 {
 	const struct roster_zone *known = roster_find(all->roster, name);
 	struct keep *k = keeper_find(all, name);
-	struct keeper_edit go = {NULL, 0, &k, 1, false};
+	struct keeper_edit go = {NULL, 0, &k, 1, true};
 	enum err err;
 
 	if (!known || known->origin != ROSTER_ADDED) {

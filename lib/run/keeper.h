@@ -48,7 +48,7 @@ enum err keeper_add(struct keeper *, const uint8_t *name, const char *template_n
 enum err keeper_remove(struct keeper *, const uint8_t *name, struct why *);
 /* The zone begins anew: its version, file, and what the database has of it go. */
 enum err keeper_purge(struct keeper *, const uint8_t *name, struct why *);
-/* After disk_mark: whether what keeper_purge began with was done. Asked once. */
+/* After disk_mark: whether what keeper_purge began with, or what keeper_remove left to do, was done. Asked once. */
 enum err keeper_purged(struct keeper *, const uint8_t *name, struct why *);
 enum err keeper_hold(struct keeper *, const uint8_t *name, bool held, struct why *);
 /* Many zones at once. Those that go are forgotten with their data; one may be in both lists, and begins anew. Both in canonical order; the

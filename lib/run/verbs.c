@@ -473,6 +473,32 @@ static void edit_done(struct part *part, enum err err, const struct why *why)
 	part_done(part, json_pack("{s:s}", "result", err ? "failed" : "ok"), err ? err_say(why, err) : NULL);
 }
 
+/* What was kept of a zone that begins anew, or was removed, is gone; or not. */
+static void end_forgetting(struct part *part, const struct disk_result *result, const char *if_not)
+{
+	struct why why, text = result->why;
+	uint8_t name[NAME_SIZE];
+	enum err err = result->err;
+
+	if (!err && parse_name(part->text, name)) {
+		name_lower(name, name);
+		err = keeper_purged(part->request->verbs->env.keeper, name, &why);
+		if (err)
+			err_why(&text, err, "%s: %s", if_not, err_say(&why, err));
+	}
+	edit_done(part, err, &text);
+}
+
+static void purged(void *ctx, struct disk_result *result)
+{
+	end_forgetting(ctx, result, "it begins anew, but what was kept of it may come back with a restart");
+}
+
+static void removed(void *ctx, struct disk_result *result)
+{
+	end_forgetting(ctx, result, "it is removed, but what was kept of it is not all gone");
+}
+
 static void saved(void *ctx, enum err err, const struct why *why)
 {
 	struct why text;
@@ -482,20 +508,14 @@ static void saved(void *ctx, enum err err, const struct why *why)
 	edit_done(ctx, err, &text);
 }
 
-static void purged(void *ctx, struct disk_result *result)
+static void saved_without(void *ctx, enum err err, const struct why *why)
 {
 	struct part *part = ctx;
-	struct why why, text = result->why;
-	uint8_t name[NAME_SIZE];
-	enum err err = result->err;
 
-	if (!err && parse_name(part->text, name)) {
-		name_lower(name, name);
-		err = keeper_purged(part->request->verbs->env.keeper, name, &why);
-		if (err)
-			err_why(&text, err, "it begins anew, but what was kept of it may come back with a restart: %s", err_say(&why, err));
-	}
-	edit_done(part, err, &text);
+	if (err)
+		saved(part, err, why);
+	else
+		disk_mark(keeper_disk(part->request->verbs->env.keeper), removed, part);
 }
 
 static enum err edit_zone(struct part *part, json_t *ask, struct why *why)
@@ -518,16 +538,17 @@ static enum err edit_zone(struct part *part, json_t *ask, struct why *why)
 
 static void start_edit(struct part *part, json_t *ask)
 {
+	const char *verb = json_string_value(json_object_get(ask, "verb"));
 	struct keeper *keeper = part->request->verbs->env.keeper;
 	struct why why = {{0}};
 	enum err err = edit_zone(part, ask, &why);
 
 	if (err)
 		edit_done(part, err, &why);
-	else if (strcmp(json_string_value(json_object_get(ask, "verb")), "purge") == 0)
+	else if (strcmp(verb, "purge") == 0)
 		disk_mark(keeper_disk(keeper), purged, part);
 	else
-		keeper_save(keeper, saved, part);
+		keeper_save(keeper, strcmp(verb, "remove") == 0 ? saved_without : saved, part);
 }
 
 static void run_edit(struct verbs *v, struct control_session *session, json_t *ask)
