@@ -4,8 +4,9 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use Dump qw(dump_text same_zone);
+use Dump qw(dump_axfr dump_text same_zone);
 use Lockstep;
+use Mirror qw(same_answers);
 use Peer;
 use Test::More;
 use Transfers qw(zone_text);
@@ -35,6 +36,8 @@ sub all_have {
         ok($middle->wait_serial($zone, $serial), "lockstepd has serial $serial of $zone");
         my $wanted = dump_text($text{$zone}, $zone);
         same_zone($middle->dump($zone), $wanted, 'as the hidden primary\'s file has it');
+        same_zone($middle->dump($zone), dump_axfr($hidden->at, $zone, $up), 'and as its AXFR has it');
+        same_answers($middle, $zone, "$zone, serial $serial");
         for my $kind (@kinds) {
             ok($below{$kind}->wait_serial($zone, $serial), "$kind has serial $serial");
             my @got = map { lc } @{ $below{$kind}->dump($zone) // [] };
@@ -55,6 +58,7 @@ subtest 'an edit goes through all of them by NOTIFY' => sub {
     my ($status, $out, $said) = $hidden->verb('reload');
     is($status, 0, 'reload') or diag($said);
     all_have(2);
+    is(scalar($middle->events('transfer', zone => "$_.", new => 2, got => 'IXFR', outcome => 'ok')), 1, "$_ came as a difference") for @zones;
 };
 
 is($_->stop, 0, 'it ends cleanly') for $middle, $hidden;

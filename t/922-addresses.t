@@ -7,6 +7,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Dump qw(dump_axfr dump_text same_zone);
 use Lockstep;
+use Mirror qw(same_answers);
 use Process qw(free_port run_command);
 use Test::More;
 use Transfers qw(zone_text);
@@ -31,7 +32,9 @@ $hidden->put_zone('small.example', zone_text('small.example', 2));
 $hidden->verb('reload');
 ok($secondary->wait_serial('small.example', 2), 'NOTIFY over IPv6 brings the next version');
 my ($came) = $secondary->events('transfer', new => 2, outcome => 'ok');
-is($came && $came->{address}, "::1\@$port", 'from the address that works');
+is($came && "$came->{address} $came->{got}", "::1\@$port IXFR", 'from the address that works, as a difference');
+same_zone($secondary->dump('small.example'), dump_axfr("::1\@$port", 'small.example', $key), 'what is served is what AXFR gives there');
+same_answers($secondary, 'small.example', 'the difference');
 
 # dig takes no answer from another address than the one that it asked.
 for my $address ('127.0.0.1', '127.0.0.77', '::1') {

@@ -5,8 +5,10 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use Dump qw(dump_axfr same_zone);
 use Fake;
 use Lockstep;
+use Mirror qw(same_answers);
 use Peer;
 use Process qw(slurp spew wait_for);
 use Test::More;
@@ -49,7 +51,21 @@ sub any_zone {
     my @below = $at{$zone} ? map { s/\@/$zone./gr } @{ $at{$zone} } : ("www.$zone. 60 IN A 192.0.2.1");
     $talk->send(answer => [ $talk->soa, "$zone. 0 IN NS invalid.", @below, $talk->soa ]);
 }
-my %any = (soa => \&any_zone, axfr => \&any_zone);
+
+# What has changed in a catalog since the serial before; the whole of anything else.
+sub any_step {
+    my ($talk) = @_;
+    my $fake = $talk->{fake};
+    my $zone = $talk->{asked}{name} =~ s/\.$//r;
+    my ($now, $before) = map { $_ && $_->{$zone} } @$fake{qw(said before)};
+    return any_zone($talk) unless $now && $before && $talk->serial == $fake->{serial} - 1;
+    local $fake->{zone} = "$zone.";
+    my (%now, %before);
+    @now{@$now} = @before{@$before} = ();
+    my ($gone, $new) = map { [ map { s/\@/$zone./gr } @$_ ] } [ grep { !exists $now{$_} } @$before ], [ grep { !exists $before{$_} } @$now ];
+    $talk->send(answer => [ $talk->soa, $talk->soa($talk->serial), @$gone, $talk->soa, @$new, $talk->soa ]);
+}
+my %any = (soa => \&any_zone, axfr => \&any_zone, ixfr => \&any_step);
 my $version = 'version.@ 0 IN TXT "2"';
 sub member { my ($id, $name, %of) = @_; return ("$id.zones.\@ 0 IN PTR $name.", $of{group} ? qq(group.$id.zones.\@ 0 IN TXT "$of{group}") : (), $of{coo} ? "coo.$id.zones.\@ 0 IN PTR $of{coo}." : ()) }
 
@@ -60,15 +76,21 @@ my $cat = { name => 'cat', primaries => ['p'], catalog => 'consume', 'zonefile-s
 my $new = { %$cat, name => 'new.cat' };
 my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('p', $fake) ], templates => \@templates, zones => [ $cat, $new, { name => 'configured' } ]);
 
-# Changes what the primary says, and tells of it.
+# Changes what the primary says, and tells of it. What came as a difference is what AXFR gives, and is answered so.
+my $steps = 0;
 sub say_catalog {
     my (%of) = @_;
+    my %before = %said;
     %said = (%said, %of);
     $serial++;
-    $fake->serve(%any, serial => $serial, said => {%said});
+    $fake->serve(%any, serial => $serial, said => {%said}, before => \%before);
     for my $zone (sort keys %of) {
         my ($status, $out, $text) = $lockstep->verb('transfer', $zone);
         diag($text) if $status;
+        next unless $lockstep->events('transfer', zone => "$zone.", new => $serial, got => 'IXFR', outcome => 'ok');
+        $steps++;
+        same_zone($lockstep->dump($zone), dump_axfr($fake->at, $zone), "$zone, serial $serial: the records after a difference");
+        same_answers($lockstep, $zone, "$zone, serial $serial");
     }
 }
 
@@ -110,7 +132,7 @@ subtest 'a broken catalog changes nothing' => sub {
     my @good = (member('d', 'two.example'), member('c', 'three.example'));
     for my $case ([ 'no version', qr/no catalog/, @good ], [ 'another version', qr/version/, $version =~ s/2/3/r, @good ], [ 'two versions', qr/more than one TXT/, $version, $version =~ s/2/1/r, @good ],
         [ 'two members at a label', qr/more than one PTR/, $version, @good, member('c', 'four.example') ], [ 'a member at two labels', qr/two labels/, $version, @good, member('e', 'two.example') ],
-        [ 'no version, nothing at all', qr/no catalog/ ], [ 'two owners to come', qr/more than one PTR/, $version, member('d', 'two.example', coo => 'x'), member('d', 'two.example', coo => 'y') ]) {
+        [ 'no version, nothing at all', qr/no catalog/ ], [ 'two owners to come', qr/more than one PTR/, $version, member('d', 'two.example', coo => 'x'), 'coo.d.zones.@ 0 IN PTR y.' ]) {
         my ($what, $why, @records) = @$case;
         say_catalog(cat => \@records);
         ok(wait_for(sub { ($lockstep->status('cat')->{members}{error} // '') =~ $why }), "$what: status says so") or diag($lockstep->status('cat')->{members}{error});
@@ -188,14 +210,17 @@ subtest 'many members' => sub {
     is($lockstep->json('status')->{summary}{zones}, 502, 'no more, no less');
     say_catalog(cat => [$version]);
     ok(wait_for(sub { $lockstep->json('status')->{summary}{zones} == 2 }, 20), 'an empty catalog takes them all away');
+    my $files = sub { scalar(() = glob("$lockstep->{dir}/zones/z*.many.zone")) };
+    ok(wait_for(sub { !$files->() }, 300), 'with their files') or diag($files->());
 };
+cmp_ok($steps, '>=', 10, 'catalogs came as differences');
 is($lockstep->stop, 0, 'lockstepd ends cleanly');
 
 # --- others produce ----------------------------------------------------------------------
 sub consumer {
     my ($peer) = @_;
     return Lockstep->new(remotes => [ Lockstep::remote('p', $peer) ], templates => [ { name => 'default', primaries => ['p'] }, { name => 'grp', primaries => ['p'] } ],
-        zones => [ { name => 'cat.peer', primaries => ['p'], catalog => 'consume', 'refresh-max' => 1, 'refresh-min' => 1 } ]);
+        zones => [ { name => 'cat.peer', primaries => ['p'], catalog => 'consume', 'refresh-max' => 1, 'refresh-min' => 1, 'retry-max' => 1 } ]);
 }
 
 # What is the same whoever produces: two members, then `change` takes "a.peer" out and puts "c.peer" in.
@@ -206,8 +231,16 @@ sub consume_from {
     ok($lockstep->wait_serial($_, 1), "$_ is served") for qw(a.peer b.peer);
     is($lockstep->status('b.peer')->{template}, $group, 'the group is known');
     $change->();
-    wait_members($lockstep, 'cat.peer', 'b.peer. c.peer.', 'a change of it is followed', 30);
+    ok(wait_for(sub { ($lockstep->verb('refresh', 'cat.peer'))[0] == 0 }, 60), 'the producer answers');     # it may have been away
+    wait_members($lockstep, 'cat.peer', 'b.peer. c.peer.', 'a change of it is followed', 60);
     ok($lockstep->wait_serial('c.peer', 1), 'what came is served');
+    my ($ours, $theirs);                 # the serial may rise without a change
+    my $soa = sub { join ' ', grep { /^\S+ \d+ 1 6 / } @{ $_[0] // [] } };
+    wait_for(sub { ($ours, $theirs) = ($lockstep->dump('cat.peer'), dump_axfr($peer->at, 'cat.peer')); $soa->($ours) eq $soa->($theirs) }, 30);
+    same_zone($ours, $theirs, 'the catalog is what AXFR gives');
+    works($lockstep, 'nothing new is taken', 'hold', 'cat.peer');
+    same_answers($lockstep, 'cat.peer', 'the catalog');
+    works($lockstep, 'until', 'release', 'cat.peer');
     is($lockstep->outcome('a.peer'), 'REFUSED 20', 'what went is not');
     is(scalar($lockstep->events('transfer', zone => 'b.peer.')), 1, 'what stayed was left alone');
     is($lockstep->stop, 0, 'lockstepd ends cleanly');
@@ -287,14 +320,14 @@ subtest 'we produce' => sub {
         } else {
             $peer{$kind}->start;
         }
-        ok($peer{$kind}->wait_serial($_, 1, 30), "$kind has $_") for qw(a.ours b.ours);
+        ok($peer{$kind}->wait_serial($_, 1, 120), "$kind has $_") for qw(a.ours b.ours);
     }
     works($lockstep, 'reload', 'reload');
     is($lockstep->serial('our.cat'), $first, 'the serial stays where nothing changes');
     works($lockstep, 'a member more', 'add', '--template', 'ours', 'c.ours');
     ok(wait_for(sub { ($lockstep->serial('our.cat') // 0) > $first }), 'the serial rises');
     like(works($lockstep, 'dump', 'dump', 'our.cat'), qr/group\..*a \\"group\\"/, 'it is in its group');
-    ok($peer{$_}->wait_serial('c.ours', 1, 30), "$_ has it too") for sort keys %peer;
+    ok($peer{$_}->wait_serial('c.ours', 1, 120), "$_ has it too") for sort keys %peer;
     my $second = $lockstep->serial('our.cat');
     $lockstep->kill9;
     $lockstep->start;
@@ -302,7 +335,7 @@ subtest 'we produce' => sub {
     is($lockstep->status('c.ours')->{template}, 'ours', 'with the same members');
     $lockstep->reload(zones => [ grep { $_->{name} ne 'a.ours' } @zones ]);
     for my $kind (sort keys %peer) {
-        ok(wait_for(sub { !defined $peer{$kind}->serial('a.ours') }, 30), "$kind lets go of what is no member any more");
+        ok(wait_for(sub { !defined $peer{$kind}->serial('a.ours') }, 120), "$kind lets go of what is no member any more");
         ok(defined $peer{$kind}->serial('b.ours'), "$kind keeps the others");
     }
     $_->stop for values %peer;
