@@ -86,7 +86,7 @@ for my $case ([ 'log', 'the log cannot be synced', 'sync */state/steps-* 1+ EIO'
         $faults->set($rule) unless $at_start;
         my $serial = next_serial($lockstep, 'example.');
         ok($lockstep->wait_serial('example.', $serial), 'the next version is served: the other copy has it');
-        ok(scalar $faults->fired, 'the fault came about');
+        ok(wait_for(sub { scalar $faults->fired }, 30), 'the fault came about');
         ok($lockstep->wait_log(qr/error state-write-failed copy=$copy why=.*$said/), 'the log says so');
         my $storage = storage($lockstep);
         is($storage->{state}, 'degraded', 'status says so');
@@ -94,9 +94,10 @@ for my $case ([ 'log', 'the log cannot be synced', 'sync */state/steps-* 1+ EIO'
         my %metric = map { /^lockstep_storage_ok\{copy="(\w+)"\} (\d)/ ? ($1 => $2) : () } split /\n/, http_get($metrics, '/metrics');
         is_deeply(\%metric, { database => $copy eq 'log' ? 1 : 0, log => $copy eq 'log' ? 0 : 1 }, 'so do the metrics');
         is_durable($lockstep, $what);
+        my $failed = () = $lockstep->log_lines(qr/error state-write-failed copy=$copy /);
         $lockstep->start($faults->command);
-        next_serial($lockstep, 'example.');
-        ok($lockstep->wait_serial('example.', $history->serial('example.')), 'and again');
+        my $again = sub { $lockstep->wait_serial('example.', next_serial($lockstep, 'example.')) && $lockstep->log_lines(qr/error state-write-failed copy=$copy /) > $failed };
+        ok(wait_for($again, 30), 'and again, whenever the copy that fails is written');
         $faults->clear;
         next_serial($lockstep, 'example.');
         ok(wait_for(sub { storage($lockstep)->{state} eq 'ok' }, 15), 'the disk is well again: so is the state');
