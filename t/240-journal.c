@@ -1308,6 +1308,132 @@ static void a_journal_that_cannot_be_reopened_is_closed(void **state)
 	close_it(j);
 }
 
+/* --- loading after a scan of the rows --------------------------------------------------- */
+
+enum { MANY = 60 };
+static uint8_t many[MANY][8];
+
+/* All that a zone can be: a row alone, an image of one piece or of several, steps behind and before it, none, one that is damaged. */
+static void fill_all_kinds(void)
+{
+	struct journal *j = open_it();
+	char sql[100];
+
+	for (unsigned i = 0; i < MANY; i++) {
+		struct journal_row row = full_row();
+
+		many[i][0] = (uint8_t)sprintf((char *)many[i] + 1, "%u", i * 7 % MANY);
+		row.name = many[i];
+		row.serial.v = i;
+		row.file_known = i % 2;
+		if (i % 10 != 8)
+			commit_one(j, (struct journal_change){.row = &row});
+		if (i % 5)
+			commit_image(j, many[i], 1, i % 20 == 7 ? 30000 : 2 + i, 0);
+		for (unsigned step = 0; i % 5 && step < i % 4; step++)
+			commit_one(j, step_of(many[i], 1 + step, "step "));
+		if (i % 12 == 11)
+			commit_one(j, (struct journal_change){.kind = JOURNAL_IMAGE, .name = many[i], .to = {1 + i % 4}, .image = image_of(many[i], 1 + i % 4, 9), .keep = 1 << 20});
+	}
+	close_it(j);
+	for (unsigned i = 3; i < MANY; i += 17) {
+		snprintf(sql, sizeof sql, "DELETE FROM image WHERE id = (%u + 1) << 36", i);
+		run_sql(sql);
+	}
+}
+
+/* What a load gives, as a text. */
+static void load_as_text(struct journal *j, const uint8_t *name, char text[300])
+{
+	const struct journal_row *row;
+	enum err err;
+
+	forget_seen(&seen);
+	err = journal_load(j, name, see, &seen, NULL);
+	row = seen.rows ? seen.row[0] : NULL;
+	snprintf(text, 300, "%s: row %d %u %d %u %llx; image %d %u of %u; steps %u %u %.40s; last %d %u; %.100s", err_text(err), row && row->has_serial, row ? row->serial.v : 0,
+		row && row->file_known, row ? row->written.v : 0, row ? (unsigned long long)row->file.sum : 0, seen.image_good, seen.image, seen.addresses, seen.steps_before,
+		seen.steps, seen.text, seen.has_last, seen.last, seen.damage);
+}
+
+static void assert_loads(struct journal *j, char expected[MANY][300], unsigned first, unsigned stride, unsigned together)
+{
+	char text[300];
+
+	for (unsigned n = 0, i = first; n < MANY; n++, i = (i + stride) % MANY) {
+		if (together && n % together == 0) {
+			journal_hold_reads(j, false);
+			journal_hold_reads(j, true);
+		}
+		load_as_text(j, many[i], text);
+		assert_string_equal(text, expected[i]);
+	}
+	journal_hold_reads(j, false);
+}
+
+static void zones_are_loaded_alike_whether_their_rows_were_seen_or_not(void **state)
+{
+	static const struct { unsigned first, stride, together; } order[] = {{0, 1, 0}, {0, 1, MANY}, {MANY - 1, MANY - 1, MANY}, {5, 7, 16}, {0, 23, 3}, {1, 2 * 7 + 3, 64}};
+	static char expected[MANY][300];
+	struct journal *j;
+
+	(void)state;
+	fill_all_kinds();
+	j = open_it();
+	for (unsigned i = 0; i < MANY; i++)
+		load_as_text(j, many[i], expected[i]);
+	for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+		forget_seen(&seen);
+		assert_int_equal(journal_scan(j, JOURNAL_ROWS, see, &seen, NULL), ERR_OK);
+		assert_int_equal(seen.rows, MANY);
+		assert_loads(j, expected, order[i].first, order[i].stride, order[i].together);
+		assert_loads(j, expected, order[i].first, order[i].stride, order[i].together);       /* once more, not from what was seen */
+	}
+	close_it(j);
+}
+
+static void what_was_seen_of_a_zone_is_forgotten_when_it_changes(void **state)
+{
+	static char expected[MANY][300];
+	struct journal *j;
+
+	(void)state;
+	fill_all_kinds();
+	for (unsigned times = 0; times < 2; times++) {
+		j = open_it();
+		forget_seen(&seen);
+		assert_int_equal(journal_scan(j, JOURNAL_ROWS, see, &seen, NULL), ERR_OK);
+		for (unsigned i = 0; i < MANY && !times; i++) {
+			struct journal_row row = {.name = many[i], .has_serial = true, .serial = {1000 + i}};
+			struct journal_change step = step_of(many[i], 1 + (i % 5 ? i % 4 : 0), "new ");
+
+			if (i % 6 == 0)
+				commit_one(j, (struct journal_change){.row = &row});
+			else if (i % 6 == 1)
+				commit(j, &step, 1);
+			else if (i % 6 == 2)
+				commit_image(j, many[i], 70 + i, 5, 0);
+			else if (i % 6 == 3)
+				commit_one(j, (struct journal_change){.kind = JOURNAL_FORGET, .name = many[i]});
+		}
+		if (!times) {
+			static char seen_text[MANY][300];
+
+			for (unsigned i = 0; i < MANY; i++)
+				load_as_text(j, many[i], seen_text[i]);
+			memcpy(expected, seen_text, sizeof expected);
+			assert_non_null(strstr(expected[0], "row 1 1000"));
+			assert_non_null(strstr(expected[7], "new "));
+			assert_non_null(strstr(expected[14], "image 1 84 of 5"));
+			assert_non_null(strstr(expected[9], err_text(ERR_NOTFOUND)));
+		} else {
+			journal_forget_places(j);    /* nothing is seen any more: from the tables alone */
+			assert_loads(j, expected, 0, 1, 0);
+		}
+		close_it(j);
+	}
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, start_anew, clean_up)
@@ -1318,6 +1444,8 @@ int main(void)
 		T(any_value_of_a_row_that_is_changed_shows),
 		T(rows_without_a_name_are_passed_over),
 		T(image_and_steps_come_back),
+		T(zones_are_loaded_alike_whether_their_rows_were_seen_or_not),
+		T(what_was_seen_of_a_zone_is_forgotten_when_it_changes),
 		T(a_step_must_follow_the_last),
 		T(an_image_takes_the_place_of_what_was_there),
 		T(the_newest_steps_are_kept_below_an_image),

@@ -143,21 +143,36 @@ static const char *second_text(time_t second)
 	return text;
 }
 
+/* The time and the level; many lines come at once when a server with many zones starts, and printf would be half of what each costs. */
+static char *put_time(char *out, const char *level)
+{
+	struct timespec now;
+	unsigned ms;
+	char *at;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	ms = (unsigned)(now.tv_nsec / 1000000);
+	at = stpcpy(out, second_text(now.tv_sec));
+	*at++ = '.';
+	*at++ = (char)('0' + ms / 100);
+	*at++ = (char)('0' + ms / 10 % 10);
+	*at++ = (char)('0' + ms % 10);
+	at = stpcpy(stpcpy(stpcpy(at, "Z "), level), " ");
+	return at;
+}
+
 static void write_stderr(struct log *log)
 {
-	char out[LOG_LINE_MAX + 64];
-	struct timespec now;
-	int head;
+	char out[LOG_LINE_MAX + 64], *at = out;
 
-	if (getenv("JOURNAL_STREAM")) {
-		head = snprintf(out, 64, "<%d>", syslog_priority[log->level]);
-	} else {
-		clock_gettime(CLOCK_REALTIME, &now);
-		head = snprintf(out, 64, "%s.%03ldZ %s ", second_text(now.tv_sec), now.tv_nsec / 1000000, level_name[log->level]);
-	}
-	memcpy(out + head, log->line, log->length);
-	out[(size_t)head + log->length] = '\n';
-	if (write(STDERR_FILENO, out, (size_t)head + log->length + 1) < 0)
+	if (getenv("JOURNAL_STREAM"))
+		at += snprintf(out, 64, "<%d>", syslog_priority[log->level]);
+	else
+		at = put_time(out, level_name[log->level]);
+	memcpy(at, log->line, log->length);
+	at += log->length;
+	*at++ = '\n';
+	if (write(STDERR_FILENO, out, (size_t)(at - out)) < 0)
 		return;  /* nowhere left to say it */
 }
 

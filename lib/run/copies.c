@@ -298,6 +298,14 @@ enum err copies_rows(struct copies *c, void (*each)(void *ctx, const struct jour
 	return err == ERR_NOMEM ? err : ERR_OK;      /* what of them cannot be read shows with its zone */
 }
 
+void copies_started(struct copies *c)
+{
+	pthread_mutex_lock(&c->lock);
+	if (c->journal)
+		journal_forget_places(c->journal);
+	pthread_mutex_unlock(&c->lock);
+}
+
 /* --- commits -------------------------------------------------------------- */
 
 /* What a change needs on its way. */

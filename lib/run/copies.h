@@ -20,8 +20,9 @@ struct copies;
  * has it) and ERR_NOMEM alone are errors. */
 enum err copies_open(struct copies **, const char *state_dir, struct why *);
 void copies_close(struct copies *);          /* NULL is allowed */
-/* Each row of the database. */
+/* Each row of the database. What is seen makes the first look for each zone cheaper, until copies_started: all are loaded. */
 enum err copies_rows(struct copies *, void (*each)(void *ctx, const struct journal_row *), void *ctx, struct why *);
+void copies_started(struct copies *);        /* any thread */
 
 enum copies_kind {
 	COPIES_ROW,                  /* the row alone */

@@ -25,7 +25,6 @@ void found_release(struct found *f)
 {
 	found_clear_image(&f->image);
 	found_clear_steps(f);
-	free(f->row);
 }
 
 /* Room for one more of an array that grows by doubling. */
@@ -73,8 +72,8 @@ enum journal_want found_each_item(void *ctx, const struct journal_item *item)
 
 	switch (item->kind) {
 	case JOURNAL_ITEM_ROW:
-		if (item->row_whole && !f->row)
-			f->row = journal_row_copy(item->row);
+		if (item->row_whole)
+			f->row = (struct found_row){true, item->row->has_serial, item->row->file_known, item->row->serial, item->row->written, item->row->file};
 		break;
 	case JOURNAL_ITEM_IMAGE:
 		good = add_piece(f, item->bytes, item->length);

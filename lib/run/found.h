@@ -9,11 +9,19 @@
 #include "zone/journal.h"
 #include "zone/steplog.h"
 
+/* What the database's row says of the version that was served last, and of the zone file. */
+struct found_row {
+	bool known;                  /* there is a row, and it is whole */
+	bool has_serial, file_known;
+	struct serial serial, written;
+	struct file_digest file;
+};
+
 struct found {
 	struct image image;          /* piece[].bytes are ours */
 	struct diff **steps;
 	size_t step_count, first;    /* the first step that follows on the image; those before lead to it */
-	struct journal_row *row;
+	struct found_row row;
 	bool whole;                  /* all that was there came */
 	bool has_last;
 	struct serial last;

@@ -1,6 +1,7 @@
 #include "run/keeper.h"
 
 #include "base/log.h"
+#include "dns/nametable.h"
 #include "xfer/notify.h"
 
 #include <event2/event.h>
@@ -46,13 +47,19 @@ struct purge {
 	uint8_t name[];
 };
 
+struct known_row {
+	struct journal_row *row;
+	bool named;                          /* by what was put in force */
+};
+
 struct keeper {
 	struct keep_env env;
 	struct generation *generation;
 	struct keep **keeps;                 /* in canonical order */
 	size_t count;
-	struct journal_row **rows;           /* as read from the database, in canonical order */
+	struct known_row *rows;              /* as read from the database */
 	size_t row_count;
+	struct nametable row_of;             /* of which zone they are */
 	struct event *rows_timer;
 	size_t rows_last;            /* how many were written the last time */
 	struct roster *roster;
@@ -392,8 +399,8 @@ static enum err hold_by_rows(struct keeper *all)
 	enum err err = ERR_OK;
 
 	for (size_t i = 0; i < all->row_count && !err; i++)
-		if (all->rows[i]->held)
-			err = roster_hold(all->roster, all->rows[i]->name, true);
+		if (all->rows[i].row->held)
+			err = roster_hold(all->roster, all->rows[i].row->name, true);
 	return err;
 }
 
@@ -479,14 +486,16 @@ static void begin_keep(struct keeper *all, struct keep *k)
 
 /* --- zones come and go ---------------------------------------------------- */
 
-/* For names that come in order: goes on from the row at `*at`. */
-static const struct journal_row *next_row(const struct keeper *all, size_t *at, const uint8_t *name)
+static const uint8_t *row_name(const void *all, uint32_t number)
 {
-	int order = -1;
+	return ((const struct keeper *)all)->rows[number].row->name;
+}
 
-	while (*at < all->row_count && (order = name_compare(all->rows[*at]->name, name)) < 0)
-		++*at;
-	return order == 0 ? all->rows[*at] : NULL;
+static struct known_row *find_row(const struct keeper *all, const uint8_t *name)
+{
+	uint32_t number = nametable_find(&all->row_of, name, row_name, all);
+
+	return number != NAMETABLE_NONE ? &all->rows[number] : NULL;
 }
 
 static bool is_held(const struct keeper *all, const uint8_t *name)
@@ -536,7 +545,7 @@ static struct keep *pass_to(struct keeper *all, struct plan *p, size_t *n, const
 /* False: out of memory. */
 static bool make_list(struct keeper *all, struct plan *p)
 {
-	size_t count = p->zones.count, n = 0, row = 0;
+	size_t count = p->zones.count, n = 0;
 
 	p->list = calloc(count + 1, sizeof *p->list);
 	p->come = calloc(count + 1, sizeof *p->come);
@@ -546,12 +555,14 @@ static bool make_list(struct keeper *all, struct plan *p)
 	for (size_t i = 0; i < count; i++) {
 		const struct conf_zone *zone = &p->zones.zones[i];
 		struct keep *k = pass_to(all, p, &n, zone->name);
+		const struct known_row *known;
 
 		if (k && keep_same_source(k, zone)) {
 			p->list[i] = k;
 			continue;
 		}
-		p->list[i] = make_keep(all, p->generation, zone, k, next_row(all, &row, zone->name));
+		known = find_row(all, zone->name);
+		p->list[i] = make_keep(all, p->generation, zone, k, known ? known->row : NULL);
 		if (!p->list[i])
 			return false;
 		p->come[p->come_count++] = i;
@@ -624,8 +635,9 @@ static void remove_keep(struct keeper *all, struct keep *k, const struct roster_
 static void free_rows(struct keeper *all)
 {
 	for (size_t i = 0; i < all->row_count; i++)
-		free(all->rows[i]);
+		free(all->rows[i].row);
 	free(all->rows);
+	nametable_release(&all->row_of);
 	all->rows = NULL;
 	all->row_count = 0;
 }
@@ -633,15 +645,15 @@ static void free_rows(struct keeper *all)
 /* What the database told is in the keeps now; of other zones nothing need be remembered, unless they are only left out. */
 static void drop_rows(struct keeper *all, const struct roster_list *zones)
 {
-	for (size_t i = 0, at = 0; i < all->row_count; i++) {
-		const uint8_t *name = all->rows[i]->name;
-		int order = -1;
+	for (size_t i = 0; i < zones->count && all->row_count; i++) {
+		struct known_row *known = find_row(all, zones->zones[i].name);
 
-		while (at < zones->count && (order = name_compare(zones->zones[at].name, name)) < 0)
-			at++;
-		if (order != 0 && !roster_find(all->roster, name))
-			disk_forget(all->env.disk, name, NULL, NULL);
+		if (known)
+			known->named = true;
 	}
+	for (size_t i = 0; i < all->row_count; i++)
+		if (!all->rows[i].named && !roster_find(all->roster, all->rows[i].row->name))
+			disk_forget(all->env.disk, all->rows[i].row->name, NULL, NULL);
 	free_rows(all);
 }
 
@@ -1119,31 +1131,36 @@ struct rows_reader {
 	bool no_memory;
 };
 
+static bool add_row(struct keeper *all, struct journal_row *row)
+{
+	size_t room = all->row_count ? all->row_count * 2 : 1;
+	struct known_row *rows = all->rows;
+
+	if (!(all->row_count & (all->row_count - 1)))
+		rows = realloc(rows, room * sizeof *rows);
+	if (!rows)
+		return false;
+	all->rows = rows;
+	if (!nametable_put(&all->row_of, row->name, (uint32_t)all->row_count))
+		return false;
+	rows[all->row_count++] = (struct known_row){.row = row};
+	return true;
+}
+
+/* One whose name comes again is newer. */
 static void each_row(void *ctx, const struct journal_row *row)
 {
 	struct rows_reader *reader = ctx;
-	struct keeper *all = reader->all;
-	struct journal_row *copy;
+	struct journal_row *copy = journal_row_copy(row);
+	struct known_row *known = copy ? find_row(reader->all, row->name) : NULL;
 
-	if (!(all->row_count & (all->row_count - 1))) {
-		size_t room = all->row_count ? all->row_count * 2 : 1;
-		struct journal_row **rows = realloc(all->rows, room * sizeof *rows);
-
-		if (!rows) {
-			reader->no_memory = true;
-			return;
-		}
-		all->rows = rows;
+	if (known) {
+		free(known->row);
+		known->row = copy;
+	} else if (!copy || !add_row(reader->all, copy)) {
+		free(copy);
+		reader->no_memory = true;
 	}
-	copy = journal_row_copy(row);
-	reader->no_memory |= !copy;
-	if (copy)
-		all->rows[all->row_count++] = copy;
-}
-
-static int row_order(const void *a, const void *b)
-{
-	return name_compare((*(struct journal_row *const *)a)->name, (*(struct journal_row *const *)b)->name);
 }
 
 enum err keeper_read_rows(struct keeper *all, struct copies *copies, struct why *why)
@@ -1151,11 +1168,7 @@ enum err keeper_read_rows(struct keeper *all, struct copies *copies, struct why 
 	struct rows_reader reader = {.all = all};
 	enum err err = copies_rows(copies, each_row, &reader, why);
 
-	if (reader.no_memory)
-		err = err_why(why, ERR_NOMEM, "out of memory");
-	if (all->row_count)
-		qsort(all->rows, all->row_count, sizeof *all->rows, row_order);
-	return err;
+	return reader.no_memory ? err_why(why, ERR_NOMEM, "out of memory") : err;
 }
 
 void keeper_flush(struct keeper *all)

@@ -135,11 +135,11 @@ static struct zone *second_copy(struct recover_zone *z, struct found *log)
 }
 
 /* Of two versions the one that was served last: the one that the database's row names, else the newer one. */
-static struct zone *newer_of(struct zone *a, struct zone *b, const struct journal_row *row)
+static struct zone *newer_of(struct zone *a, struct zone *b, const struct found_row *row)
 {
 	bool take_b = b && (!a || serial_newer(b->serial, a->serial));
 
-	if (a && b && row && row->has_serial && is_at(a, row->serial) != is_at(b, row->serial))
+	if (a && b && row->has_serial && is_at(a, row->serial) != is_at(b, row->serial))
 		take_b = is_at(b, row->serial) && !serial_newer(a->serial, b->serial);
 	zone_put(take_b ? a : b);
 	return take_b ? b : a;
@@ -168,7 +168,7 @@ static void go_on_from_log(struct copies *c, struct recover_zone *z, struct foun
 	if (*version)
 		follow(z, version, &log, 0);
 	if (!*version || (there && !is_at(*version, newest)))
-		*version = newer_of(*version, second_copy(z, &log), database->row);
+		*version = newer_of(*version, second_copy(z, &log), &database->row);
 	if (!z->steps && log.step_count)
 		take_steps(z, &log);
 	found_release(&log);
@@ -242,7 +242,8 @@ static bool read_note(const char *path, struct file_digest *digest)
 /* The database may have fallen behind: then the zone file may be newer. */
 static void look_at_file(struct recover_zone *z, const struct found *database)
 {
-	const struct journal_row *row = database->row;
+	static const struct found_row unknown;
+	const struct found_row *row = &database->row;
 	struct zone *file, *before = z->version;
 	struct file_digest note;
 	bool noted;
@@ -250,13 +251,13 @@ static void look_at_file(struct recover_zone *z, const struct found *database)
 	if (z->from_file || !z->path || !before)
 		return;
 	noted = read_note(z->path, &note);
-	if (!noted && (z->apart || (row && !database->damage[0] && (!row->has_serial || is_at(before, row->serial)))))
+	if (!noted && (z->apart || (row->known && !database->damage[0] && (!row->has_serial || is_at(before, row->serial)))))
 		return;
 	file = read_file(z);
 	if (!file)
 		return;
 	noted = noted && file_digest_equal(note, z->digest);
-	z->version = newer_of(before, file, noted ? NULL : row);
+	z->version = newer_of(before, file, noted ? &unknown : row);
 	z->from_file = z->version == file;
 	z->file_known = z->from_file;
 	if (z->from_file)
@@ -265,6 +266,7 @@ static void look_at_file(struct recover_zone *z, const struct found *database)
 
 static void load_one(struct copies *c, struct recover_zone *z, struct found *database)
 {
+	const struct found_row *row = &database->row;
 	struct file_digest note;
 	struct serial newest;
 	bool in_database;
@@ -280,18 +282,18 @@ static void load_one(struct copies *c, struct recover_zone *z, struct found *dat
 	go_on_from_log(c, z, database, &z->version);
 	look_at_file(z, database);
 	z->in_database = in_database && is_at(z->version, newest);
-	if (database->row && !z->from_file) {
-		z->file_known = database->row->file_known;
-		z->written = database->row->written;
-		z->digest = database->row->file;
-	} else if (database->row && database->row->file_known && !read_note(z->path, &note) && !file_digest_equal(z->digest, database->row->file)) {
+	if (row->known && !z->from_file) {
+		z->file_known = row->file_known;
+		z->written = row->written;
+		z->digest = row->file;
+	} else if (row->file_known && !read_note(z->path, &note) && !file_digest_equal(z->digest, row->file)) {
 		say(z, LOG_LEVEL_WARNING, "zone-file-edited", NULL, "it is not what was written, and there is nothing else: it is taken as it is");
 	}
 	if (z->version && !(z->from_file && is_at(z->version, z->written)))
 		z->modified = copies_state_time(c);
 	z->in_log = z->version && log_has(c, z);
 	if (z->apart) {              /* and what the log has must not begin with the file */
-		z->in_log = z->in_log && !z->from_file && !(database->row && database->row->file_known);
+		z->in_log = z->in_log && !z->from_file && !row->file_known;
 		z->file_known = false;
 	}
 	if (z->version)

@@ -44,8 +44,6 @@ struct build {
 	struct zone *base;
 	bool view;                   /* beside the base, in a lineage of its own */
 	struct zone_lineage *lineage;
-	struct tree_edit edit;
-	struct tree_edit hashed;     /* the index of NSEC3 owners; of what is built from nothing it is made at the end */
 	struct build_limits limits;
 	struct totals totals;
 	uint64_t redundant;
@@ -66,6 +64,10 @@ struct build {
 	struct entry *merged;        /* entries of one owner from several groups */
 	size_t merged_room;
 	char limit[80];              /* which one was reached */
+
+	/* Large, and begun rather than zeroed: */
+	struct tree_edit edit;
+	struct tree_edit hashed;     /* the index of NSEC3 owners; of what is built from nothing it is made at the end */
 };
 
 static bool grow(void **block, size_t *room, size_t need, size_t unit)
@@ -88,10 +90,11 @@ static bool grow(void **block, size_t *room, size_t need, size_t unit)
 
 static struct build *begin(const uint8_t *apex, struct zone *base, struct zone_lineage *lineage, struct build_limits limits)
 {
-	struct build *b = lineage ? calloc(1, sizeof *b) : NULL;
+	struct build *b = lineage ? malloc(sizeof *b) : NULL;
 
 	if (!b)
 		return NULL;
+	memset(b, 0, offsetof(struct build, edit));
 	b->apex_length = name_copy(apex, b->apex);
 	b->apex_labels = name_labels(apex);
 	b->limits = limits;
@@ -102,8 +105,8 @@ static struct build *begin(const uint8_t *apex, struct zone *base, struct zone_l
 		b->base = zone_hold(base);
 		b->totals = (struct totals){base->records, base->names, base->wire_bytes, base->wildcards, base->rrsigs,
 			base->hashed, 0};
-		tree_edit_begin_shared(&b->hashed, &base->nsec3, zone_lineage_pool(b->lineage));
 	}
+	tree_edit_begin_shared(&b->hashed, base ? &base->nsec3 : NULL, zone_lineage_pool(b->lineage));
 	tree_edit_begin(&b->edit, base ? &base->tree : NULL, zone_lineage_pool(b->lineage));
 	return b;
 }

@@ -24,23 +24,11 @@ static uint64_t sum_of(uint64_t before, const uint8_t *piece, size_t length)
 	uint8_t seed[8];
 	struct siphash sum;
 
-	put_u32(seed, (uint32_t)(before >> 32));
-	put_u32(seed + 4, (uint32_t)before);
+	put_u64(seed, before);
 	siphash_begin(&sum, siphash_sum_key);
 	siphash_add(&sum, seed, sizeof seed);
 	siphash_add(&sum, piece, length);
 	return siphash_end(&sum);
-}
-
-static void put_u64(uint8_t *at, uint64_t v)
-{
-	put_u32(at, (uint32_t)(v >> 32));
-	put_u32(at + 4, (uint32_t)v);
-}
-
-static uint64_t get_u64(const uint8_t *at)
-{
-	return (uint64_t)get_u32(at) << 32 | get_u32(at + 4);
 }
 
 /* --- writing ------------------------------------------------------------------------- */

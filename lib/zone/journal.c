@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/siphash.h"
+#include "zone/journalplace.h"
 #include "zone/journalrow.h"
 
 #include <errno.h>
@@ -20,6 +21,7 @@ enum {
 	FEW_OCTETS = 16 << 10,       /* steps so small never outgrow an image */
 	STEPS_WANTED = 4096, STEPS_MAX = 1 << 16, STEP_MAX = 256 << 20,
 	SEEK_ONE_BY_ONE = 256,
+	STEPS_TO_NEAR = 4,
 };
 #define ZONE_ID_MAX (INT64_C(1) << (62 - ID_SHIFT))
 #define STEP_NUMBER_MAX (UINT64_C(1) << (ID_SHIFT - 1))
@@ -81,6 +83,14 @@ struct identity {
 	off_t size;
 };
 
+/* A table in the order of its ids, read beside the zones. */
+struct cursor {
+	sqlite3_stmt *stmt;
+	enum { CURSOR_UNSET, CURSOR_ROW, CURSOR_END, CURSOR_FAILED } state;
+	int64_t id;                  /* of the row that it stands at */
+	int64_t after;               /* there is no row between this id and it */
+};
+
 struct journal {
 	int lock;
 	char *path, *log_path;
@@ -90,6 +100,9 @@ struct journal {
 	sqlite3_stmt *stmt[STATEMENTS];
 	struct identity file, log;
 	uint64_t log_pages;          /* that are not in the database yet */
+	struct journalplaces places; /* of zones as they were last committed */
+	bool held;                   /* between the calls of journal_hold_reads: */
+	struct cursor pieces;        /* where the last zone that was loaded ended */
 };
 
 /* --- errors ------------------------------------------------------------------------------ */
@@ -347,6 +360,7 @@ static enum err open_file(struct journal *j, struct why *why)
 
 static void close_file(struct journal *j)
 {
+	journalplaces_drop(&j->places);
 	for (enum statement i = 0; i < STATEMENTS; i++) {
 		sqlite3_finalize(j->stmt[i]);
 		j->stmt[i] = NULL;
@@ -555,8 +569,7 @@ static uint64_t sum_of_step(const uint8_t *name, uint64_t number, struct serial 
 	uint8_t head[16];
 	struct siphash sum;
 
-	put_u32(head, (uint32_t)(number >> 32));
-	put_u32(head + 4, (uint32_t)number);
+	put_u64(head, number);
 	put_u32(head + 8, from.v);
 	put_u32(head + 12, to.v);
 	siphash_begin(&sum, siphash_sum_key);
@@ -690,11 +703,14 @@ static bool forget(struct journal *j, const struct place *p)
 
 static bool apply(struct journal *j, struct journal_change *change)
 {
+	const uint8_t *name = change->name ? change->name : change->row->name;
+	struct journalplace was;
 	struct place p;
 
 	change->err = ERR_OK;
 	change->outgrown = false;
-	if (!find_zone(j, change->name ? change->name : change->row->name, &p))
+	journalplaces_take(&j->places, name, &was);
+	if (!find_zone(j, name, &p))
 		return false;
 	switch (change->kind) {
 	case JOURNAL_ROW:
@@ -768,6 +784,8 @@ enum err journal_idle(struct journal *j, struct why *why)
 	return err;
 }
 
+void journal_forget_places(struct journal *j) { journalplaces_drop(&j->places); }
+
 struct journal_sizes journal_sizes(const struct journal *j)
 {
 	struct identity file = {0}, log = {0};
@@ -778,13 +796,6 @@ struct journal_sizes journal_sizes(const struct journal *j)
 }
 
 /* --- reading ----------------------------------------------------------------------------- */
-
-/* A table in the order of its ids, read beside the zones. */
-struct cursor {
-	sqlite3_stmt *stmt;
-	enum { CURSOR_UNSET, CURSOR_ROW, CURSOR_END, CURSOR_FAILED } state;
-	int64_t id;                  /* of the row that it stands at */
-};
 
 struct scan {
 	struct journal *j;
@@ -803,6 +814,7 @@ static void advance(struct scan *s, struct cursor *c)
 {
 	int code = sqlite3_step(c->stmt);
 
+	c->after = c->id;
 	c->state = code == SQLITE_ROW ? CURSOR_ROW : code == SQLITE_DONE ? CURSOR_END : CURSOR_FAILED;
 	c->id = code == SQLITE_ROW ? sqlite3_column_int64(c->stmt, 0) : 0;
 	if (c->state != CURSOR_FAILED || s->err)
@@ -810,11 +822,20 @@ static void advance(struct scan *s, struct cursor *c)
 	s->err = db_fail(s->j, &s->said, "read");
 }
 
-/* To the first row whose id is not smaller. */
+/* Whether it stands at the first row whose id is not smaller. */
+static bool stands_at(const struct cursor *c, int64_t id)
+{
+	return id > c->after && (c->state == CURSOR_END || (c->state == CURSOR_ROW && c->id >= id));
+}
+
+/* To that row. A few steps cost less than a search from the root. */
 static void seek(struct scan *s, struct cursor *c, int64_t id)
 {
-	if (c->state == CURSOR_END || (c->state == CURSOR_ROW && c->id >= id))
+	for (unsigned i = 0; i < STEPS_TO_NEAR && c->state == CURSOR_ROW && c->id < id && id - c->id <= first_id(STEPS_TO_NEAR); i++)
+		advance(s, c);
+	if (stands_at(c, id))
 		return;
+	c->id = id - 1;
 	sqlite3_reset(c->stmt);
 	sqlite3_bind_int64(c->stmt, 1, id);
 	advance(s, c);
@@ -876,7 +897,8 @@ static enum journal_want give_steps(struct scan *s, int64_t zone)
 	uint64_t due = s->content.image_at;
 	struct serial at = s->content.image;
 
-	seek(s, &s->steps, first_id(zone));
+	if (s->content.next_step)
+		seek(s, &s->steps, first_id(zone));
 	while (s->steps.state == CURSOR_ROW && s->steps.id < first_id(zone + 1) && want == JOURNAL_GO_ON) {
 		uint64_t number = (uint64_t)(s->steps.id - first_id(zone));
 		bool good = number < s->content.next_step && take_step(s, number);
@@ -897,7 +919,21 @@ static enum journal_want give_steps(struct scan *s, int64_t zone)
 	return want;
 }
 
-/* The row that the zones' cursor stands at, and with `all` what belongs to it. */
+/* What belongs to the zone, whose ROW was given, and its end. */
+static enum journal_want give_content(struct scan *s, int64_t zone, enum journal_extent extent)
+{
+	enum journal_want want = JOURNAL_GO_ON;
+
+	if (extent == JOURNAL_ALL && s->content.has_image) {
+		want = give_pieces(s, zone);
+		if (want == JOURNAL_GO_ON)
+			want = give_steps(s, zone);
+	}
+	s->item.damage = s->damage.text[0] ? s->damage.text : NULL;
+	return want == JOURNAL_GO_ON ? give(s, JOURNAL_ITEM_END) : want;
+}
+
+/* The zone whose row the zones' cursor stands at. */
 static enum journal_want give_zone(struct scan *s, enum journal_extent extent)
 {
 	sqlite3_stmt *from = s->zones.stmt;
@@ -919,14 +955,22 @@ static enum journal_want give_zone(struct scan *s, enum journal_extent extent)
 		note_damage(s, "its row, with id", (uint64_t)s->zones.id);
 	else if (!content_whole)
 		note_damage(s, "what is known of its image, with id", (uint64_t)s->zones.id);
+	else if (extent == JOURNAL_ROWS)
+		journalplaces_add(&s->j->places, s->zones.id, &row, &s->content);
 	want = give(s, JOURNAL_ITEM_ROW);
-	if (want == JOURNAL_GO_ON && extent == JOURNAL_ALL && s->content.has_image) {
-		want = give_pieces(s, s->zones.id);
-		if (want == JOURNAL_GO_ON)
-			want = give_steps(s, s->zones.id);
-	}
-	s->item.damage = s->damage.text[0] ? s->damage.text : NULL;
-	return want == JOURNAL_GO_ON ? give(s, JOURNAL_ITEM_END) : want;
+	return want == JOURNAL_GO_ON ? give_content(s, s->zones.id, extent) : want;
+}
+
+/* The same from what a scan of the rows saw. */
+static void give_place(struct scan *s, const uint8_t *name, const struct journalplace *place)
+{
+	const struct journal_row row = {.name = name, .serial = place->serial, .has_serial = place->has_serial, .written = place->written,
+		.file = place->file, .file_known = place->file_known};
+
+	s->content = place->content;
+	s->item = (struct journal_item){.row = &row, .row_whole = true, .has_last = s->content.has_image, .last = s->content.last};
+	if (give(s, JOURNAL_ITEM_ROW) == JOURNAL_GO_ON)
+		give_content(s, place->id, JOURNAL_ALL);
 }
 
 /* Past a place that cannot be read: one zone after the other, and in ever larger steps where that does not help. */
@@ -985,8 +1029,28 @@ enum err journal_scan(struct journal *j, enum journal_extent extent, journal_eac
 
 void journal_hold_reads(struct journal *j, bool hold)
 {
-	if (j->db && hold == (sqlite3_get_autocommit(j->db) != 0))
-		run_plain(j, hold ? READ : ROLLBACK);
+	if (!j->db || hold == j->held)
+		return;
+	if (!hold && j->pieces.stmt)
+		end_statement(j->pieces.stmt);
+	j->pieces = (struct cursor){0};
+	j->held = hold && run_plain(j, READ);
+	if (!hold)
+		run_plain(j, ROLLBACK);
+}
+
+/* False: there is nothing of the zone. */
+static bool load_by_name(struct scan *s, const uint8_t *lower, size_t length)
+{
+	bool found;
+
+	sqlite3_bind_blob(s->zones.stmt, 1, lower, (int)length, SQLITE_STATIC);
+	advance(s, &s->zones);
+	found = s->zones.state == CURSOR_ROW;
+	if (found)
+		give_zone(s, JOURNAL_ALL);
+	end_statement(s->zones.stmt);
+	return found;
 }
 
 enum err journal_load(struct journal *j, const uint8_t *name, journal_each *each, void *ctx, struct why *why)
@@ -994,18 +1058,25 @@ enum err journal_load(struct journal *j, const uint8_t *name, journal_each *each
 	struct scan s = {.j = j, .each = each, .ctx = ctx};
 	uint8_t lower[NAME_SIZE];
 	size_t length = name_lower(name, lower);
-	bool found;
+	struct journalplace place;
+	bool found = true;
 
 	if (!j->db)
 		return closed(j, why);
 	if (!begin_scan(&s, ONE_ZONE))
 		return db_fail(j, why, "read");
-	sqlite3_bind_blob(s.zones.stmt, 1, lower, (int)length, SQLITE_STATIC);
-	advance(&s, &s.zones);
-	found = s.zones.state == CURSOR_ROW;
-	if (found)
-		give_zone(&s, JOURNAL_ALL);
-	end_scan(&s);
+	if (j->pieces.stmt)
+		s.pieces = j->pieces;
+	if (journalplaces_take(&j->places, lower, &place))
+		give_place(&s, lower, &place);
+	else
+		found = load_by_name(&s, lower, length);
+	if (s.steps.state != CURSOR_UNSET)
+		end_statement(s.steps.stmt);
+	if (j->held && !s.err)
+		j->pieces = s.pieces;
+	else if (s.pieces.state != CURSOR_UNSET)
+		end_statement(s.pieces.stmt);
 	if (s.err)
 		return err_why(why, s.err, "%s", s.said.text);
 	return found ? ERR_OK : err_why(why, ERR_NOTFOUND, "database: there is nothing of this zone");

@@ -84,14 +84,19 @@ struct journal_item {
 enum journal_want { JOURNAL_GO_ON, JOURNAL_NEXT_ZONE /* no END comes */, JOURNAL_STOP };
 typedef enum journal_want journal_each(void *ctx, const struct journal_item *);
 
-/* All zones, in the order in which they lie there; `each` must not call the journal. ROWS: of each ROW and END alone. ERR_DAMAGED: some could not be read, all others came. Where the database is
- * damaged a name may come twice; the second time is the newer. */
+/* All zones, in the order in which they lie there; `each` must not call the journal. ROWS: of each ROW and END alone, and what is seen makes the first journal_load of
+ * each zone cheaper, until journal_forget_places. ERR_DAMAGED: some could not be read, all others came. Where the database is damaged a name may come twice; the second time is
+ * the newer. */
 enum journal_extent { JOURNAL_ROWS, JOURNAL_ALL };
 enum err journal_scan(struct journal *, enum journal_extent, journal_each *, void *ctx, struct why *);
-/* One zone, with all of it. ERR_NOTFOUND: there is nothing. */
+/* One zone, with all of it; of its row the serials, and what it knows of the zone file, are given and nothing else. ERR_NOTFOUND: there is nothing. */
 enum err journal_load(struct journal *, const uint8_t *name, journal_each *, void *ctx, struct why *);
-/* Between the two calls reading costs less, as all of it is of one state of the database. Nothing may be committed meanwhile. */
+/* Between the two calls journal_load costs less, the more so where the zones come in the order in which they lie there, as all of it is of one state of the database.
+ * Nothing may be committed meanwhile. */
 void journal_hold_reads(struct journal *, bool hold);
+
+/* No zone will be loaded soon. */
+void journal_forget_places(struct journal *);
 
 /* For status. */
 struct journal_sizes {

@@ -7,19 +7,27 @@
 
 /* --- sums -------------------------------------------------------------------------------- */
 
-static void add_number(struct siphash *sum, uint64_t v)
-{
-	uint8_t octets[8];
+enum { NUMBERS_MAX = 14 };
 
-	put_u32(octets, (uint32_t)(v >> 32));
-	put_u32(octets + 4, (uint32_t)v);
-	siphash_add(sum, octets, sizeof octets);
+/* The name with its length before it, then the numbers: at once, as these are most of what there is. */
+static void begin_sum(struct siphash *sum, const uint8_t *name, const uint64_t *number, size_t count)
+{
+	uint8_t octets[8 + NAME_SIZE + 8 * NUMBERS_MAX], *at = octets + 8 + name_copy(name, octets + 8);
+
+	put_u64(octets, (uint64_t)(at - octets - 8));
+	for (size_t i = 0; i < count; i++, at += 8)
+		put_u64(at, number[i]);
+	siphash_begin(sum, siphash_sum_key);
+	siphash_add(sum, octets, (size_t)(at - octets));
 }
 
 /* With its length before it; one that is not there has none of its own. */
 static void add_octets(struct siphash *sum, const void *octets, size_t n)
 {
-	add_number(sum, octets ? n : UINT64_MAX);
+	uint8_t length[8];
+
+	put_u64(length, octets ? n : UINT64_MAX);
+	siphash_add(sum, length, sizeof length);
 	if (octets)
 		siphash_add(sum, octets, n);
 }
@@ -58,10 +66,8 @@ static uint64_t sum_of_row(const uint8_t *name, const struct journal_row *row)
 	};
 	struct siphash sum;
 
-	siphash_begin(&sum, siphash_sum_key);
-	add_octets(&sum, name, name_length(name));
-	for (size_t i = 0; i < sizeof number / sizeof *number; i++)
-		add_number(&sum, number[i]);
+	_Static_assert(sizeof number / sizeof *number == NUMBERS_MAX, "all of them fit");
+	begin_sum(&sum, name, number, sizeof number / sizeof *number);
 	add_text(&sum, row->rejected_why);
 	add_text(&sum, row->primary);
 	add_text(&sum, member->template_name);
@@ -76,10 +82,7 @@ static uint64_t sum_of_content(const uint8_t *name, const struct journalrow_cont
 		c->last.v};
 	struct siphash sum;
 
-	siphash_begin(&sum, siphash_sum_key);
-	add_octets(&sum, name, name_length(name));
-	for (size_t i = 0; i < sizeof number / sizeof *number; i++)
-		add_number(&sum, number[i]);
+	begin_sum(&sum, name, number, sizeof number / sizeof *number);
 	return siphash_end(&sum);
 }
 

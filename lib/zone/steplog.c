@@ -67,17 +67,6 @@ struct steplog {
 	size_t note_octets, note_room;
 };
 
-static void put_u64(uint8_t *at, uint64_t v)
-{
-	put_u32(at, (uint32_t)(v >> 32));
-	put_u32(at + 4, (uint32_t)v);
-}
-
-static uint64_t get_u64(const uint8_t *at)
-{
-	return (uint64_t)get_u32(at) << 32 | get_u32(at + 4);
-}
-
 static enum err no_memory(struct why *why)
 {
 	return err_why(why, ERR_NOMEM, "step log: out of memory");
