@@ -68,6 +68,17 @@ $lockstep->start;
 ok($lockstep->wait_serial('example', 5), 'the zone is there');
 is(($lockstep->start_in_vain)[0], 1, 'a second daemon does not start meanwhile');
 
+subtest 'all that is known of a version is there as soon as it is served' => sub {
+    $lockstep->kill9;
+    my ($serial, $primary, $refreshed, $expires, $next) = split /\|/, remembered('SELECT serial, primary_name, refreshed, expires, next FROM zone');
+    is("$serial $primary", '5 hidden', 'its serial and whom it came from');
+    about(time - $refreshed, 0, 'when that was');
+    about($expires - $refreshed, $month, 'how long it lasts');
+    cmp_ok($next, '>', $refreshed, 'and when the primary is asked next');
+    $lockstep->start;
+    ok($lockstep->wait_serial('example', 5), 'it is served again');
+};
+
 subtest 'with the primary away the zone is served from its file, as old as it is' => sub {
     is($lockstep->stop, 0, 'lockstepd ends cleanly');
     $fake->vanish;

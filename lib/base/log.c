@@ -111,21 +111,34 @@ void log_fmt(struct log *log, const char *key, const char *format, ...)
 	log_str(log, key, value);
 }
 
-void log_int(struct log *log, const char *key, int64_t value)
+/* The digits of a number, at least `least` of them. */
+static void put_digits(struct log *log, uint64_t number, int least)
 {
-	uint64_t left = value < 0 ? -(uint64_t)value : (uint64_t)value;
 	char digits[24], *at = digits + sizeof digits;
 
+	for (; number || least > 0; number /= 10, least--)
+		*--at = (char)('0' + number % 10);
+	put(log, at, (size_t)(digits + sizeof digits - at));
+}
+
+void log_int(struct log *log, const char *key, int64_t value)
+{
 	if (!log->active)
 		return;
-	do {
-		*--at = (char)('0' + left % 10);
-		left /= 10;
-	} while (left);
-	if (value < 0)
-		*--at = '-';
 	put_key(log, key);
-	put(log, at, (size_t)(digits + sizeof digits - at));
+	if (value < 0)
+		put(log, "-", 1);
+	put_digits(log, value < 0 ? -(uint64_t)value : (uint64_t)value, 1);
+}
+
+void log_seconds(struct log *log, const char *key, uint64_t ms)
+{
+	if (!log->active)
+		return;
+	put_key(log, key);
+	put_digits(log, ms / 1000, 1);
+	put(log, ".", 1);
+	put_digits(log, ms % 1000, 3);
 }
 
 /* The time, to the second, as the thread's last line had it. */

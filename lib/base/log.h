@@ -39,6 +39,7 @@ void log_str(struct log *, const char *key, const char *value);   /* NULL: left 
 void log_fmt(struct log *, const char *key, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void log_int(struct log *, const char *key, int64_t value);
+void log_seconds(struct log *, const char *key, uint64_t ms);        /* with three decimals */
 void log_end(struct log *);
 
 /* An event with no fields but a text: msg="...". */

@@ -46,7 +46,7 @@ static void log_write(const struct keep *k, const struct disk_result *result)
 	kept_log(&log, result->err ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, result->err ? "zone-file-failed" : "zone-file-written", k);
 	log_int(&log, "serial", k->writing_serial.v);
 	log_str(&log, "file", k->path);
-	log_fmt(&log, "seconds", "%u.%03u", result->ms / 1000, result->ms % 1000);
+	log_seconds(&log, "seconds", result->ms);
 	if (result->err)
 		log_str(&log, "why", err_say(&result->why, result->err));
 	log_end(&log);

@@ -320,7 +320,7 @@ static void log_verdict(const struct job *job)
 	if (job->older)
 		log_int(&log, "old", job->older->serial.v);
 	log_int(&log, "serial", job->version->serial.v);
-	log_fmt(&log, "seconds", "%u.%03u", job->ms / 1000, job->ms % 1000);
+	log_seconds(&log, "seconds", job->ms);
 	if (refused)
 		log_str(&log, "by", by[job->by]);
 	if (job->err)

@@ -124,7 +124,7 @@ static void log_load(const struct keep *k, enum err err, const struct why *why, 
 	}
 	if (k->path)
 		log_str(&log, "file", k->path);
-	log_fmt(&log, "seconds", "%u.%03u", ms / 1000, ms % 1000);
+	log_seconds(&log, "seconds", ms);
 	if (err)
 		log_str(&log, "why", err_say(why, err));
 	log_end(&log);

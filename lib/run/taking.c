@@ -5,6 +5,7 @@ void taking_done(struct keep *k)
 {
 	struct zone *version = k->pending, *old = kept_version(k), *served = kept_to_serve(k, version);
 	struct diff *step = kept_served_step(k, k->pending_diff, version, served);
+	bool changed = k->row_dirty;
 
 	secondary_accepted(k->secondary);
 	if (!old)
@@ -21,7 +22,8 @@ void taking_done(struct keep *k)
 	zone_put(version);
 	secondary_published(k->secondary, ERR_OK, NULL);
 	kept_set_expiry(k);
-	kept_touch_row(k);
+	if (!changed)
+		kept_row_taken(k);   /* it came with the version */
 	if (!filing_done(k))
 		filing_later(k);
 }
@@ -81,6 +83,8 @@ static void committed(void *ctx, struct disk_result *result)
 	k->pending_diff = result->diff;
 	result->diff = NULL;
 	k->alone = result->err != ERR_OK;
+	if (k->alone)
+		kept_touch_row(k);
 	if (result->err ? file_must_do(k) : k->path && k->wired->set->zonefile_sync == 0)
 		write_pending(k);
 	else if (result->err)
@@ -98,6 +102,8 @@ void taking_commit(struct keep *k)
 
 	kept_fill_row(k);
 	row = k->row;
+	if (secondary_giver(k->secondary))
+		row.primary = secondary_giver(k->secondary);
 	row.has_serial = true;
 	row.serial = k->pending->serial;
 	row.changed = row.refreshed = (int64_t)k->env->secondary.unix_time();
@@ -110,6 +116,7 @@ void taking_commit(struct keep *k)
 	row.expired = row.has_rejected = false;
 	row.failures = 0;
 	k->pending_is = COMMITTING;
+	kept_row_taken(k);
 	disk_commit(k->env->disk, &row, secondary_version(k->secondary), k->pending, committed, k);
 }
 

@@ -106,7 +106,7 @@ static void log_transfer(const struct client *client, const char *failure)
 	log_int(&log, "messages", (int64_t)sum.messages);
 	log_int(&log, "records", (int64_t)sum.records);
 	log_int(&log, "bytes", (int64_t)sum.bytes);
-	log_fmt(&log, "seconds", "%u.%03u", (unsigned)(ms / 1000), (unsigned)(ms % 1000));
+	log_seconds(&log, "seconds", ms);
 	log_str(&log, "outcome", failure ? "failed" : "done");
 	log_str(&log, "reason", failure);
 	log_end(&log);

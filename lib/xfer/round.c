@@ -37,7 +37,7 @@ static void log_head(struct log *log, const struct round *r, enum log_level leve
 
 static void log_outcome(struct log *log, const struct fetch_result *result, const char *outcome)
 {
-	log_fmt(log, "seconds", "%u.%03u", result->ms / 1000, result->ms % 1000);
+	log_seconds(log, "seconds", result->ms);
 	log_str(log, "outcome", outcome);
 	if (result->reason)
 		log_str(log, "reason", result->reason);

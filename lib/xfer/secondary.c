@@ -325,6 +325,11 @@ void secondary_accepted(struct secondary *s)
 	round_publishing(s->round);
 }
 
+const char *secondary_giver(const struct secondary *s)
+{
+	return s->round && s->round->pending ? primary_name(round_remote(s->round)->primary) : NULL;
+}
+
 void secondary_published(struct secondary *s, enum err err, const struct why *why)
 {
 	struct round *r = s->round;

@@ -43,6 +43,8 @@ void secondary_accepted(struct secondary *);
 /* How `publish` ended. ERR_IO, ERR_NOSPACE, ERR_NOMEM, ERR_ORDER: it could not be kept, or judged, and is tried again; any other error: the version
  * is refused, for that reason, and the next primary's is tried; where it came by differences (ERR_ZONE), first the whole zone there. */
 void secondary_published(struct secondary *, enum err, const struct why *);
+/* The primary whose version waits for that; NULL: none does. */
+const char *secondary_giver(const struct secondary *);
 
 /* A NOTIFY that was allowed. Before secondary_start it is passed over: the primaries are asked then. */
 void secondary_notify(struct secondary *, const struct net_addr *from, bool has_serial, struct serial);
