@@ -149,8 +149,10 @@ static void wake_loop(struct disk *d)
 static void finished(struct worker *w)
 {
 	struct disk *d = w->disk;
+	bool wakes;
 
 	pthread_mutex_lock(&d->lock);
+	wakes = !d->done.first;      /* else it is awake, or will be */
 	while (w->current) {
 		struct job *job = w->current;
 
@@ -158,7 +160,8 @@ static void finished(struct worker *w)
 		put(&d->done, job);
 	}
 	pthread_mutex_unlock(&d->lock);
-	wake_loop(d);
+	if (wakes)
+		wake_loop(d);
 }
 
 /* --- files ---------------------------------------------------------------- */
