@@ -68,20 +68,19 @@ struct keep {
 	struct zone *file_version;           /* source = "file": what is served */
 	struct disk_result *read;            /* source = "file": what was read and is being judged; NULL: nothing */
 	struct history *history;             /* what led to the version; NULL: nothing is known */
+	struct timer sync;                   /* the file is to be written, or read */
+	struct keep_waiter *write_waiters, *load_waiters;
+	struct notify_wait *notify_waits;
+	struct journal_row row;
 	bool unsure;                         /* the version's serial has stood for other content too */
 	bool written_apart;                  /* the zone file holds `row.written` as it is served, which is not as it came */
 	bool write_stale;                    /* what is being written is not what the file is to hold any more */
 	bool guessed;                        /* the version is what was served, found in the zone file alone: not what came */
 	bool ns_ahead;                       /* another NS set was configured, but the serial is that of the one before */
-	struct timer sync;                   /* the file is to be written, or read */
-	struct keep_waiter *write_waiters, *load_waiters;
-	struct notify_wait *notify_waits;
-	struct journal_row row;
 	bool row_dirty, writing, write_again, loading, load_again, started, held, begun, timed;
 	bool told;                           /* NOTIFY was sent: */
-	struct serial told_serial;
+	struct serial told_serial, writing_serial;
 	int64_t told_at;
-	struct serial writing_serial;
 	struct file_mark file;               /* as we read or wrote it */
 	int64_t loaded, written_at;          /* seconds since 1970; 0: not known */
 	char *error;                         /* of the file; NULL: none */

@@ -784,7 +784,12 @@ enum err journal_idle(struct journal *j, struct why *why)
 	return err;
 }
 
-void journal_forget_places(struct journal *j) { journalplaces_drop(&j->places); }
+void journal_forget_places(struct journal *j)
+{
+	journalplaces_drop(&j->places);
+	if (j->db)
+		sqlite3_db_release_memory(j->db);
+}
 
 struct journal_sizes journal_sizes(const struct journal *j)
 {
