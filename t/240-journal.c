@@ -9,6 +9,7 @@
 #include "zone/journal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <sched.h>
 #include <signal.h>
@@ -1392,6 +1393,50 @@ static void zones_are_loaded_alike_whether_their_rows_were_seen_or_not(void **st
 	close_it(j);
 }
 
+/* The page that holds the middle of the zone's image leads nowhere. */
+static void spoil_image(const struct image *image)
+{
+	size_t middle = image->piece[0].length / 2, length;
+	int fd = open(database, O_RDWR);
+	uint8_t *bytes, *found;
+
+	assert_true(fd >= 0);
+	length = (size_t)lseek(fd, 0, SEEK_END);
+	bytes = malloc(length);
+	assert_int_equal(pread(fd, bytes, length, 0), length);
+	found = memmem(bytes, length, image->piece[0].bytes + middle, 64);
+	assert_non_null(found);
+	assert_int_equal(pwrite(fd, "\377\377\377\377", 4, (found - bytes) / 4096 * 4096), 4);
+	free(bytes);
+	close(fd);
+}
+
+static void a_zone_that_cannot_be_read_takes_no_other_with_it(void **state)
+{
+	static const unsigned addresses[] = {3000, 2000, 1000};
+	struct journal *j = open_it();
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		many[i][0] = (uint8_t)sprintf((char *)many[i] + 1, "%u", i);
+		commit_image(j, many[i], 1, addresses[i], 0);
+	}
+	close_it(j);
+	spoil_image(image_of(many[0], 1, addresses[0]));
+	j = open_it();
+	assert_int_equal(journal_scan(j, JOURNAL_ROWS, see, &seen, NULL), ERR_OK);
+	journal_hold_reads(j, true);
+	forget_seen(&seen);
+	assert_int_not_equal(journal_load(j, many[0], see, &seen, NULL), ERR_OK);
+	for (unsigned i = 1; i < 3; i++) {
+		load_good(j, many[i], &seen);
+		assert_true(seen.image_good && !seen.damaged);
+		assert_int_equal(seen.addresses, addresses[i]);
+	}
+	journal_hold_reads(j, false);
+	close_it(j);
+}
+
 static void what_was_seen_of_a_zone_is_forgotten_when_it_changes(void **state)
 {
 	static char expected[MANY][300];
@@ -1446,6 +1491,7 @@ int main(void)
 		T(image_and_steps_come_back),
 		T(zones_are_loaded_alike_whether_their_rows_were_seen_or_not),
 		T(what_was_seen_of_a_zone_is_forgotten_when_it_changes),
+		T(a_zone_that_cannot_be_read_takes_no_other_with_it),
 		T(a_step_must_follow_the_last),
 		T(an_image_takes_the_place_of_what_was_there),
 		T(the_newest_steps_are_kept_below_an_image),

@@ -695,7 +695,6 @@ static void ready(void *ctx, struct disk_result *result)
 	struct log log;
 
 	(void)result;
-	copies_started(d->copies);
 	malloc_trim(0);              /* of reading the configuration, and of waiting for the disk */
 	log_begin(&log, LOG_LEVEL_NOTICE, "ready");
 	log_int(&log, "zones", (int64_t)keeper_count(d->keeper));

@@ -379,6 +379,8 @@ static void *run_files(void *arg)
 			write_files(w->current);
 		else if (w->current->kind == LOAD)
 			do_loads(d, w->current);
+		else if (w->current->kind == MARK)
+			copies_started(d->copies);   /* what was to be loaded has been */
 		else
 			do_file(w->current);
 		finished(w);

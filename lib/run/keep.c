@@ -52,6 +52,7 @@ const struct journal_row *keep_take_row(struct keep *k)
 {
 	kept_fill_row(k);
 	kept_row_taken(k);
+	k->row_committed = false;    /* what is written now says less than what waits to be served */
 	return &k->row;
 }
 
@@ -395,7 +396,6 @@ static void drop_read(struct keep *k)
 	if (k->read)
 		judge_disown(k->env->judge, k);
 	read_free(k->read);
-	read_free(k->read);
 	k->read = NULL;
 }
 
@@ -630,6 +630,7 @@ void keep_free(struct keep *k)
 	zone_put(k->pending);
 	diff_drop(k->pending_diff);
 	zone_put(k->file_version);
+	read_free(k->read);
 	history_drop(k->history);
 	free(k->notice);
 	free(k->error);

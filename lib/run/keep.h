@@ -40,9 +40,8 @@ void keep_mend(struct keep *, unsigned what);
 void keep_unpin(struct keep *);
 /* Brings the zone file up to date before the zone goes, or the daemon ends. */
 void keep_write_last(struct keep *);
-/* Whether its row has changed since it was taken; and the row as it is to be written. */
 struct keep *keep_first_changed(const struct keep_env *);    /* of those whose rows have changed since they were taken; NULL: none */
-const struct journal_row *keep_take_row(struct keep *);
+const struct journal_row *keep_take_row(struct keep *);      /* as it is to be written, which follows */
 
 const uint8_t *keep_name(const struct keep *);
 const struct wired *keep_wired(const struct keep *);

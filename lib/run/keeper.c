@@ -40,7 +40,6 @@ struct save_wait {
 /* A zone whose data are to go, at the operator's word: until that is done, or what went wrong was asked for. */
 struct purge {
 	LIST_ENTRY(purge) link;
-	struct keeper *keeper;
 	unsigned left;               /* parts of it that are not done */
 	enum err err;
 	struct why why;
@@ -165,25 +164,36 @@ static void rows_written(void *ctx, struct disk_result *result)
 	evtimer_add(all->rows_timer, &later);
 }
 
+/* False: out of memory. */
+static bool put_row(struct keep *k, struct journal_row **rows, size_t *count)
+{
+	const struct journal_row *row = keep_take_row(k);
+
+	if (!keep_secondary(k))
+		return true;
+	if (!(rows[*count] = journal_row_copy(row)))
+		return false;
+	++*count;
+	return true;
+}
+
 static void flush_rows(struct keeper *all)
 {
 	size_t most = all->all_rows ? all->count : all->env.changed_count, count = 0;
 	struct journal_row **rows = most ? malloc(most * sizeof *rows) : NULL;
+	bool lost = false;
 	struct keep *k;
 
 	if (!rows)
 		return;
 	for (size_t i = 0; all->all_rows && i < all->count; i++)
-		if (keep_secondary(all->keeps[i]) && (rows[count] = journal_row_copy(keep_take_row(all->keeps[i]))))
-			count++;
-	while ((k = keep_first_changed(&all->env)) && count < most) {
-		const struct journal_row *row = keep_take_row(k);
-
-		if (keep_secondary(k) && (rows[count] = journal_row_copy(row)))
-			count++;
-	}
-	all->all_rows = false;
+		lost |= !put_row(all->keeps[i], rows, &count);
+	while ((k = keep_first_changed(&all->env)) && count < most)
+		lost |= !put_row(k, rows, &count);
+	all->all_rows = lost;
 	all->rows_last = count;
+	if (lost)
+		row_changed(&all->env);
 	disk_rows(all->env.disk, rows, count, rows_written, all);
 }
 
@@ -875,10 +885,11 @@ static void purge(struct keeper *all, struct keep *k)
 enum err keeper_purged(struct keeper *all, const uint8_t *name, struct why *why)
 {
 	struct purge *p = find_purge(all, name);
-	enum err err = p ? p->err : ERR_OK;
+	enum err err;
 
 	if (!p || p->left)
-		return err;
+		return ERR_OK;
+	err = p->err;
 	err_why(why, err, "%s", err_say(&p->why, err));
 	purge_end(p);
 	return err;

@@ -77,6 +77,7 @@ struct keep {
 	bool write_stale;                    /* what is being written is not what the file is to hold any more */
 	bool guessed;                        /* the version is what was served, found in the zone file alone: not what came */
 	bool ns_ahead;                       /* another NS set was configured, but the serial is that of the one before */
+	bool row_committed;                  /* the row that went with what is pending is the last one that was written */
 	bool row_dirty, writing, write_again, loading, load_again, started, held, begun, timed;
 	bool told;                           /* NOTIFY was sent: */
 	struct serial told_serial, writing_serial;
@@ -111,7 +112,7 @@ struct diff *kept_served_step(const struct keep *, struct diff *step, struct zon
 /* What points elsewhere is filled in. */
 void kept_fill_row(struct keep *);
 void kept_touch_row(struct keep *);          /* it is to be written */
-void kept_row_taken(struct keep *);
+void kept_row_taken(struct keep *);          /* it is in what is being written */
 
 /* The history of the version that comes after `old`, by the step between them (NULL: nothing is known of it). Who has had other content under
  * the serial that the step begins with must not be given it. */

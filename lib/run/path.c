@@ -124,7 +124,7 @@ bool path_expand(const char *pattern, const uint8_t *zone, char *out, size_t siz
 		else if (behind == '1' || behind == '2')
 			write_character(whole, behind, character);
 		else
-			character[0] = *pattern, character[1] = 0;
+			memcpy(character, (const char [2]){*pattern}, 2);
 		n = strlen(part);
 		if (used + n >= size)
 			return false;

@@ -5,7 +5,6 @@ void taking_done(struct keep *k)
 {
 	struct zone *version = k->pending, *old = kept_version(k), *served = kept_to_serve(k, version);
 	struct diff *step = kept_served_step(k, k->pending_diff, version, served);
-	bool changed = k->row_dirty;
 
 	secondary_accepted(k->secondary);
 	if (!old)
@@ -22,8 +21,6 @@ void taking_done(struct keep *k)
 	zone_put(version);
 	secondary_published(k->secondary, ERR_OK, NULL);
 	kept_set_expiry(k);
-	if (!changed)
-		kept_row_taken(k);   /* it came with the version */
 	if (!filing_done(k))
 		filing_later(k);
 }
@@ -83,8 +80,10 @@ static void committed(void *ctx, struct disk_result *result)
 	k->pending_diff = result->diff;
 	result->diff = NULL;
 	k->alone = result->err != ERR_OK;
-	if (k->alone)
+	if (k->alone) {
+		k->row_committed = false;
 		kept_touch_row(k);
+	}
 	if (result->err ? file_must_do(k) : k->path && k->wired->set->zonefile_sync == 0)
 		write_pending(k);
 	else if (result->err)
@@ -117,6 +116,7 @@ void taking_commit(struct keep *k)
 	row.failures = 0;
 	k->pending_is = COMMITTING;
 	kept_row_taken(k);
+	k->row_committed = true;
 	disk_commit(k->env->disk, &row, secondary_version(k->secondary), k->pending, committed, k);
 }
 
@@ -174,7 +174,9 @@ void taking_confirmed(void *ctx, struct secondary *s, bool revived)
 		log_end(kept_log(&log, LOG_LEVEL_NOTICE, "zone-revived", k));
 	}
 	kept_set_expiry(k);
-	kept_touch_row(k);
+	if (!k->row_committed)
+		kept_touch_row(k);
+	k->row_committed = false;
 }
 
 void taking_failed(void *ctx, struct secondary *s)

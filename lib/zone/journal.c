@@ -361,6 +361,8 @@ static enum err open_file(struct journal *j, struct why *why)
 static void close_file(struct journal *j)
 {
 	journalplaces_drop(&j->places);
+	j->held = false;
+	j->pieces = (struct cursor){0};
 	for (enum statement i = 0; i < STATEMENTS; i++) {
 		sqlite3_finalize(j->stmt[i]);
 		j->stmt[i] = NULL;
@@ -1078,9 +1080,8 @@ enum err journal_load(struct journal *j, const uint8_t *name, journal_each *each
 		found = load_by_name(&s, lower, length);
 	if (s.steps.state != CURSOR_UNSET)
 		end_statement(s.steps.stmt);
-	if (j->held && !s.err)
-		j->pieces = s.pieces;
-	else if (s.pieces.state != CURSOR_UNSET)
+	j->pieces = j->held && !s.err ? s.pieces : (struct cursor){0};
+	if (!j->pieces.stmt && s.pieces.state != CURSOR_UNSET)
 		end_statement(s.pieces.stmt);
 	if (s.err)
 		return err_why(why, s.err, "%s", s.said.text);
