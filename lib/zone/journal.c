@@ -875,7 +875,8 @@ static enum journal_want give_pieces(struct scan *s, int64_t zone)
 		s->item.bytes = sqlite3_column_blob(s->pieces.stmt, 1);
 		s->item.length = (size_t)sqlite3_column_bytes(s->pieces.stmt, 1);
 		want = give(s, JOURNAL_ITEM_IMAGE);
-		advance(s, &s->pieces);
+		if (n + 1 < s->content.parts)        /* the next one may be another zone's, and not be readable */
+			advance(s, &s->pieces);
 	}
 	s->item.has_image = n == s->content.parts;
 	if (!s->item.has_image && want == JOURNAL_GO_ON)
@@ -919,6 +920,8 @@ static enum journal_want give_steps(struct scan *s, int64_t zone)
 		} else if (number < s->content.next_step) {
 			note_damage(s, "step", number < due ? number : due);
 		}
+		if (number + 1 >= s->content.next_step)
+			break;
 		advance(s, &s->steps);
 	}
 	if (want == JOURNAL_GO_ON && (due != s->content.next_step || !serial_equal(at, s->content.last)))
