@@ -117,7 +117,7 @@ subtest 'handshakes that go wrong' => sub {
     }
     my $took = Time::HiRes::time() - $begun;
     ok($took > 0.9 && $took < 30, 'silence and a trickle end after tcp-idle') or diag("$took s");
-    is(scalar(grep { $_->{reason} =~ /no handshake in time/ } $lockstep->events('tls-failed')), 3, 'the log (debug) says why')
+    is(scalar(grep { $_->{reason} =~ /no handshake in time/ } $lockstep->wait_events(2 + 7 + 2, 'tls-failed')), 3, 'the log (debug) says why')
         or diag(join "\n", map { $_->{reason} } $lockstep->events('tls-failed'));
     is(stat_of($lockstep, 'tls_accepted'), 0, 'nobody got in');
     is(rcode(Tls::connect($lockstep->{tls_port})->ask($soa)), 0, 'the next one is served');
@@ -130,11 +130,11 @@ subtest 'transfers' => sub {
     my @got = $tls->()->transfer('own');
     is($got[0], 0, 'AXFR');
     is($got[1], 2013, 'all of it');
-    is(($lockstep->events('transfer-out'))[0]{over}, 'TLS', 'the log says how');
+    is(($lockstep->wait_events(1, 'transfer-out'))[0]{over}, 'TLS', 'the log says how');
     is(transfer_rcode($tls->(), type => 'IXFR', serial => 0), 0, 'IXFR');
     is(transfer_rcode($tls->(SSL_version => 'TLSv1_2')), 5, 'a transfer over TLS 1.2 is refused (RFC 9103 7.1)');
     is(transfer_rcode($tls->(SSL_alpn_protocols => undef)), 5, 'so is one without ALPN');
-    like(($lockstep->events('transfer-out-refused'))[0]{reason}, qr/TLS 1\.3 and ALPN/, 'which the log says');
+    like(($lockstep->wait_events(1, 'transfer-out-refused'))[0]{reason}, qr/TLS 1\.3 and ALPN/, 'which the log says');
     my $client = $tls->();
     $client->send($soa, Wire::message(question => Wire::question('own', 'AXFR')), $soa);
     my @messages = map { Wire::parse($client->receive) } 1 .. 2;
@@ -184,7 +184,7 @@ subtest 'clients with certificates' => sub {
     my $client = $with->();
     is(rcode($client->ask($soa)), 0, 'questions need none');
     is(transfer_rcode($client), 5, 'a transfer does');
-    like(($lockstep->events('transfer-out-refused'))[0]{reason}, qr/shown no certificate/, 'which the log says');
+    like(($lockstep->wait_events(1, 'transfer-out-refused'))[0]{reason}, qr/shown no certificate/, 'which the log says');
     is(transfer_rcode($with->($good)), 0, 'with a good one it is given');
     for my $case ([ 'of somebody else', $bad ], [ 'that has expired', $late ]) {
         my ($name, $cert) = @$case;
@@ -370,7 +370,7 @@ subtest 'BIND and NSD pull over TLS' => sub {
         ok($peer->wait_serial('own', 1), "$kind has it") or diag($peer->log_text, join "\n", $lockstep->log_lines(qr/transfer-out/));
         $peer->stop;
     }
-    is_deeply([ map { $_->{over} } $lockstep->events('transfer-out', outcome => 'done') ], [ ('TLS') x @kinds ], 'over TLS');
+    is_deeply([ map { $_->{over} } $lockstep->wait_events(scalar @kinds, 'transfer-out', outcome => 'done') ], [ ('TLS') x @kinds ], 'over TLS');
     ends_well($lockstep);
 };
 done_testing;

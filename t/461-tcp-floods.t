@@ -148,7 +148,7 @@ subtest 'slow readers' => sub {
     my $each = ($most - $before) / $count;
     ok($each < ($instrumented ? 1000 : 300), 'and did not cost much until then') or diag("$each KB");
     note sprintf '%.0f KB each', $each;
-    my @failed = $lockstep->events('transfer-out', outcome => 'failed');
+    my @failed = $lockstep->wait_events(20, 'transfer-out', outcome => 'failed');
     cmp_ok(scalar @failed, '>=', 20, 'the transfers have failed');
     like($failed[0]{reason}, qr/does not take what it has asked for/, 'and the log says why');
     others_are_answered($lockstep, 'afterwards');

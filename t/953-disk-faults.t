@@ -97,10 +97,10 @@ for my $case ([ 'log', 'the log cannot be synced', 'sync */state/steps-* 1+ EIO'
         my $failed = () = $lockstep->log_lines(qr/error state-write-failed copy=$copy /);
         $lockstep->start($faults->command);
         my $again = sub { $lockstep->wait_serial('example.', next_serial($lockstep, 'example.')) && $lockstep->log_lines(qr/error state-write-failed copy=$copy /) > $failed };
-        ok(wait_for($again, 30), 'and again, whenever the copy that fails is written');
+        ok(wait_for($again, 90), 'and again, whenever the copy that fails is written');
         $faults->clear;
         next_serial($lockstep, 'example.');
-        ok(wait_for(sub { storage($lockstep)->{state} eq 'ok' }, 15), 'the disk is well again: so is the state');
+        ok(wait_for(sub { storage($lockstep)->{state} eq 'ok' }, 60), 'the disk is well again: so is the state');
         ok($lockstep->wait_log(qr/notice state-write-mended copy=$copy/), 'the log says so');
         $lockstep->wait_serial('example.', $history->serial('example.'));
         is_durable($lockstep, "$what, mended");
@@ -116,7 +116,7 @@ subtest 'both copies fail' => sub {
         $faults->set(map { "write */state/$_* 1+ $error" } 'steps-', 'lockstep.db');
         my $next = next_serial($lockstep, 'example.');
         ok($lockstep->wait_log(qr/error version-not-kept zone=example\. serial=$next why=/), "$error: the new version is refused, the log says so");
-        my (@came) = $lockstep->events('transfer', zone => 'example.', new => $next);
+        my @came = $lockstep->wait_events(1, 'transfer', zone => 'example.', new => $next);
         is("$came[0]{outcome} $came[0]{why}" =~ /^not-kept \S/ && @came, 1, "$error: so does the line of the transfer") or diag(explain(\@came));
         serves($lockstep, 'example.', $old, "$error: the old one is served");
         my $status = $lockstep->status('example');
@@ -130,7 +130,7 @@ subtest 'both copies fail' => sub {
         is(($lockstep->verb('transfer', 'example'))[0], 0, "$error: mended, it succeeds") or diag($lockstep->log_text);
         is($lockstep->serial('example.'), $next, "$error: and the version is served");
         $old = $next;
-        ok(wait_for(sub { storage($lockstep)->{state} eq 'ok' }, 15), "$error: all is well");
+        ok(wait_for(sub { storage($lockstep)->{state} eq 'ok' }, 60), "$error: all is well");
     }
     is_durable($lockstep, 'afterwards');
 };
@@ -208,7 +208,7 @@ subtest 'a state-dir that cannot be written at the start' => sub {
     $serial = next_serial($lockstep, 'example.');
     ok($lockstep->wait_serial('example.', $serial), 'once more');
     $faults->clear;
-    ok(wait_for(sub { storage($lockstep)->{state} eq 'ok' }, 15), 'once it can be written all is well');
+    ok(wait_for(sub { storage($lockstep)->{state} eq 'ok' }, 60), 'once it can be written all is well');
     is_durable($lockstep, 'afterwards');
 };
 

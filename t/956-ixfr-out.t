@@ -173,7 +173,7 @@ subtest 'a zone file that is edited' => sub {
     $take->(zone_text($zone, 2, changed => [3]));
     ok($reader->wait_serial($zone, 2), 'and again');
     same_zone($reader->dump($zone), dump_text(zone_text($zone, 2, changed => [3]), $zone), 'with what it has');
-    is(scalar($source->events('transfer-out', zone => "$zone.", type => 'IXFR', sent => 'steps')), 1, 'which went out as a step');
+    is(scalar($source->wait_events(1, 'transfer-out', zone => "$zone.", type => 'IXFR', sent => 'steps')), 1, 'which went out as a step');
 
     utime time + 5, time + 5, $source->zone_file($zone);
     is(($source->verb('refresh', $zone))[0], 0, 'a file that is only touched');

@@ -159,6 +159,14 @@ sub events {
     return @found;
 }
 
+# The same as soon as there are so many: a line may follow on what it tells of. Those that there are, if they do not come.
+sub wait_events {
+    my ($self, $count, $event, %wanted) = @_;
+    my @found;
+    wait_for(sub { (@found = $self->events($event, %wanted)) >= $count }, 30);
+    return @found;
+}
+
 # --- the command --------------------------------------------------------------------
 
 # (exit status, standard output, standard error)
