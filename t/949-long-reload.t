@@ -180,6 +180,23 @@ subtest 'a zone that is removed while its transfer, and a reading, are under way
     $fake->serve(serial => 4);
 };
 
+subtest 'at the start each zone is served when its own file has been read' => sub {
+    my @others = map { "other$_" } 1 .. 20;
+    my $starts = Lockstep->new(zones => [ map { file_zone($_) } 'slow', @others ]);
+    $starts->put_zone($_, "$_. 300 IN SOA ns.$_. host.$_. 1 3600 900 604800 300\n$_. 300 IN NS ns.$_.\n") for 'slow', @others;
+    $faults->set('read ' . $starts->zone_file('slow') . ' 1+ WAIT');
+    $starts->launch($faults->command);
+    my $served = sub { return scalar grep { defined $starts->serial($_) } @others };
+    ok(wait_for($served), 'some are served');
+    ok(is_reading(), 'while the file of one is being read');
+    is($starts->outcome('slow'), 'SERVFAIL 14', 'and it is answered so');
+    is(scalar $starts->log_lines(qr/ notice ready /), 0, 'nor is the start over');
+    $faults->clear;
+    ok($starts->wait_serial($_, 1), "$_ is served") for 'slow', @others;
+    ok($starts->wait_log(qr/ notice ready /), 'and it is over');
+    is($starts->stop, 0, 'lockstepd ends cleanly');
+};
+
 subtest 'the end during a reading' => sub {
     say_zones($example);
     hold_up();

@@ -124,5 +124,13 @@ for my $round (1 .. $rounds) {
     $round % 2 ? is($lockstep->stop, 0, "round $round: it ends cleanly") : $lockstep->kill9;
     $history->serve;
 }
-for my $zone (@zones) { cmp_ok($history->serial($zone), '>', $rounds, "$zone changed often enough") if Test::More->builder->is_passing }
+if (Test::More->builder->is_passing) {
+    for my $zone (@zones) {
+        cmp_ok($history->serial($zone), '>', $rounds, "$zone changed often enough");
+        cmp_ok($last{$zone}, '>', 1, "and a client saw that");
+    }
+    my @steps = $lockstep->events('transfer', got => 'IXFR', outcome => 'ok');
+    note scalar(@steps) . ' transfers of steps were taken';
+    cmp_ok(scalar(@steps), '>', $rounds / 5, 'steps were taken when it was killed');
+}
 done_testing;
