@@ -28,6 +28,10 @@ static uint32_t chance(uint32_t below)
 	return (uint32_t)((uint64_t)(seed >> 4) * below >> 28);
 }
 
+/* Where nothing is left to chance: every exchange is good, and takes so long; what each primary serves. */
+static bool calm;
+static uint32_t calm_ms, calm_serials[PRIMARIES];
+
 /* --- the exchanges: these stand in for xfer/fetch ----------------------------- */
 
 struct fetch {
@@ -72,7 +76,7 @@ static unsigned mood_of(const struct net_addr *to)
 
 struct fetch *fetch_start(struct event_base *loop, const struct fetch_ask *ask, fetch_done *done, void *ctx)
 {
-	struct fetch *f = chance(500) ? calloc(1, sizeof *f) : NULL;
+	struct fetch *f = calm || chance(500) ? calloc(1, sizeof *f) : NULL;
 	unsigned zone = index_of(ask->zone);
 
 	assert_null(loop);
@@ -81,7 +85,7 @@ struct fetch *fetch_start(struct event_base *loop, const struct fetch_ask *ask, 
 	if (!f)
 		return NULL;         /* out of memory, now and then */
 	*f = (struct fetch){running, *ask, done, ctx, now_ms, 0, false};
-	f->ends = now_ms + (mood_of(&ask->to) == 1 ? 9500 : mood_of(&ask->to) == 2 ? 1 : 20 + chance(3000));
+	f->ends = now_ms + (calm ? 20 + chance(calm_ms) : mood_of(&ask->to) == 1 ? 9500 : mood_of(&ask->to) == 2 ? 1 : 20 + chance(3000));
 	running = f;
 	return f;
 }
@@ -124,6 +128,8 @@ static struct zone *make_version(const uint8_t *name, uint32_t serial)
 /* What primaries serve rises now and then; it is the same for all but for a lag of one. */
 static uint32_t serial_at(const struct net_addr *to)
 {
+	if (calm)
+		return calm_serials[ntohl(to->v4.sin_addr.s_addr) >> 8 & 0xff];
 	return (uint32_t)(now_ms / (2 * HOUR)) + 10 - (ntohl(to->v4.sin_addr.s_addr) >> 8 & 1);
 }
 
@@ -136,7 +142,7 @@ static void good_answer(struct fetch *f, struct fetch_result *r)
 	r->has_serial = true;
 	r->serial.v = serial;
 	r->outcome = FETCH_OK;
-	r->has_expire = chance(2);
+	r->has_expire = !calm && chance(2);
 	r->expire = chance(100000);
 	if (f->ask.kind == FETCH_SOA)
 		return;
@@ -157,7 +163,9 @@ static void end(struct fetch *f)
 	struct fetch copy = *f;
 
 	err_why(&r.why, ERR_NETWORK, "by chance");
-	if (mood == 0 || mood == 3) {
+	if (calm) {
+		good_answer(f, &r);
+	} else if (mood == 0 || mood == 3) {
 		switch (chance(12)) {
 		case 0:
 			r.outcome = FETCH_PROTOCOL;
@@ -204,7 +212,7 @@ static void answer_publish(unsigned i)
 
 	pending[i] = (struct publishing){0};
 	zone_put(p.version);
-	switch (chance(10)) {
+	switch (calm ? 9 : chance(10)) {
 	case 0:
 		err_why(&why, ERR_IO, "the disk is full");
 		secondary_published(p.zone, ERR_IO, &why);
@@ -263,10 +271,11 @@ static void make_conf(struct secondary_conf *c, const struct secondary_remote *l
 		.rollback = ROLLBACK_AFTER_EXPIRE, .clamps = {2, 2419200, 1, 1209600, 0, 2419200}, .times = {5 * S, 30 * S, 600 * S, 0, 0}};
 }
 
-static void set_up(void)
+static void set_up_primaries(void)
 {
 	now_ms = 1;
 	seed = 4711;
+	memset(pending, 0, sizeof pending);
 	env.timers = timers_new(NULL, now);
 	primaries = primaries_new();
 	for (unsigned lane = 0; lane < PRIMARY_LANES; lane++)
@@ -283,6 +292,11 @@ static void set_up(void)
 			.primary = primary_get(primaries, text)};
 		remotes[p].name = primary_name(remotes[p].primary);
 	}
+}
+
+static void set_up(void)
+{
+	set_up_primaries();
 	for (unsigned p = 0; p < PRIMARIES; p++)
 		reversed[p] = remotes[PRIMARIES - 1 - p];
 	make_conf(&confs[0], remotes, PRIMARIES, false);
@@ -456,10 +470,68 @@ static void nothing_wedges_whatever_primaries_and_operators_do(void **state)
 	primaries_free(primaries);
 }
 
+/* A primary is known to have more: the state is not ok. */
+static bool is_behind(void)
+{
+	struct secondary_status status;
+
+	secondary_status(zones[0], &status);
+	return status.has_best && serial_newer(status.best, status.refresh.serial);
+}
+
+static bool rests(void)
+{
+	return !running && !pending[0].zone;
+}
+
+/* The first primary always answers, and is believed; the second is looked at once in each refresh time all the same, with whatever jitter, and
+ * however long its answer takes. */
+static void a_second_primary_that_is_ahead_is_seen_within_a_refresh(void **state)
+{
+	enum { REFRESH_S = 20, LONGEST = 1500, ROUNDS = 300 };
+
+	(void)state;
+	set_up_primaries();
+	calm = true;
+	calm_ms = LONGEST;
+	make_conf(&confs[0], remotes, 2, false);
+	confs[0].clamps.refresh_max = REFRESH_S;
+	snprintf((char *)names[0], sizeof names[0], "%cz00", 3);
+	calm_serials[0] = calm_serials[1] = 1;
+	zones[0] = secondary_new(&env, names[0], &confs[0], &owners[0]);
+	secondary_start(zones[0], 0);
+	while (now_ms < 2 * REFRESH_S * S || !rests())
+		assert_true(advance());
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		int64_t since, until = now_ms + chance(3 * REFRESH_S * S);
+
+		while (timers_due(env.timers) < until || !rests())
+			assert_true(advance());
+		assert_false(is_behind());
+		calm_serials[1]++;
+		for (since = now_ms; !is_behind();) {
+			assert_true(advance());
+			if (now_ms - since > REFRESH_S * S + 2 * (20 + LONGEST))
+				fail_msg("round %u: the second primary is ahead for %lld ms, and it is not known", round, (long long)(now_ms - since));
+		}
+		calm_serials[0]++;
+		while (is_behind() || !rests()) {
+			assert_true(advance());
+			assert_true(now_ms - since < 4 * REFRESH_S * S);
+		}
+	}
+	secondary_free(zones[0]);
+	assert_null(running);
+	timers_free(env.timers);
+	primaries_free(primaries);
+	calm = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_wedges_whatever_primaries_and_operators_do),
+		cmocka_unit_test(a_second_primary_that_is_ahead_is_seen_within_a_refresh),
 	};
 
 	return cmocka_run_group_tests_name("xfer/secondary", tests, NULL, NULL);

@@ -389,10 +389,11 @@ static void begin(struct secondary *s, bool asking)
 	round_go(r);
 }
 
-/* Whoever was not asked for nearly a refresh time: it may have a newer serial, and nobody would know. */
+/* Whoever was not asked for most of a refresh time: it may have a newer serial, and nobody would know. A round comes after nine tenths of it or
+ * more, but the last look may have ended some time after the round before. */
 static bool wants_look(struct secondary *s, size_t remote)
 {
-	return s->zone.env->now() - s->zone.views[remote].at >= (int64_t)s->zone.refresh.times.refresh * 900;
+	return s->zone.env->now() - s->zone.views[remote].at >= (int64_t)s->zone.refresh.times.refresh * 700;
 }
 
 static void begin_survey(struct secondary *s)
