@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use Fake;
 use IO::Socket::INET;
 use JSON::PP;
 use Lockstep;
@@ -118,6 +119,43 @@ subtest 'a server that does not answer' => sub {
     is($said->{silent}, $silent->at, 'and where');
     cmp_ok($said->{answered}, '<', $said->{asked}, 'not all were answered');
     $silent->stop;
+};
+
+# Serials are compared as RFC 1982 has it; wherever they are told they are what they are.
+subtest 'the highest serial' => sub {
+    my $highest = 4294967295;
+    my $fake = Fake->new(zone => 'high.test.')->serve(serial => $highest, records => ['high.test. 300 IN NS ns.high.test.']);
+    my $high = Lockstep->new(server => { metrics => "127.0.0.1\@$port" }, remotes => [ Lockstep::remote('fake', $fake) ], zones => [ { name => 'high.test', primaries => ['fake'] } ])->start;
+    my $told = sub {
+        my ($serial, $when) = @_;
+        ok($high->wait_state('high.test', 'ok'), "$when: it is well");
+        my $status = $high->status('high.test');
+        is(join(' ', map { $_ // 'null' } @$status{qw(state serial best durable written)}), join(' ', 'ok', ($serial) x 4), "$when: status");
+        like(($high->verb('status', 'high.test'))[1], qr/^served +$serial,/m, "$when: for people");
+        like((http('/metrics'))[2], qr/^lockstep_zone_serial\{zone="high\.test\."\} $serial$/m, "$when: the metric");
+        like((http('/metrics'))[2], qr/^lockstep_zone_written_serial\{zone="high\.test\."\} $serial$/m, "$when: that of the file");
+    };
+    ok($high->wait_serial('high.test', $highest), 'has come');
+    is(($high->verb('write', 'high.test'))[0], 0, 'and is written');
+    $told->($highest, 'as it came');
+    is($high->status('high.test')->{primaries}[0]{serial}, $highest, 'that of the primary');
+    for my $way (qw(kill9 stop)) {
+        $high->$way;
+        $fake->vanish;
+        $high->start;
+        ok($high->wait_serial('high.test', $highest), "$way: it is served again");
+        $told->($highest, $way);
+    }
+    $fake->serve(serial => 0);
+    is(($high->verb('transfer', 'high.test'))[0], 0, 'the next one is 0');
+    is(($high->verb('write', 'high.test'))[0], 0, 'it is written');
+    $told->(0, '0');
+    $high->kill9;
+    $fake->vanish;
+    $high->start;
+    ok($high->wait_serial('high.test', 0), '0 is served after a kill, though the other was known before');
+    $told->(0, '0, after a kill');
+    is($high->stop, 0, 'lockstepd ends cleanly');
 };
 
 # Another one must not take half of the questions.

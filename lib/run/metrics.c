@@ -47,8 +47,9 @@ static void look_at(struct look *look, const struct metrics *m, const struct kee
 		secondary_status(keep_secondary(k), &look->secondary);
 }
 
-static double serial_of(const struct look *l) { return l->served ? l->served->serial.v : NAN; }
-static double written_of(const struct look *l) { return l->state.written_known ? l->state.written.v : NAN; }
+/* NAN is a float, which has not the digits of a serial. */
+static double serial_of(const struct look *l) { return l->served ? (double)l->served->serial.v : NAN; }
+static double written_of(const struct look *l) { return l->state.written_known ? (double)l->state.written.v : NAN; }
 static double records_of(const struct look *l) { return l->served ? (double)l->served->records : NAN; }
 static double memory_of(const struct look *l) { return l->served ? (double)zone_memory(l->served) : NAN; }
 
