@@ -81,6 +81,45 @@ subtest 'status' => sub {
     like($out, qr/^example\./m, 'the others are shown');
 };
 
+# What the manual has of a JSON document: its members, each with those that it has itself.
+sub documented {
+    my ($text) = @_;
+    my %member;
+    while ($text =~ /"(\w+)"(?::\s*(?:(?:\[\s*)?(\{(?:[^{}]++|(?2))*\})|"[^,}]*))?/g) {
+        my ($name, $inner) = ($1, $2);
+        $member{$name} = $inner ? documented(substr $inner, 1, -1) : {};
+    }
+    return \%member;
+}
+
+subtest 'status as JSON has the members that the manual has, and no others' => sub {
+    my ($manual) = slurp("$FindBin::Bin/../cmd/lockstep.1") =~ /^\.It Cm status\n\.Bd -literal\n(.*?)^\.Ed$/ms;
+    my $known = documented($manual);
+    my @top = qw(storage uptime version zones);
+    my @zone = qw(zone age best best_age catalog changed durable expiry file file_error held last_transfer memory notified notified_age ns_set origin primary reason records refresh serial
+        source state template written written_age);
+    my @named = sort @zone, qw(activity check last_failure primaries);
+    my %inner = (last_transfer => [qw(age bytes records seconds type)], last_failure => [qw(primary reason time)],
+        primaries => [qw(address addresses age error failures healthy health held key name refused serial tls)]);
+    my $has = sub { my ($what, $got, @wanted) = @_; is(join(' ', sort keys %$got), join(' ', sort @wanted), $what) };
+    my ($all, $named) = ($lockstep->json('status'), $lockstep->json('status', 'example', 'never'));
+    my ($example, $never) = @{ $named->{zones} };
+    $has->('of all zones', $all, @top, qw(state_error summary));
+    $has->('of zones by name', $named, @top);
+    $has->("$_->{zone} in the list", $_, @zone) for @{ $all->{zones} };
+    $has->("$_->{zone} by name", $_, @named) for $example, $never;
+    $has->('its last transfer', $example->{last_transfer}, @{ $inner{last_transfer} });
+    $has->('a failure', $never->{last_failure}, @{ $inner{last_failure} });
+    $has->('a primary', $_, @{ $inner{primaries} }) for map { @{ $_->{primaries} } } $example, $never;
+    $has->('the states', $all->{summary}, qw(zones ok refreshing lagging stale rejected expired empty held));
+    $has->('the storage', $all->{storage}, qw(state database_error log_error));
+    is(ref $_, '', 'a zone that is not checked, and has no NS set in the configuration') for @$example{qw(check ns_set)};
+    $has->('the manual: the document', $known, @top, qw(state_error summary));
+    $has->('the manual: a zone', $known->{zones}, @named, 'members');            # those of a catalog
+    $has->("the manual: $_", $known->{zones}{$_}, @{ $inner{$_} }) for sort keys %inner;
+    $has->('the manual: the storage', $known->{storage}, qw(state database_error log_error));
+};
+
 subtest 'transfer' => sub {
     $_->serve(serial => 2) for @p;
     like(works('transfer', 'transfer', 'example'), qr/^example\.: 1 -> 2 by AXFR from p1, 6 records, \d+ bytes, \d+\.\d{3} s\n\z/, 'says what came');
