@@ -137,15 +137,32 @@ SKIP: {
     my $key = Signed::key('example');
     my $pair = Hostile->new(settings => { dnssec => 'check' });
     # The records of a signed zone, with the SOA of the version that is offered; `change` may spoil them.
-    my $signed = sub {
-        my ($change, %how) = @_;
+    my $lines = sub {
+        my ($records, %how) = @_;
         my $serial = $pair->{offered} + 1;
-        my $text = join "\n", "example. 300 IN SOA ns.example. host.example. $serial 3600 900 604800 300", $pair->records, 'cut.example. 300 IN NS ns.cut.example.',
+        my $text = join "\n", "example. 300 IN SOA ns.example. host.example. $serial 3600 900 604800 300", @$records, 'cut.example. 300 IN NS ns.cut.example.',
             'ns.cut.example. 300 IN A 192.0.2.77', '';
         my @lines = grep { /\S/ && !/^;/ } split /\n/, Signed::sign('example', $text, $key, %how);
         my ($soa) = grep { /\sSOA\s/ && !/RRSIG/ } @lines;
-        my @rest = $change->(grep { $_ ne $soa } @lines);
+        return ($soa, grep { $_ ne $soa } @lines);
+    };
+    my $signed = sub {
+        my ($change, %how) = @_;
+        my ($soa, @rest) = $lines->([ $pair->records ], %how);
+        @rest = $change->(@rest);
         return (axfr => sub { my ($talk) = @_; $talk->send(answer => [ $soa, @rest, $soa ]) });
+    };
+    # From what is served to the same with another address of h7, signed anew; `change` may spoil what is added.
+    my $resigned = sub {
+        my ($old, $change, %how) = @_;
+        my ($soa, @all) = $lines->([ map { s/192\.0\.2\.7$/192.0.2.107/r } $pair->records ], %how);
+        my $differs = sub { return grep { /^example\.\s.*\sRRSIG\s+SOA\s|^h7\.example\.\s.*\s(?:A|RRSIG\s+A)\s/ } @_ };
+        my ($gone, $come) = ([ $differs->(@$old[ 1 .. $#$old ]) ], [ $change->($differs->(@all)) ]);
+        return (list => [ 'new', 0, @$gone, 'new', @$come, 'new' ], ixfr => sub {
+            my ($talk) = @_;
+            $talk->send(answer => [ $soa, $old->[0], @$gone, $soa, @$come, $soa ]);
+            $talk->close;
+        });
     };
     for my $how ([ 'NSEC' ], [ 'NSEC3', nsec3 => '-' ]) {
         my ($name, @how) = @$how;
@@ -155,6 +172,16 @@ SKIP: {
         $pair->refused("$name: another address", 'dnssec h7\.example\. A: its signature by key \d+ does not fit', $signed->(sub { map { s/192\.0\.2\.7$/192.0.2.107/r } @_ }, @how));
         $pair->refused("$name: expired", 'dnssec example\. DNSKEY: its signature by key \d+ expired at ', $signed->(sub { @_ }, @how, from => 'now-86400', until => 'now-3600'));
         $pair->refused("$name: a name is left out", "dnssec .*$name", $signed->(sub { grep { !/^h7\.example\./ } @_ }, @how));
+        my @old = $lines->([ $pair->records ], @how);
+        my $refuses = sub { $_[0]->send(rcode => 5) };
+        $pair->taken("$name: a signed zone again", axfr => sub { my ($talk) = @_; $talk->send(answer => [ @old, $old[0] ]) });
+        $pair->refused("$name: an address changes by IXFR, without its signature", 'dnssec h7\.example\. A: it is not signed',
+            $resigned->(\@old, sub { grep { !/RRSIG\s+A\s/ } @_ }, @how), axfr => $refuses);
+        is(join(' ', map { "$_->{got} $_->{outcome}" } ($pair->attempts)[0]), 'IXFR refused', 'as a difference');
+        $pair->refused("$name: an address changes by IXFR, with a signature that is not its own", 'dnssec h7\.example\. A: its signature by key \d+ does not fit',
+            $resigned->(\@old, sub { map { s/192\.0\.2\.107$/192.0.2.108/r } @_ }, @how), axfr => $refuses);
+        $pair->taken("$name: an address changes by IXFR, with its signature", records => scalar @old, $resigned->(\@old, sub { @_ }, @how), axfr => $refuses);
+        is(($pair->attempts)[0]{got}, 'IXFR', 'as a difference');
     }
     $pair->taken('a zone that is not signed any more', whole($pair, sub { }));
     $pair->finish;
