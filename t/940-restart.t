@@ -6,7 +6,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Fake;
 use Lockstep;
-use Process qw(run_command slurp spew find_program);
+use Process qw(free_port run_command slurp spew find_program);
 use Test::More;
 use Time::HiRes qw(time);
 use Wire;
@@ -19,7 +19,7 @@ plan skip_all => "$row is not built" unless -x $row;
 my $month = 30 * 86400;
 my $fake = Fake->new(zone => 'example.', times => [ 3600, 900, $month, 300 ])->serve(serial => 5, records => ['example. 300 IN NS ns.example.']);
 my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('hidden', $fake) ],
-    server => { limits => { connect => '1s', 'transfer-idle' => '1s' } },
+    server => { limits => { connect => '1s', 'transfer-idle' => '1s' }, metrics => '127.0.0.1@' . free_port },
     templates => [ { name => 'default', primaries => ['hidden'], 'zonefile-sync' => 0, 'expire-max' => $month } ], zones => [ { name => 'example' } ]);
 my $database = "$lockstep->{dir}/state/lockstep.db";
 my $file = $lockstep->zone_file('example');
@@ -192,6 +192,8 @@ subtest 'the database is gone or damaged' => sub {
         my @said = $lockstep->events('state-damaged');
         is(scalar @said, $aside, $aside ? "$what: the log says so" : "$what: nothing is said");
         like($said[0]{msg}, qr/\Q$database\E was damaged/, "$what: and which") if $aside;
+        is($lockstep->json('stats')->{storage}{begun_anew}, $aside, "$what: how often that was is counted");
+        is($lockstep->metric('storage_begun_anew_total'), $aside, "$what: in the metrics too");
         unlink @kept;
     }
 };

@@ -8,7 +8,7 @@ use Dump qw(dump_text same_zone);
 use Fake;
 use File::Find ();
 use Lockstep;
-use Process qw(run_command slurp spew wait_for);
+use Process qw(free_port run_command slurp spew wait_for);
 use Test::More;
 use Time::HiRes qw(time);
 use Wire;
@@ -165,7 +165,7 @@ subtest 'what cannot be written is served all the same' => sub {
     for my $case ([ 'a directory in its place', sub { mkdir $_[0] }, sub { rmdir $_[0] } ],
         [ 'a file where its directory should be', sub { spew($_[1], 'x') }, sub { unlink $_[1] } ]) {
         my ($what, $spoil, $mend) = @$case;
-        my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('hidden', $fake) ],
+        my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('hidden', $fake) ], server => { metrics => '127.0.0.1@' . free_port },
             zones => [ { name => 'example', primaries => ['hidden'], 'zonefile-sync' => 1, file => $what =~ /^a file/ ? 'sub/%s' : '%s' } ]);
         my $directory = "$lockstep->{dir}/zones" . ($what =~ /^a file/ ? '/sub' : '');
         my $file = "$directory/example";
@@ -180,6 +180,8 @@ subtest 'what cannot be written is served all the same' => sub {
         my ($exit, $out, $said) = $lockstep->verb('write', 'example');
         is($exit, 1, "$what: write fails");
         like($said, qr/\Q$directory\E/, "$what: and says why");
+        cmp_ok($lockstep->json('stats')->{files}{files_failed}, '>=', 2, "$what: both times are counted");
+        cmp_ok($lockstep->metric('files_failed_total'), '>=', 2, "$what: in the metrics too");
         $mend->($file, $directory);
         ok(wait_for(sub { (serial_in($file) // 0) == $fake->{serial} }), "$what: mended, it is written by itself");
         ok(wait_for(sub { !defined $lockstep->status('example')->{file_error} }), "$what: and nothing is left of the error");

@@ -117,15 +117,24 @@ static void note_open(struct copies *c)
 
 /* --- opening -------------------------------------------------------------- */
 
+static void count_anew(struct copies *c)
+{
+	pthread_mutex_lock(&c->health_lock);
+	c->health.begun_anew++;
+	pthread_mutex_unlock(&c->health_lock);
+}
+
 static enum err open_journal(struct copies *c, struct why *why)
 {
 	struct why said = {{0}};
 	enum err err = journal_open(&c->journal, c->dir, &said);
 
-	if (err)
+	if (err) {
 		c->journal = NULL;
-	else if (said.text[0])
+	} else if (said.text[0]) {
 		log_say(LOG_LEVEL_ERROR, "state-damaged", "%s", said.text);
+		count_anew(c);
+	}
 	database_is(c, err, &said);
 	*why = said;
 	return err;
@@ -217,9 +226,7 @@ static void begin_anew(struct copies *c)
 	}
 	log_say(LOG_LEVEL_ERROR, "state-damaged", "%s", why.text);
 	c->anew |= COPIES_MEND_DATABASE;
-	pthread_mutex_lock(&c->health_lock);
-	c->health.begun_anew++;
-	pthread_mutex_unlock(&c->health_lock);
+	count_anew(c);
 }
 
 /* What could not be opened is tried again now and then. */

@@ -207,6 +207,15 @@ sub status {
     return ref $value eq 'ARRAY' ? $value->[0] : $value;
 }
 
+# One of its metrics (server.metrics must be set), by its name without "lockstep_"; undef: there is none of it.
+sub metric {
+    my ($self, $name) = @_;
+    my $socket = Wire::socket_to($self->{conf}{server}{metrics}, IO::Socket::SOCK_STREAM()) or return undef;
+    $socket->syswrite("GET /metrics?zones=none HTTP/1.0\r\n\r\n");
+    local $/;
+    return (scalar(<$socket>) // '') =~ /^lockstep_\Q$name\E (\S+)$/m ? $1 : undef;
+}
+
 sub state { my ($self, $zone) = @_; return ($self->status($zone) // {})->{state} }
 
 sub wait_state {
