@@ -444,6 +444,20 @@ static void providers_and_primaries_are_asked(void **state)
 	survey_free(s);
 }
 
+static void a_primary_that_is_passed_over_is_no_gap(void **state)
+{
+	struct survey_primary primaries[] = {{.name = "plain", .address = address[5]}, {.name = "other", .address = address[5], .passed_over = true}};
+	struct survey *s = look("ex.com", (struct survey_settings){.primaries = primaries, .primary_count = 2}, NULL);
+
+	(void)state;
+	no_gap(s);
+	assert_int_equal(s->primary_count, 2);
+	assert_int_equal(s->primaries[0].soa->outcome, REPLY_OK);
+	assert_string_equal(s->primaries[1].name, "other");
+	assert_null(s->primaries[1].soa);
+	survey_free(s);
+}
+
 static void one_address_family_can_be_left_out(void **state)
 {
 	static const struct line twisted[] = {{RESOLVER, "ns1.ex.com. AAAA", "ra|+ns1.ex.com. 60 IN AAAA ::1"}, {0, NULL, NULL}};
@@ -891,6 +905,7 @@ int main(void)
 		cmocka_unit_test(given_servers_and_a_given_parent_need_no_resolver),
 		cmocka_unit_test(candidates_alone_are_asked_if_told),
 		cmocka_unit_test(providers_and_primaries_are_asked),
+		cmocka_unit_test(a_primary_that_is_passed_over_is_no_gap),
 		cmocka_unit_test(one_address_family_can_be_left_out),
 		cmocka_unit_test(a_name_within_a_zone_is_told_with_its_zone),
 		cmocka_unit_test(the_root_has_no_parent),

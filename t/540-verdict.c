@@ -579,8 +579,14 @@ static void a_server_is_ahead_of_the_primaries(void **state)
 	expect_at(w, NOW, "SERIAL-AHEAD!" S1V4);     /* the same one, by its other address */
 	add_primary(w, "second", "192.0.2.201", NULL);
 	expect_at(w, NOW, "");       /* it may have the serial */
+	set(&w->primaries[2].soa, NULL);
+	expect_at(w, NOW, "");       /* nor was it asked */
+	set(&w->primaries[2].soa, reply_for(example, RR_SOA, 0, RCODE_REFUSED, NULL, NULL, NULL));
+	expect_at(w, NOW, "");
 	answers(&w->primaries[2].soa, RR_SOA, AA, SOA_LINE(8));
 	expect_at(w, NOW, "");
+	answers(&w->primaries[2].soa, RR_SOA, AA, SOA_TEXT);
+	expect_at(w, NOW, "SERIAL-AHEAD!" S1V4);
 	free_world(w);
 }
 

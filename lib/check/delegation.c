@@ -618,7 +618,7 @@ static void begin_primaries(struct delegation *d)
 			break;
 		if (primary->unasked)
 			survey_add_gap(s, "the primary %s (%s) could not be asked for its serial: %s", primary->name, net_addr_text(&primary->address, 53, address), primary->unasked);
-		else
+		else if (!primary->passed_over)
 			ask(d, &question, primary_answered, i, 0, 0);
 	}
 }

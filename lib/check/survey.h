@@ -33,6 +33,7 @@ struct survey_primary {
 	const struct tsig_key *key;  /* as in struct probe_ask; in the survey NULL, */
 	struct tls_client *tls;      /* this too */
 	const char *unasked;         /* why it cannot be asked, which is a gap; NULL: it can */
+	bool passed_over;            /* it is not asked, which is no gap: its serial is not known */
 	struct reply *soa;
 };
 struct survey_settings {

@@ -135,9 +135,10 @@ static bool put_primaries(const struct asking *asking, const struct conf_setting
 	for (size_t i = 0; i < set->primary_count; i++) {
 		const struct conf_remote *remote = set->primaries[i];
 
-		for (size_t j = 0; j < remote->address_count && (asking->over_tls || !remote->tls.on); j++)
+		for (size_t j = 0; j < remote->address_count; j++)
 			list[out->primary_count++] = (struct survey_primary){.name = remote->name, .address = remote->addresses[j], .key = remote->key,
-				.tls = remote->tls.client, .unasked = remote->tls.on && !remote->tls.client ? remote->tls.unloaded : NULL};
+				.tls = remote->tls.client, .unasked = asking->over_tls && remote->tls.on && !remote->tls.client ? remote->tls.unloaded : NULL,
+				.passed_over = remote->tls.on && !asking->over_tls};
 	}
 	out->primaries = list;
 	return true;

@@ -18,7 +18,7 @@ struct asking {
 	uint16_t port;                       /* 0: not given */
 	uint32_t timeout_ms;
 	bool no_v4, no_v6;
-	bool over_tls;                       /* primaries over TLS are asked for their serial too: conf_try_tls was called */
+	bool over_tls;                       /* primaries over TLS are asked for their serial too: conf_try_tls was called. Else they are passed over. */
 	struct net_addr system[RESOLVE_SYSTEM_MAX]; size_t system_count;     /* the system's resolvers, */
 	struct file_mark system_mark;        /* from a file that was this one */
 };
