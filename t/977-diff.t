@@ -185,6 +185,23 @@ is($status, 3, 'without either it cannot be told');
 like($out, qr/\ALOCKSTEP UNKNOWN - .*\| zones=0\n\z/, 'in the first line');
 like($said, qr/not running.*example\.com\.zone/, 'and why');
 
+# --- off, where the operator says so ----------------------------------------------------------
+
+my $unlike = server('nsd', 'example.com', $zone =~ s/^mail A/mail 60 A/mr);
+my $easy = Lockstep->new(templates => [ { name => 'default', check => { severity => { 'ANSWER-DIFF' => 'off' } } } ]);
+$easy->configure;
+my @unlike = ('diff', 'example.com', '--from', $whole->at, '--rate', 0, ns('ns2.b.example', $unlike));
+($status, $out, $said) = $easy->verb(@unlike);
+is("$status$said", '0', 'differences that are off') or diag($out, $said);
+is(changes($out), '', 'are not shown');
+unlike($out, qr/ANSWER-DIFF|no difference|^\+\+\+/m, 'nor named, nor denied');
+like($out, qr/\ALOCKSTEP OK - example\.com\.: differences are off; \d+ answers from 1 address in [^|]*\| differences=0 /, 'which the first line says');
+like($out, qr/^    ns2\.b\.example\. \Q@{[ $unlike->at ]}\E serial 7: \d+ answers$/m, 'the server is asked all the same');
+is(($easy->verb(@unlike, '--quiet'))[1], '', 'with --quiet nothing is printed');
+$object = $easy->json(@unlike);
+is("$object->{status} " . scalar @{ $object->{findings} }, 'OK 0', 'nor is anything in the document');
+$unlike->stop;
+
 # --- pace, and the end ------------------------------------------------------------------------
 
 my $many = $zone . join '', map { "n$_ A 192.0.2.10\n" } 1 .. 400;

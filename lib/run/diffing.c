@@ -60,6 +60,17 @@ static const char *plural(uint64_t n, const char *one, const char *many)
 	return n == 1 ? one : many;
 }
 
+/* Where they are off nobody wants to hear of them. */
+static bool differences_are_off(const struct diffing *d)
+{
+	return d->subject.verdict.levels.level[FINDING_ANSWER_DIFF] == 1 + SEVERITY_OFF;
+}
+
+static uint64_t differences_at(const struct diffing *d, size_t server)
+{
+	return differences_are_off(d) ? 0 : differ_rows(d->differ)[server].differences;
+}
+
 /* --- differences ------------------------------------------------------------------------- */
 
 static void on_difference(void *ctx, size_t server, const struct difference *difference)
@@ -67,6 +78,8 @@ static void on_difference(void *ctx, size_t server, const struct difference *dif
 	struct diffing *d = ctx;
 	struct kept *kept = &d->kept[d->kept_count];
 
+	if (differences_are_off(d))
+		return;
 	if (d->kept_count == KEPT_MAX) {
 		d->lost++;
 		return;
@@ -243,17 +256,18 @@ static void print_server(struct diffing *d, const struct show *show, size_t serv
 {
 	const struct differ_row *row = &differ_rows(d->differ)[server];
 	const struct target *target = &d->targets[server];
+	uint64_t differences = differences_at(d, server);
 
-	if (!row->differences && d->command->quiet)
+	if (!differences && d->command->quiet)
 		return;
-	fprintf(show->out, "%s %s %s", row->differences ? "+++" : "   ", target->name, target->address);
+	fprintf(show->out, "%s %s %s", differences ? "+++" : "   ", target->name, target->address);
 	if (row->has_serial)
 		fprintf(show->out, " serial %u", row->serial);
-	if (row->differences)
-		fprintf(show->out, ": ANSWER-DIFF, %llu of %llu answers differ%s\n", (unsigned long long)row->differences, (unsigned long long)row->answered,
-			plural(row->differences, "s", ""));
+	if (differences)
+		fprintf(show->out, ": ANSWER-DIFF, %llu of %llu answers differ%s\n", (unsigned long long)differences, (unsigned long long)row->answered,
+			plural(differences, "s", ""));
 	else
-		fprintf(show->out, ": %llu answer%s, no difference\n", (unsigned long long)row->answered, plural(row->answered, "", "s"));
+		fprintf(show->out, ": %llu answer%s%s\n", (unsigned long long)row->answered, plural(row->answered, "", "s"), differences_are_off(d) ? "" : ", no difference");
 	for (; *next < d->kept_count && d->kept[*next].server == server; ++*next) {
 		print_side(show, &d->kept[*next], '-', d->kept[*next].expected);
 		print_side(show, &d->kept[*next], '+', d->kept[*next].got);
@@ -288,9 +302,9 @@ static void print_first(struct diffing *d, const struct show *show, const struct
 	double seconds = (double)(d->ended - d->began) / 1000.0;
 
 	for (size_t i = 0; i < d->target_count; i++) {
-		differences += differ_rows(d->differ)[i].differences;
+		differences += differences_at(d, i);
 		answers += differ_rows(d->differ)[i].answered;
-		servers += differ_rows(d->differ)[i].differences != 0;
+		servers += differences_at(d, i) != 0;
 	}
 	fprintf(show->out, "LOCKSTEP %s - %s: ", finding_status_name(findings_status(findings)), d->command->zones[0]);
 	if (differences)
@@ -299,7 +313,7 @@ static void print_first(struct diffing *d, const struct show *show, const struct
 	else if (findings_count(findings))
 		print_worst(show, findings_at(findings, 0));
 	else
-		fprintf(show->out, "no difference");
+		fputs(differences_are_off(d) ? "differences are off" : "no difference", show->out);
 	fprintf(show->out, "; %llu answer%s from %zu address%s in %.1f s | differences=%llu answers=%llu servers=%zu time=%.3fs\n", (unsigned long long)answers,
 		plural(answers, "", "s"), d->target_count, plural(d->target_count, "", "es"), seconds, (unsigned long long)differences, (unsigned long long)answers, d->target_count, seconds);
 }
