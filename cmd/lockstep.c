@@ -89,7 +89,7 @@ static int run_diff(const struct command *command)
 static int run_check(const struct command *command)
 {
 	struct why why = {""}, no_socket = {""};
-	char *path = command->from_daemon ? socket_of(command, &no_socket) : NULL;
+	char *path = command->from_daemon || !command->zone_count ? socket_of(command, &no_socket) : NULL;
 	int status = checking_run(command, path, &no_socket, &why);
 
 	if (*why.text)

@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use JSON::PP;
+use Lockstep;
 use Process qw(work_dir run_command spew slurp free_port);
 use Test::More;
 
@@ -18,7 +19,7 @@ my @asked = ('--resolver', $dead, '--timeout', '500ms');
 
 sub configure {
     my ($more, $state) = @_;
-    spew($conf, "server: { state-dir = \"" . ($state // "$dir/state") . "\"; };\n$more\n");
+    spew($conf, "server: { state-dir = \"" . ($state // "$dir/state") . "\"; zone-dir = \"$dir/zones\"; control = \"$dir/no.sock\"; };\n$more\n");
 }
 sub check { return run_command($program, '-c', $conf, 'check', @_) }
 
@@ -94,13 +95,38 @@ configure('remotes: ( { name = "r"; address = [ "127.0.0.1" ]; } );' . "\n" . 't
     'zones: ( { name = "b.example"; }, { name = "a.example"; }, { name = "c.example"; catalog = "consume"; } );');
 ($status, $out) = check('--json', @asked);
 is($status, 3, 'the zones of the configuration: status 3');
-is_deeply([ map { $_->{zone} } @{ decode_json($out) } ], [ 'a.example.', 'b.example.' ], 'are an array, without the catalog');
+my %checked = map { $_->{zone} => $_ } @{ decode_json($out) };
+is(join(' ', sort keys %checked), 'a.example. b.example. c.example.', 'are an array');
+like($checked{'c.example.'}{findings}[0]{message}, qr/^which zones this catalog brings is not known, they were not looked at: lockstepd is not running\?/, 'the catalog is there for its zones, that nobody knows');
+is("$checked{'c.example.'}{status} $checked{'c.example.'}{findings}[0]{id}", 'UNKNOWN CHECK-INCOMPLETE', 'and is UNKNOWN');
+is(scalar @{ $checked{'c.example.'}{findings} }, 1, 'for that alone');
 ($status, $out) = check(@asked, 'b.example', 'x.example');
 is(scalar(grep { /^LOCKSTEP / } split /\n/, $out), 1, 'there is one line for the monitoring system');
 like($out, qr/^x\.example\.  UNKNOWN/m, 'and each zone in its turn');
 configure('templates: ( { name = "default"; primaries = [ "r" ]; check = { severity = { CHECK-INCOMPLETE = "warning"; }; }; } );' . "\n" .
     'remotes: ( { name = "r"; address = [ "127.0.0.1" ]; } );');
 is((check(@asked, 'example.com'))[0], 1, 'a zone that is not configured has the severities of the template "default"');
+
+# --- zones that the configuration does not name ----------------------------------------------
+SKIP: {
+    skip 'lockstepd is not built', 8 unless Lockstep::have();
+    my $daemon = Lockstep->new(templates => [ { name => 'default', source => 'file' }, { name => 'mild', source => 'file', check => { severity => { 'CHECK-INCOMPLETE' => 'warning' } } } ],
+        zones => [ { name => 'a.example' } ]);
+    $daemon->put_zone($_, "$_. 300 IN SOA ns.$_. host.$_. 1 3600 900 604800 300\n$_. 300 IN NS ns.$_.\n") for qw(a.example added.example);
+    my $all = sub { my $got = $daemon->json('check', @asked); return join ' ', map { "$_->{zone} $_->{status}" } ref $got eq 'ARRAY' ? @$got : $got };
+    $daemon->start;
+    is($all->(), 'a.example. UNKNOWN', 'none was added');
+    is(($daemon->verb('add', 'added.example', '--template', 'mild'))[0], 0, 'a zone is added');
+    is($all->(), 'a.example. UNKNOWN added.example. WARNING', 'it is checked too, as its template says');
+    unlike(($daemon->verb('check', @asked, 'a.example'))[1], qr/added/, 'but not where another one is named');
+    is($daemon->stop, 0, 'the daemon stops');
+    is($all->(), 'a.example. UNKNOWN added.example. WARNING', 'what it remembers is checked without it');
+    spew("$daemon->{dir}/state/roster", 'rubbish');
+    spew("$daemon->{dir}/zones/.lockstep-roster", 'rubbish');
+    ($status, $out, $said) = $daemon->verb('check', @asked);
+    like($said, qr/\Alockstep: [^\n]*roster[^\n]*: zones that were added at run time are not known, and were not looked at\n\z/, 'where that cannot be read it is said');
+    like($out, qr/ \| zones=1 /, 'and the others are checked');
+}
 
 # --- what is remembered --------------------------------------------------------------------
 configure('');

@@ -105,6 +105,8 @@ subtest 'members come' => sub {
     is(join(' ', map { $_ // 'none' } @$status{qw(state origin catalog template)}), 'ok catalog cat. none', 'status says whence');
     is(join(' ', @{ $lockstep->status('cat')->{members} }{qw(members refused)}), '2 0', 'and how many');
     is($lockstep->serial('cat'), $serial, 'the catalog itself is served too');
+    my $checked = $lockstep->json('check', '--resolver', '127.0.0.1@' . Process::free_port(), '--timeout', '500ms');
+    is(join(' ', sort map { $_->{zone} } @$checked), 'configured. one.example. two.example.', 'check without a zone looks at them, and not at catalogs');
 };
 
 subtest 'members go, come, and change' => sub {

@@ -6,6 +6,7 @@
 #include "run/asking.h"
 #include "run/client.h"
 #include "run/conf.h"
+#include "run/roster.h"
 #include "run/show.h"
 
 #include <errno.h>
@@ -25,20 +26,24 @@ struct job {
 	struct arena arena;
 	const uint8_t *zone;
 	const char *name;
+	const struct conf_settings *set;     /* NULL: by the zone's name */
 	struct survey_settings survey;
 	struct verdict_settings verdict;
 	struct verdict *result;
-	const char *failed;
+	const char *failed;          /* NULL: it has not, so far */
 };
 
 struct checking {
 	const struct command *command;
+	const char *socket_path;     /* NULL: it is not known, for the reason: */
+	const struct why *no_socket;
 	struct arena arena;
 	struct conf *conf;           /* NULL: there is none */
+	struct roster *roster;       /* NULL: it was not looked at */
 	struct asking asking;
 	struct event_base *loop;
 	struct prober *prober;
-	struct job *jobs; size_t job_count;
+	struct job *jobs; size_t job_count, job_room;
 	struct checks *checks;
 	size_t done;                 /* jobs that are over */
 	bool short_of_memory;
@@ -135,20 +140,36 @@ static void on_survey(void *ctx, struct survey *survey)
 static void begin(struct job *job)
 {
 	struct checking *c = job->checking;
-	const struct conf_settings *set = asking_settings(c->conf, job->zone);
+	const struct conf_settings *set = job->set ? job->set : asking_settings(c->conf, job->zone);
 
 	if (!asking_survey(&c->asking, c->conf, set, &job->arena, &job->survey) || !asking_verdict(&c->asking, c->conf, set, &job->arena, &job->verdict) ||
 		!checks_add(c->checks, job->zone, &job->survey, on_survey, job))
 		finish(job, "out of memory");
 }
 
-static bool add_job(struct checking *c, const uint8_t *zone)
+static bool add_room(struct checking *c)
 {
-	struct job *job = &c->jobs[c->job_count++];
+	size_t room = c->job_room ? 2 * c->job_room : 16;
+	struct job *jobs = c->job_count < c->job_room ? c->jobs : reallocarray(c->jobs, room, sizeof *jobs);
+
+	if (!jobs)
+		return false;
+	c->jobs = jobs;
+	c->job_room = c->job_count < c->job_room ? c->job_room : room;
+	return true;
+}
+
+/* NULL: out of memory. The jobs move while they become more. */
+static struct job *add_job(struct checking *c, const uint8_t *zone)
+{
+	struct job job = {.checking = c, .zone = arena_dup(&c->arena, zone, name_length(zone))};
 	char text[NAME_TEXT_SIZE];
 
-	*job = (struct job){.checking = c, .zone = arena_dup(&c->arena, zone, name_length(zone)), .name = arena_strdup(&c->arena, name_text(zone, text))};
-	return job->zone && job->name;
+	job.name = arena_strdup(&c->arena, name_text(zone, text));
+	if (!job.zone || !job.name || !add_room(c))
+		return NULL;
+	c->jobs[c->job_count] = job;
+	return &c->jobs[c->job_count++];
 }
 
 /* A catalog is nothing that the parent knows of. */
@@ -157,24 +178,145 @@ static bool is_public(const struct conf_zone *zone)
 	return zone->set->catalog == CONF_CATALOG_NONE;
 }
 
+/* --- zones that are not in the configuration ---------------------------------------- */
+
+/* What the daemon remembers: zones that were added at run time, and members of catalogs. There need not be anything. */
+static enum err read_roster(struct checking *c, struct why *why)
+{
+	char path[PATH_SIZE], other[PATH_SIZE];
+	struct guise guise;
+	enum err err;
+	bool mend;
+	int n = snprintf(path, sizeof path, "%s/" ROSTER_FILE, c->conf->server.state_dir), m = snprintf(other, sizeof other, "%s/" ROSTER_COPY, c->conf->server.zone_dir);
+
+	c->roster = roster_new();
+	if (!c->roster)
+		return err_why(why, ERR_NOMEM, "out of memory");
+	if (n >= (int)sizeof path || m >= (int)sizeof other)
+		return err_why(why, ERR_LIMIT, "the path of the roster is too long");
+	if (!put_on(&guise, c->conf->server.state_dir, why))
+		return ERR_REFUSED;
+	err = roster_load(c->roster, path, other, &mend, why);
+	take_off(&guise);
+	return err;
+}
+
+static void add_other(struct checking *c, const uint8_t *name)
+{
+	const struct roster_zone *known = roster_find(c->roster, name);
+	struct why why;
+	struct job *job;
+
+	if (conf_find_zone(c->conf, name))
+		return;
+	job = add_job(c, name);
+	if (job && known)
+		job->set = roster_settings(c->conf, known, &why);
+	c->short_of_memory = c->short_of_memory || !job;
+}
+
+static void take_listed(void *ctx, const json_t *zone)
+{
+	const char *text = json_string_value(json_object_get(zone, "zone"));
+	uint8_t name[NAME_SIZE];
+	struct why why;
+
+	if (text && !json_is_true(json_object_get(zone, "catalog")) && name_parse(text, strlen(text), NULL, name, &why) == ERR_OK)
+		add_other(ctx, name);
+}
+
+static bool is_consumed(const struct conf_zone *zone)
+{
+	return zone->set->catalog == CONF_CATALOG_CONSUME;
+}
+
+/* Anything that the configuration does not name, as far as can be told without the daemon. */
+static bool has_others(struct checking *c)
+{
+	for (size_t i = 0; i < c->conf->zone_count; i++)
+		if (is_consumed(&c->conf->zones[i]))
+			return true;
+	for (size_t i = 0; i < roster_count(c->roster); i++)
+		if (roster_at(c->roster, i)->origin != ROSTER_CONF)
+			return true;
+	return false;
+}
+
+static bool has_member(struct checking *c, const uint8_t *catalog)
+{
+	for (size_t i = 0; i < roster_count(c->roster); i++) {
+		const struct roster_zone *zone = roster_at(c->roster, i);
+
+		if (zone->origin == ROSTER_MEMBER && name_equal(zone->catalog, catalog))
+			return true;
+	}
+	return false;
+}
+
+/* Without the daemon. A catalog of which nothing is remembered stands for the zones that it brings: they were not looked at. */
+static void add_remembered(struct checking *c, const char *why)
+{
+	char text[WHY_MAX + 100];
+	struct why unfit;
+
+	for (size_t i = 0; i < roster_count(c->roster); i++) {
+		const struct roster_zone *zone = roster_at(c->roster, i);
+
+		if (zone->origin != ROSTER_CONF && roster_settings(c->conf, zone, &unfit))
+			add_other(c, zone->name);
+	}
+	snprintf(text, sizeof text, "which zones this catalog brings is not known, they were not looked at: %s", why);
+	for (size_t i = 0; i < c->conf->zone_count; i++) {
+		const struct conf_zone *zone = &c->conf->zones[i];
+		struct job *job;
+
+		if (!is_consumed(zone) || has_member(c, zone->name))
+			continue;
+		job = add_job(c, zone->name);
+		if (job)
+			job->failed = arena_strdup(&c->arena, text);
+		c->short_of_memory = c->short_of_memory || !job || !job->failed;
+	}
+}
+
+/* The daemon knows best which there are; where it does not answer, what it remembers. */
+static enum err add_others(struct checking *c, struct why *why)
+{
+	size_t configured = c->job_count;
+	struct why unread = {""}, no_answer = {""};
+	enum err err = read_roster(c, &unread);
+
+	if (!c->roster || (!err && !has_others(c)))
+		return c->roster ? ERR_OK : err_why(why, ERR_NOMEM, "out of memory");
+	if (c->socket_path && client_checks(c->socket_path, NULL, 0, take_listed, c, &no_answer) == ERR_OK)
+		return c->short_of_memory ? err_why(why, ERR_NOMEM, "out of memory") : ERR_OK;
+	c->job_count = configured;
+	add_remembered(c, c->socket_path ? no_answer.text : c->no_socket->text);
+	if (err) {
+		fputs("lockstep: ", stderr);
+		show_text(stderr, unread.text);
+		fputs(": zones that were added at run time are not known, and were not looked at\n", stderr);
+	}
+	return c->short_of_memory ? err_why(why, ERR_NOMEM, "out of memory") : ERR_OK;
+}
+
 static enum err make_jobs(struct checking *c, struct why *why)
 {
-	size_t configured = c->conf && !c->command->zone_count ? c->conf->zone_count : 0;
 	uint8_t name[NAME_SIZE];
-	bool ok;
+	bool ok = true;
 
-	c->jobs = calloc(c->command->zone_count + configured + 1, sizeof *c->jobs);
-	ok = c->jobs != NULL;
 	for (size_t i = 0; ok && i < c->command->zone_count; i++) {
 		enum err err = name_parse(c->command->zones[i], strlen(c->command->zones[i]), NULL, name, why);
 
 		if (err)
 			return err;
-		ok = add_job(c, name);
+		ok = add_job(c, name) != NULL;
 	}
-	for (size_t i = 0; ok && i < configured; i++)
+	if (!ok || c->command->zone_count || !c->conf)
+		return ok ? ERR_OK : err_why(why, ERR_NOMEM, "out of memory");
+	for (size_t i = 0; ok && i < c->conf->zone_count; i++)
 		ok = !is_public(&c->conf->zones[i]) || add_job(c, c->conf->zones[i].name);
-	return ok ? ERR_OK : err_why(why, ERR_NOMEM, "out of memory");
+	return ok ? add_others(c, why) : err_why(why, ERR_NOMEM, "out of memory");
 }
 
 /* --- the whole ------------------------------------------------------------------ */
@@ -202,17 +344,6 @@ static enum err prepare(struct checking *c, struct why *why)
 
 /* --- what the daemon has found ---------------------------------------------------- */
 
-static bool add_room(struct checking *c)
-{
-	struct job *jobs;
-
-	if (c->job_count & (c->job_count + 1))       /* there is, up to the next power of two */
-		return true;
-	jobs = realloc(c->jobs, 2 * (c->job_count + 1) * sizeof *c->jobs);
-	c->jobs = jobs ? jobs : c->jobs;
-	return jobs != NULL;
-}
-
 static const char *not_yet(struct checking *c, const char *pending)
 {
 	static const char none[] = "the daemon has not checked it yet";
@@ -234,11 +365,11 @@ static void take_from_daemon(void *ctx, const json_t *zone)
 
 	if (!text || name_parse(text, strlen(text), NULL, name, &why) || (!c->command->zone_count && json_is_true(json_object_get(zone, "catalog"))))
 		return;
-	if (!add_room(c) || !add_job(c, name)) {
+	job = add_job(c, name);
+	if (!job) {
 		c->short_of_memory = true;
 		return;
 	}
-	job = &c->jobs[c->job_count - 1];
 	if (json_integer_value(json_object_get(zone, "every")) == 0)
 		job->failed = "the daemon does not check it (check.every is 0)";
 	else if (!json_is_object(kept))
@@ -261,22 +392,22 @@ static enum err take_missing(struct checking *c)
 			at++;
 		if (at < c->job_count)
 			continue;
-		if (!add_room(c) || !add_job(c, name))
+		if (!add_job(c, name))
 			return ERR_NOMEM;
 		c->jobs[at].failed = "the daemon has no such zone";
 	}
 	return ERR_OK;
 }
 
-static enum err ask_daemon(struct checking *c, const char *socket_path, const struct why *no_socket, struct why *why)
+static enum err ask_daemon(struct checking *c, struct why *why)
 {
 	enum err err;
 
-	if (!socket_path) {
-		*why = *no_socket;
+	if (!c->socket_path) {
+		*why = *c->no_socket;
 		return ERR_NOTFOUND;
 	}
-	err = client_checks(socket_path, c->command->zones, c->command->zone_count, take_from_daemon, c, why);
+	err = client_checks(c->socket_path, c->command->zones, c->command->zone_count, take_from_daemon, c, why);
 	if (!err)
 		why->text[0] = 0;
 	if (!err && (take_missing(c) || c->short_of_memory))
@@ -318,26 +449,31 @@ static void release(struct checking *c)
 	prober_free(c->prober);
 	if (c->loop)
 		event_base_free(c->loop);
+	roster_free(c->roster);
 	conf_free(c->conf);
 	arena_release(&c->arena);
 }
 
 static void look(struct checking *c)
 {
-	for (size_t i = 0; i < c->job_count; i++)
-		begin(&c->jobs[i]);
+	for (size_t i = 0; i < c->job_count; i++) {
+		if (c->jobs[i].failed)
+			finish(&c->jobs[i], c->jobs[i].failed);
+		else
+			begin(&c->jobs[i]);
+	}
 	if (c->done < c->job_count)
 		event_base_dispatch(c->loop);
 }
 
 int checking_run(const struct command *command, const char *socket_path, const struct why *no_socket, struct why *why)
 {
-	struct checking c = {.command = command};
+	struct checking c = {.command = command, .socket_path = socket_path, .no_socket = no_socket};
 	int status = STATUS_UNKNOWN;
 	enum err err;
 
 	rr_init();
-	err = command->from_daemon ? ask_daemon(&c, socket_path, no_socket, why) : prepare(&c, why);
+	err = command->from_daemon ? ask_daemon(&c, why) : prepare(&c, why);
 	if (!err) {
 		if (!command->from_daemon)
 			look(&c);

@@ -9,6 +9,7 @@
 #include "run/inbox.h"
 #include "run/metrics.h"
 #include "run/reloader.h"
+#include "run/roster.h"
 #include "run/verbs.h"
 #include "run/worker.h"
 
@@ -518,9 +519,9 @@ static enum err read_roster(struct daemon *d, const struct conf *conf, struct wh
 	bool lost = false;
 	enum err err = ERR_NOMEM;
 
-	if (asprintf(&path, "%s/roster", conf->server.state_dir) < 0)
+	if (asprintf(&path, "%s/" ROSTER_FILE, conf->server.state_dir) < 0)
 		path = NULL;
-	if (asprintf(&other, "%s/.lockstep-roster", conf->server.zone_dir) < 0)
+	if (asprintf(&other, "%s/" ROSTER_COPY, conf->server.zone_dir) < 0)
 		other = NULL;
 	if (path && other)
 		err = keeper_read_roster(d->keeper, path, other, &lost, &said);

@@ -15,6 +15,9 @@
 
 #include "run/conf.h"
 
+#define ROSTER_FILE "roster"                 /* in state-dir */
+#define ROSTER_COPY ".lockstep-roster"       /* in zone-dir */
+
 struct roster;
 
 enum roster_origin { ROSTER_CONF, ROSTER_ADDED, ROSTER_MEMBER };
