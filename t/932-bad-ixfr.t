@@ -122,7 +122,7 @@ sub step_by_step {
 }
 my $steps = $ENV{LONG} ? 100_000 : 5000;
 $pair->{offered} += $steps - 1;
-$pair->taken("$steps steps", records => 24, ixfr => \&step_by_step, @no_axfr);
+$pair->taken("$steps steps", records => 24, list => [ 'new', 0, 'new', 'step' . ($pair->{offered} + 1) . '.example. 300 IN A 192.0.2.1', 'new' ], ixfr => \&step_by_step, @no_axfr);
 
 $pair->{offered} += 5000;
 $pair->refused('thousands of steps, and SERVFAIL in place of the end', 'rcode', ixfr => sub { my ($talk) = @_; step_by_step($talk, 1); $talk->send(rcode => 2) }, @no_axfr);
