@@ -10,7 +10,8 @@ package Hostile;
 #
 # The scripts are Fake's. With an `ixfr` script the version is asked for by IXFR, else by AXFR (`transfer --full`).
 # After a refusal the old version is served, the zone file is as it was, the reason is in the log, status says that the primary has another version or why
-# it was refused, and the next time to ask is set (what happens then, and when it is well again: t/937-refused-again.t).
+# it was refused, and the next time to ask is set (what happens then, and when it is well again: t/937-refused-again.t). Where a limit was reached,
+# each transfer that the primary was asked for has one line in the log, and one of them alone says so.
 use strict;
 use warnings;
 use Fake;
@@ -45,6 +46,7 @@ sub offer {
     my $lockstep = $self->{lockstep};
     $self->{mark} = () = $lockstep->events('transfer');
     $self->{refusals} = () = $lockstep->events('version-refused');
+    $self->{asked} = $self->transfers_asked;
     $self->{fake}->serve(serial => ++$self->{offered}, %script);
     return $lockstep->verb('transfer', $script{ixfr} ? () : '--full', 'example');
 }
@@ -63,6 +65,18 @@ sub refusals {
     return @all[ $self->{refusals} .. $#all ];
 }
 
+sub transfers_asked { my ($self) = @_; return $self->{fake}->count('AXFR') + $self->{fake}->count('IXFR') }
+
+# What is wrong with the lines about a limit; nothing, ''.
+sub lines_of_limit {
+    my ($self) = @_;
+    my @attempts = $self->attempts;
+    my $said = grep { ($_->{reason} // '') eq 'limit' } @attempts;
+    return '' unless $said;
+    my ($asked, $refusals) = ($self->transfers_asked - $self->{asked}, scalar(my @refused = $self->refusals));
+    return $said == 1 && @attempts == $asked && $refusals == 0 ? '' : "$said lines of a limit, " . @attempts . " of transfers, $refusals of refused versions; $asked were asked for";
+}
+
 sub dump_text { my ($self) = @_; return ($self->{lockstep}->verb('dump', 'example'))[1] }
 
 sub refused {
@@ -76,10 +90,11 @@ sub refused {
     my $given = join ' ', (map { $first->{$_} // () } qw(outcome reason why)), map { $refusal->{$_} // () } qw(by why);
     my $state = $lockstep->status('example');
     my $next = $state->{refresh} // -1;
-    my $right = $status == 1 && !(grep { $_->{outcome} eq 'ok' } $first, @more) && $state->{state} =~ /^(?:lagging|rejected|refreshing|ok)$/ && $next >= 0 && $next <= 3600 && ($state->{last_failure} || $state->{reason}) && $lockstep->running && $lockstep->serial('example') == $self->{served} && $given =~ /$reason/
+    my $lines = $self->lines_of_limit;
+    my $right = $status == 1 && !$lines && !(grep { $_->{outcome} eq 'ok' } $first, @more) && $state->{state} =~ /^(?:lagging|rejected|refreshing|ok)$/ && $next >= 0 && $next <= 3600 && ($state->{last_failure} || $state->{reason}) && $lockstep->running && $lockstep->serial('example') == $self->{served} && $given =~ /$reason/
         && slurp($lockstep->zone_file('example')) eq $file && $self->dump_text eq $dump && $said =~ /\S/;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    ok($right, "$what: refused") or diag("exit $status: $said\nthe log: $given\nwanted: $reason\nserved: " . ($lockstep->serial('example') // 'nothing') . ", $state->{state}, asks in $next s");
+    ok($right, "$what: refused") or diag("exit $status: $said\nthe log: $given\nwanted: $reason\n$lines\nserved: " . ($lockstep->serial('example') // 'nothing') . ", $state->{state}, asks in $next s");
     return $first;
 }
 
