@@ -580,26 +580,26 @@ static void the_idle_time_can_be_changed(void **state)
 /* Ten octets are a message. */
 static void a_message_must_come_to_its_end_in_time(void **state)
 {
-	int raw = raw_and_conn(&one, (struct conn_times){0, 100, 150, 0});
+	int raw = raw_and_conn(&one, (struct conn_times){0, 1000, 1500, 0});
 	uint64_t first = ms(), pause;
 
 	(void)state;
 	one.take = 10;
 	for (int i = 0; i < 60 && !one.ended; i++) {   /* each comes to its end, together they take longer */
 		assert_int_equal(send(raw, blob, i % 6 ? 2 : 0, MSG_NOSIGNAL), i % 6 ? 2 : 0);
-		pause = ms() + 8;
+		pause = ms() + 30;
 		RUN_UNTIL(ms() >= pause);
 	}
 	assert_int_equal(one.ended, 0);
-	assert_in_range(ms() - first, 400, 9000);
+	assert_in_range(ms() - first, 1600, 60000);
 	assert_int_equal(one.length, 100);
 	first = ms();
 	while (!one.ended) {
 		send(raw, blob, one.length < 105 ? 1 : 0, MSG_NOSIGNAL);
-		pause = ms() + 30;
+		pause = ms() + 300;
 		RUN_UNTIL(one.ended || ms() >= pause);
-		assert_true(ms() - first < 5000);
-		if (ms() - first > 270 && !one.ended)
+		assert_true(ms() - first < 50000);
+		if (ms() - first > 2700 && !one.ended)
 			one.take = SIZE_MAX;              /* a trickle without end */
 	}
 	assert_int_equal(one.err, ERR_SLOW);
