@@ -16,9 +16,11 @@
 #include <pthread.h>
 #include <unistd.h>
 
-static const struct acl_rule anybody = {.any_address = true};
+/* Anybody may transfer but one. */
+#define STRANGER "127.0.0.77"
+static struct acl_rule may_transfer[2] = {{.deny = true}, {.any_address = true}};
 static struct store *store;
-static struct serve_policy policy = {.transfer = {&anybody, 1}};
+static struct serve_policy policy = {.transfer = {may_transfer, 2}};
 
 /* --- the server ----------------------------------------------------------------------------- */
 
@@ -204,6 +206,7 @@ static int setup(void **state)
 	rr_init();
 	store_thread_begin();
 	store = store_new();
+	assert_int_equal(net_prefix_parse(&may_transfer[0].prefix, STRANGER, NULL), ERR_OK);
 	for (int i = 0; i < 30; i++)
 		length += (size_t)sprintf(text + length, "big IN TXT \"%0200d\"\n", i);
 	for (int i = 0; i < 30000; i++)
@@ -590,12 +593,12 @@ static void a_question_that_does_not_end_ends_the_connection(void **state)
 
 /* --- transfers ------------------------------------------------------------------------------------------------- */
 
-/* Reads a transfer's messages to the last; returns the records. */
-static unsigned read_transfer(int fd)
+/* Reads a transfer's messages to the last, of which the SOA comes so often still; returns the records. */
+static unsigned read_to_the_last(int fd, unsigned soas_left)
 {
 	unsigned records = 0, soas = 0;
 
-	while (soas < 2) {
+	while (soas < soas_left) {
 		size_t length = next_message(fd);
 		struct rbuf msg = rbuf_of(message, length);
 		struct msg_header header;
@@ -614,6 +617,8 @@ static unsigned read_transfer(int fd)
 	}
 	return records;
 }
+
+static unsigned read_transfer(int fd) { return read_to_the_last(fd, 2); }
 
 static void a_transfer_holds_up_the_questions_behind_it_only(void **state)
 {
@@ -697,14 +702,19 @@ static void read_slowly(int fd, size_t n_octets)
 	assert_true(n > 5);
 }
 
-static int small_client(void)
+/* With little room for what it does not read. */
+static int small_client_from(const char *text)
 {
+	struct net_addr from = address(text, 0);
 	int fd = socket(AF_INET, SOCK_STREAM, 0), small = 4096;
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+	assert_int_equal(bind(fd, &from.sa, net_addr_len(&from)), 0);
 	assert_int_equal(connect(fd, &server.tcp_addr.sa, net_addr_len(&server.tcp_addr)), 0);
 	return fd;
 }
+
+static int small_client(void) { return small_client_from("127.0.0.1"); }
 
 static void whoever_takes_a_transfer_too_slowly_does_not_get_it(void **state)
 {
@@ -796,6 +806,56 @@ static void transfers_of_one_client_give_way_to_another(void **state)
 	assert_in_range(server.counters.transfers_out_failed, 1, 4);
 }
 
+static int taking_a_transfer(const char *from)
+{
+	int fd = small_client_from(from);
+
+	send_question(fd, "example. AXFR", 1);
+	assert_true(next_message(fd) > 12);
+	return fd;
+}
+
+/* Nobody reads on, so that no transfer ends before the refusals. */
+static void who_may_not_transfer_is_told_so_beside_transfers_and_takes_no_place(void **state)
+{
+	static const char *const from[] = {"127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.6"};
+	enum { PLACES = 5, STRANGERS = 20 };
+	int taking[PLACES], stranger[STRANGERS], late;
+
+	(void)state;
+	start("127.0.0.1", (struct tcp_limits){PLACES, 120000, 120000, 0});
+	for (int i = 0; i < PLACES - 1; i++)
+		taking[i] = taking_a_transfer(from[i]);
+	for (int i = 0; i < STRANGERS; i++) {
+		stranger[i] = client_from(STRANGER, server.tcp_addr);
+		for (int n = 0; n < 3; n++)
+			assert_string_equal(ask_tcp(stranger[i], "example. AXFR"), "REFUSED edns=1232 ede=18\n");
+		assert_string_equal(ask_tcp(stranger[i], "www.example. TXT"), TEXT_ANSWER);
+		if (i > 0)
+			assert_true(has_ended(stranger[i - 1]));
+	}
+	taking[PLACES - 1] = taking_a_transfer(from[PLACES - 1]);
+	assert_true(has_ended(stranger[STRANGERS - 1]));
+	late = client_from(STRANGER, server.tcp_addr);
+	assert_true(has_ended(late));                /* at once: all places are those of transfers */
+	close(late);
+	for (int i = 0; i < STRANGERS; i++)
+		close(stranger[i]);
+	for (int i = 0; i < PLACES; i++) {
+		int large = 1 << 20;
+
+		setsockopt(taking[i], SOL_SOCKET, SO_RCVBUF, &large, sizeof large);
+		read_to_the_last(taking[i], 1);
+		close(taking[i]);
+	}
+	stop();
+	assert_int_equal(server.counters.transfers_out_refused, 3 * STRANGERS);
+	assert_int_equal(server.counters.tcp_rejected, STRANGERS + 1);
+	assert_int_equal(server.counters.tcp_limited, 0);
+	assert_int_equal(server.counters.transfers_out_failed, 0);
+	assert_int_equal(server.counters.axfr_out, PLACES);
+}
+
 static void stopping_ends_transfers_under_way(void **state)
 {
 	int fd;
@@ -836,6 +896,7 @@ int main(void)
 		cmocka_unit_test(whoever_takes_answers_too_slowly_gets_no_more),
 		cmocka_unit_test(a_transfer_does_not_give_way_to_the_client_it_is_for),
 		cmocka_unit_test(transfers_of_one_client_give_way_to_another),
+		cmocka_unit_test(who_may_not_transfer_is_told_so_beside_transfers_and_takes_no_place),
 		cmocka_unit_test(stopping_ends_transfers_under_way),
 	};
 
