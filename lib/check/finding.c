@@ -1,6 +1,7 @@
 #include "check/finding.h"
 
 #include "base/arena.h"
+#include "base/array.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -164,21 +165,6 @@ static bool keep_all(struct findings *findings, struct finding *finding, const s
 		keep(findings, place->got, FINDING_DATA_MAX, &finding->got)));
 }
 
-static bool make_room(struct findings *findings)
-{
-	size_t room = findings->room ? 2 * findings->room : 32;
-	struct finding **sorted;
-
-	if (findings->count < findings->room)
-		return true;
-	sorted = realloc(findings->sorted, room * sizeof *sorted);
-	if (!sorted)
-		return false;
-	findings->sorted = sorted;
-	findings->room = room;
-	return true;
-}
-
 static bool lose(struct findings *findings, enum finding_status status)
 {
 	findings->lost++;
@@ -198,7 +184,7 @@ static bool insert(struct findings *findings, struct finding *finding)
 
 	if (there)
 		return true;
-	if (!make_room(findings))
+	if (!array_room(findings->sorted, findings->room, findings->count + 1))
 		return lose(findings, STATUS_UNKNOWN);
 	memmove(findings->sorted + at + 1, findings->sorted + at, (findings->count - at) * sizeof *findings->sorted);
 	findings->sorted[at] = finding;

@@ -1,5 +1,6 @@
 #include "check/memory.h"
 
+#include "base/array.h"
 #include "base/file.h"
 #include "dns/text.h"
 
@@ -13,9 +14,7 @@ enum {
 	LINE_MAX_OCTETS = NAME_TEXT_SIZE + NET_ADDR_TEXT + 200,
 	FORGET = 90 * 86400,         /* seconds */
 	WORDS_MAX = 8,
-	ROOM_FIRST = 8,
 };
-_Static_assert(MEMORY_SERVERS_MAX % ROOM_FIRST == 0 && !((MEMORY_SERVERS_MAX / ROOM_FIRST) & (MEMORY_SERVERS_MAX / ROOM_FIRST - 1)), "it grows by doubling");
 #define HEAD "lockstep-check 1"
 
 struct entry {
@@ -30,7 +29,7 @@ struct memory {
 	bool known;                  /* newest */
 	struct serial newest;
 	int64_t first_seen;
-	size_t count, room;          /* MEMORY_SERVERS_MAX at most */
+	size_t count, room;          /* count: MEMORY_SERVERS_MAX at most */
 	struct entry *entries;
 };
 
@@ -66,35 +65,25 @@ static struct entry *find(const struct memory *memory, const uint8_t *name, cons
 	return NULL;
 }
 
-static bool make_room(struct memory *memory)
+static struct entry *longest_unseen(struct memory *memory)
 {
-	size_t room = memory->room ? memory->room * 2 : ROOM_FIRST;
-	struct entry *entries;
+	struct entry *entry = memory->entries;
 
-	if (memory->count < memory->room || memory->room == MEMORY_SERVERS_MAX)
-		return true;
-	entries = realloc(memory->entries, room * sizeof *entries);
-	if (!entries)
-		return false;
-	memory->entries = entries;
-	memory->room = room;
-	return true;
+	for (size_t i = 1; i < memory->count; i++)
+		if (memory->entries[i].seen < entry->seen)
+			entry = &memory->entries[i];
+	return entry;
 }
 
 /* One more, or in the place of the one that was not seen for longest. NULL: out of memory. */
 static struct entry *make_entry(struct memory *memory, const uint8_t *name, const struct net_addr *address)
 {
+	bool full = memory->count == MEMORY_SERVERS_MAX;
 	struct entry *entry;
 
-	if (!make_room(memory))
+	if (!full && !array_room(memory->entries, memory->room, memory->count + 1))
 		return NULL;
-	entry = memory->entries;
-	if (memory->count < memory->room)
-		entry = &memory->entries[memory->count++];
-	else
-		for (size_t i = 1; i < memory->count; i++)
-			if (memory->entries[i].seen < entry->seen)
-				entry = &memory->entries[i];
+	entry = full ? longest_unseen(memory) : &memory->entries[memory->count++];
 	*entry = (struct entry){.address = *address};
 	name_lower(name, entry->name);
 	return entry;

@@ -1,5 +1,6 @@
 #include "run/catalogs.h"
 
+#include "base/array.h"
 #include "base/log.h"
 #include "base/siphash.h"
 #include "zone/catalog.h"
@@ -551,15 +552,8 @@ static bool add_member(struct making *m, const struct keep *k)
 	const struct conf_settings *set = keep_wired(k)->set;
 	uint8_t id[CATALOG_ID];
 
-	if (m->count == m->room) {
-		size_t room = m->room ? 2 * m->room : 64;
-		struct catalog_member *members = reallocarray(m->members, room, sizeof *members);
-
-		if (!members)
-			return false;
-		m->members = members;
-		m->room = room;
-	}
+	if (!array_room(m->members, m->room, m->count + 1))
+		return false;
 	catalog_id(keep_name(k), id);
 	m->members[m->count] = (struct catalog_member){
 		.name = arena_dup(&m->arena, keep_name(k), name_length(keep_name(k))),

@@ -1,5 +1,6 @@
 #include "run/checking.h"
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "check/check.h"
 #include "check/report.h"
@@ -147,18 +148,6 @@ static void begin(struct job *job)
 		finish(job, "out of memory");
 }
 
-static bool add_room(struct checking *c)
-{
-	size_t room = c->job_room ? 2 * c->job_room : 16;
-	struct job *jobs = c->job_count < c->job_room ? c->jobs : reallocarray(c->jobs, room, sizeof *jobs);
-
-	if (!jobs)
-		return false;
-	c->jobs = jobs;
-	c->job_room = c->job_count < c->job_room ? c->job_room : room;
-	return true;
-}
-
 /* NULL: out of memory. The jobs move while they become more. */
 static struct job *add_job(struct checking *c, const uint8_t *zone)
 {
@@ -166,7 +155,7 @@ static struct job *add_job(struct checking *c, const uint8_t *zone)
 	char text[NAME_TEXT_SIZE];
 
 	job.name = arena_strdup(&c->arena, name_text(zone, text));
-	if (!job.zone || !job.name || !add_room(c))
+	if (!job.zone || !job.name || !array_room(c->jobs, c->job_room, c->job_count + 1))
 		return NULL;
 	c->jobs[c->job_count] = job;
 	return &c->jobs[c->job_count++];

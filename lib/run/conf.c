@@ -1,5 +1,6 @@
 #include "run/conf.h"
 
+#include "base/array.h"
 #include "base/file.h"
 #include "run/keys.h"
 #include "run/kind.h"
@@ -45,7 +46,7 @@ struct reading {
 	const struct conf_settings *default_set;
 	struct conf_settings last_given;       /* of a zone with settings of its own; */
 	const struct conf_settings *last_set;  /* what they became; NULL: there was none */
-	struct entry *entries; size_t entry_count, entry_size;
+	struct entry *entries; size_t entry_count, entry_room;
 	const char **warnings; size_t warning_count;
 	const char *open_file;       /* that everybody may read, and for which it was said */
 };
@@ -471,15 +472,8 @@ static bool find_template(struct reading *r, const config_setting_t *group, cons
 
 static bool add_entry(struct reading *r, const struct entry *entry)
 {
-	if (r->entry_count == r->entry_size) {
-		size_t size = r->entry_size * 2 + 64;
-		struct entry *entries = reallocarray(r->entries, size, sizeof *entries);
-
-		if (!entries)
-			return key_no_memory(&r->reader);
-		r->entries = entries;
-		r->entry_size = size;
-	}
+	if (!array_room(r->entries, r->entry_room, r->entry_count + 1))
+		return key_no_memory(&r->reader);
 	r->entries[r->entry_count] = *entry;
 	r->entries[r->entry_count].number = r->entry_count;
 	r->entry_count++;

@@ -1,5 +1,6 @@
 #include "run/control.h"
 
+#include "base/array.h"
 #include "base/buf.h"
 #include "base/file.h"
 
@@ -93,28 +94,11 @@ static void on_write(evutil_socket_t fd, short what, void *ctx)
 		session_free(s);
 }
 
-static bool room(char **block, size_t *have, size_t need)
-{
-	size_t wanted = *have ? *have : 4096;
-	char *bigger;
-
-	while (wanted < need)
-		wanted *= 2;
-	if (wanted == *have)
-		return true;
-	bigger = realloc(*block, wanted);
-	if (!bigger)
-		return false;
-	*block = bigger;
-	*have = wanted;
-	return true;
-}
-
 void control_send(struct control_session *s, const char *line)
 {
 	size_t length = strlen(line);
 
-	if (!room(&s->out, &s->out_room, s->out_used + length + 1))
+	if (!array_room(s->out, s->out_room, s->out_used + length + 1))
 		return;
 	memcpy(s->out + s->out_used, line, length);
 	s->out[s->out_used + length] = '\n';
@@ -156,7 +140,7 @@ static void on_read(evutil_socket_t fd, short what, void *ctx)
 			session_free(s);
 		return;
 	}
-	if (!room(&s->in, &s->in_room, s->in_used + READ_STEP)) {
+	if (!array_room(s->in, s->in_room, s->in_used + READ_STEP)) {
 		session_free(s);
 		return;
 	}

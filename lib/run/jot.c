@@ -1,5 +1,7 @@
 #include "run/jot.h"
 
+#include "base/array.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,21 +26,10 @@ const char *jot_line(const struct jot *j)
 /* Room for so many octets and a NUL; NULL: there is none. */
 static char *need(struct jot *j, size_t n)
 {
-	size_t room = j->room ? j->room : 512;
-	char *bytes;
-
-	while (room < j->used + n + 1)
-		room *= 2;
-	if (room == j->room)
+	if (array_room(j->bytes, j->room, j->used + n + 1))
 		return j->bytes + j->used;
-	bytes = realloc(j->bytes, room);
-	if (!bytes) {
-		j->failed = true;
-		return NULL;
-	}
-	j->bytes = bytes;
-	j->room = room;
-	return bytes + j->used;
+	j->failed = true;
+	return NULL;
 }
 
 static void put(struct jot *j, const char *text, size_t n)

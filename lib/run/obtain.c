@@ -1,5 +1,6 @@
 #include "run/obtain.h"
 
+#include "base/array.h"
 #include "run/axfr.h"
 #include "run/client.h"
 #include "run/conf.h"
@@ -34,15 +35,8 @@ static bool gather(void *ctx, const char *piece, size_t length)
 {
 	struct text *text = ctx;
 
-	if (text->room - text->length < length) {
-		size_t room = 2 * (text->room + length) + 65536;
-		char *bytes = realloc(text->bytes, room);
-
-		if (!bytes)
-			return false;
-		text->bytes = bytes;
-		text->room = room;
-	}
+	if (!array_room(text->bytes, text->room, text->length + length))
+		return false;
 	memcpy(text->bytes + text->length, piece, length);
 	text->length += length;
 	return true;

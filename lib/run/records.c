@@ -1,5 +1,7 @@
 #include "run/records.h"
 
+#include "base/array.h"
+
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,15 +28,8 @@ static void put_line(struct records *r)
 
 static bool append(struct records *r, const char *text, size_t length)
 {
-	if (r->length + length + 1 > r->room) {
-		size_t room = (r->length + length) * 2 + 1024;
-		char *line = realloc(r->line, room);
-
-		if (!line)
-			return false;
-		r->line = line;
-		r->room = room;
-	}
+	if (!array_room(r->line, r->room, r->length + length + 1))
+		return false;
 	memcpy(r->line + r->length, text, length);
 	r->length += length;
 	r->line[r->length] = 0;

@@ -1,5 +1,6 @@
 #include "run/roster.h"
 
+#include "base/array.h"
 #include "base/file.h"
 #include "base/siphash.h"
 #include "dns/text.h"
@@ -85,16 +86,7 @@ static struct entry *entry_new(const struct roster_zone *like)
 
 static enum err change(struct roster *r, struct entry *e)
 {
-	if (e && r->change_count == r->change_room) {
-		size_t room = r->change_room ? 2 * r->change_room : 16;
-		struct entry **changes = reallocarray(r->changes, room, sizeof *changes);
-
-		if (changes) {
-			r->changes = changes;
-			r->change_room = room;
-		}
-	}
-	if (!e || r->change_count == r->change_room) {
+	if (!e || !array_room(r->changes, r->change_room, r->change_count + 1)) {
 		free(e);
 		return ERR_NOMEM;
 	}

@@ -1,5 +1,6 @@
 #include "run/source.h"
 
+#include "base/array.h"
 #include "base/file.h"
 
 #include <ctype.h>
@@ -49,15 +50,8 @@ static enum err put(struct scan *scan, const char *bytes, size_t n, unsigned lin
 {
 	struct source *source = scan->source;
 
-	if (n >= source->size - source->length) {
-		size_t size = (source->size + n) * 2 + 4096;
-		char *text = realloc(source->text, size);
-
-		if (!text)
-			return scan_fail(scan, "out of memory");
-		source->text = text;
-		source->size = size;
-	}
+	if (!array_room(source->text, source->room, source->length + n + 1))
+		return scan_fail(scan, "out of memory");
 	source->line += lines;
 	memcpy(source->text + source->length, bytes, n);
 	source->length += n;
@@ -69,15 +63,8 @@ static enum err begin_piece(struct scan *scan)
 {
 	struct source *source = scan->source;
 
-	if (source->piece_count == source->piece_size) {
-		size_t size = source->piece_size * 2 + 8;
-		struct source_piece *pieces = reallocarray(source->pieces, size, sizeof *pieces);
-
-		if (!pieces)
-			return scan_fail(scan, "out of memory");
-		source->pieces = pieces;
-		source->piece_size = size;
-	}
+	if (!array_room(source->pieces, source->piece_room, source->piece_count + 1))
+		return scan_fail(scan, "out of memory");
 	source->pieces[source->piece_count++] = (struct source_piece){source->line, scan->line, scan->file};
 	return ERR_OK;
 }
@@ -232,15 +219,8 @@ static enum err may_divide(struct scan *scan)
 {
 	struct source *source = scan->source;
 
-	if (source->part_count == source->part_size) {
-		size_t size = source->part_size * 2 + 8;
-		struct source_part *parts = reallocarray(source->parts, size, sizeof *parts);
-
-		if (!parts)
-			return scan_fail(scan, "out of memory");
-		source->parts = parts;
-		source->part_size = size;
-	}
+	if (!array_room(source->parts, source->part_room, source->part_count + 1))
+		return scan_fail(scan, "out of memory");
 	source->parts[source->part_count++] = (struct source_part){.at = source->length, .line = source->line};
 	source->elements = 0;
 	return ERR_OK;

@@ -16,10 +16,10 @@ struct source_part;
 
 struct source {
 	char *text;                  /* malloc'd, NUL at the end */
-	size_t length, size;
+	size_t length, room;
 	unsigned line;               /* of the text's end */
 	struct source_piece *pieces; /* by line */
-	size_t piece_count, piece_size;
+	size_t piece_count, piece_room;
 	char **files;                /* names as they are shown, malloc'd */
 	size_t file_count;
 	/* The list that is read in parts: */
@@ -27,7 +27,7 @@ struct source {
 	int list_state;
 	unsigned depth, elements;    /* brackets that are open; elements of the part so far */
 	struct source_part *parts;   /* what stands in the list behind the text's own part of it; empty lines are left in its place */
-	size_t part_count, part_size;
+	size_t part_count, part_room;
 	char *open;                  /* the part that lines are of; NULL: the text */
 	unsigned open_line;          /* its first line */
 };

@@ -1,5 +1,6 @@
 #include "run/watch.h"
 
+#include "base/array.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "check/check.h"
@@ -534,18 +535,9 @@ static void loaded(void *ctx, struct disk_result *result)
 static bool load_later(struct watch *w, const uint8_t *name)
 {
 	struct task *task = w->load ? w->load : (w->load = task_new(w, NULL, load));
-	size_t room = task && task->room ? task->room * 2 : 16;
 	uint8_t *copy = malloc(name_length(name));
-	struct loaded *list;
 
-	if (task && copy && task->count == task->room) {
-		list = realloc(task->loaded, room * sizeof *list);
-		if (list) {
-			task->loaded = list;
-			task->room = room;
-		}
-	}
-	if (!task || !copy || task->count == task->room) {
+	if (!task || !copy || !array_room(task->loaded, task->room, task->count + 1)) {
 		free(copy);
 		return false;
 	}

@@ -1,5 +1,6 @@
 #include "zone/build.h"
 
+#include "base/array.h"
 #include "dns/rrtext.h"
 #include "zone/denial.h"
 
@@ -69,24 +70,6 @@ struct build {
 	struct tree_edit edit;
 	struct tree_edit hashed;     /* the index of NSEC3 owners; of what is built from nothing it is made at the end */
 };
-
-static bool grow(void **block, size_t *room, size_t need, size_t unit)
-{
-	size_t wanted = *room ? *room : 256;
-	void *bigger;
-
-	if (need <= *room)
-		return true;
-	while (wanted < need)
-		wanted *= 2;
-	bigger = realloc(*block, wanted * unit);
-	if (!bigger)
-		return false;
-	*block = bigger;
-	*room = wanted;
-	return true;
-}
-#define GROW(array, room, need) grow((void **)&(array), &(room), need, sizeof *(array))
 
 static struct build *begin(const uint8_t *apex, struct zone *base, struct zone_lineage *lineage, struct build_limits limits)
 {
@@ -230,7 +213,7 @@ static bool begin_group(struct build *b, const uint8_t *owner, size_t length)
 	if (b->group_count == b->group_room) {
 		size_t room = b->group_room;
 
-		if (!GROW(b->groups, b->group_room, b->group_count + 1) || !GROW(b->spare, room, b->group_count + 1))
+		if (!array_room(b->groups, b->group_room, b->group_count + 1) || !array_room(b->spare, room, b->group_count + 1))
 			return false;
 	}
 	group = &b->groups[b->group_count++];
@@ -298,8 +281,8 @@ static enum err append(struct build *b, const struct rr *rr, enum op op, struct 
 		return err;
 	if ((b->entry_count >= b->batch || b->used >= BATCH_BYTES) && (err = flush(b, why)))
 		return err;
-	if (!grow((void **)&b->bytes, &b->room, b->used + NAME_SIZE + TREE_KEY_SIZE + 8 + rr->rdlength, 1) ||
-	    !GROW(b->entries, b->entry_room, b->entry_count + 1))
+	if (!array_room(b->bytes, b->room, b->used + NAME_SIZE + TREE_KEY_SIZE + 8 + rr->rdlength) ||
+	    !array_room(b->entries, b->entry_room, b->entry_count + 1))
 		return no_memory(why);
 	if (!same_owner(b, rr->owner, length) && !begin_group(b, rr->owner, length))
 		return no_memory(why);
@@ -352,7 +335,7 @@ static uint8_t *scratch_room(struct build *b, size_t n)
 {
 	uint8_t *at;
 
-	if (!grow((void **)&b->scratch, &b->scratch_room, b->scratch_used + n, 1))
+	if (!array_room(b->scratch, b->scratch_room, b->scratch_used + n))
 		return NULL;
 	at = b->scratch + b->scratch_used;
 	b->scratch_used += n;
@@ -854,7 +837,7 @@ static enum err apply_groups(struct build *b, size_t first, size_t count, struct
 		return apply_owner(b, b->bytes + g->name, b->bytes + g->name, b->entries + g->first, g->count, why);
 	for (size_t i = 0; i < count; i++)
 		n += g[i].count;
-	if (!GROW(b->merged, b->merged_room, n))
+	if (!array_room(b->merged, b->merged_room, n))
 		return no_memory(why);
 	n = 0;
 	for (size_t i = 0; i < count; i++) {

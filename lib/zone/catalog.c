@@ -1,5 +1,6 @@
 #include "zone/catalog.h"
 
+#include "base/array.h"
 #include "dns/nsec3.h"
 #include "zone/build.h"
 
@@ -77,16 +78,7 @@ static struct catalog_member *add_member(struct reading *r)
 {
 	struct catalog *out = r->out;
 
-	if (out->count == r->room) {
-		size_t room = r->room ? 2 * r->room : 64;
-		struct catalog_member *members = reallocarray(out->members, room, sizeof *members);
-
-		if (!members)
-			return NULL;
-		out->members = members;
-		r->room = room;
-	}
-	return &out->members[out->count++];
+	return array_room(out->members, r->room, out->count + 1) ? &out->members[out->count++] : NULL;
 }
 
 /* At ID.zones. */

@@ -1,5 +1,7 @@
 #include "zone/diff.h"
 
+#include "base/array.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,23 +188,13 @@ static void writing_release(struct writing *w)
 
 static uint8_t *room(struct writing *w, struct section *s, size_t n)
 {
-	size_t wanted = s->room ? s->room : 512;
-	uint8_t *bytes;
-
 	if (w->section[REMOVED].used + w->section[ADDED].used + n > w->most) {
 		w->err = ERR_LIMIT;
 		return NULL;
 	}
-	while (wanted < s->used + n)
-		wanted *= 2;
-	if (wanted != s->room) {
-		bytes = realloc(s->bytes, wanted);
-		if (!bytes) {
-			w->err = ERR_NOMEM;
-			return NULL;
-		}
-		s->bytes = bytes;
-		s->room = wanted;
+	if (!array_room(s->bytes, s->room, s->used + n)) {
+		w->err = ERR_NOMEM;
+		return NULL;
 	}
 	s->used += n;
 	return s->bytes + s->used - n;

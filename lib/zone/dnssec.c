@@ -1,5 +1,6 @@
 #include "zone/dnssec.h"
 
+#include "base/array.h"
 #include "dns/rrtext.h"
 #include "zone/denial.h"
 #include "zone/signature.h"
@@ -246,15 +247,8 @@ enum need { NEEDED, MAY_BE_OUT /* a delegation without DS, where opt-out allows 
 
 static bool note_owner(struct check *c, const struct zone_node *node)
 {
-	if (c->owners == c->room) {
-		size_t room = c->room ? 2 * c->room : 256;
-		const struct zone_node **bigger = realloc(c->owner, room * sizeof *bigger);
-
-		if (!bigger)
-			return false;
-		c->owner = bigger;
-		c->room = room;
-	}
+	if (!array_room(c->owner, c->room, c->owners + 1))
+		return false;
 	c->owner[c->owners++] = node;
 	return true;
 }
@@ -563,15 +557,8 @@ static bool nsec3_leads_on(const struct zone *zone, const struct zone_node *node
 
 static bool note_label(uint8_t (**list)[LABEL], size_t *count, size_t *room, const uint8_t label[LABEL])
 {
-	if (*count == *room) {
-		size_t more = *room ? 2 * *room : 64;
-		uint8_t (*bigger)[LABEL] = realloc(*list, more * sizeof *bigger);
-
-		if (!bigger)
-			return false;
-		*list = bigger;
-		*room = more;
-	}
+	if (!array_room(*list, *room, *count + 1))
+		return false;
 	for (unsigned i = 0; i < LABEL; i++)
 		(*list)[*count][i] = name_octet_lower(label[i]);
 	++*count;

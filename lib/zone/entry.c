@@ -1,5 +1,7 @@
 #include "zone/entry.h"
 
+#include "base/array.h"
+
 #include <stdlib.h>
 
 enum kind { PLAIN, SPACE, NEWLINE, COMMENT, QUOTE, OPEN, CLOSE, ESCAPE };
@@ -28,24 +30,10 @@ static enum err bad(struct entry *entry, struct why *why, const char *what)
 	return err_why(why, ERR_SYNTAX, "%s", what);
 }
 
-static enum err more_room(struct entry *entry, struct why *why)
-{
-	size_t room = entry->room ? entry->room * 2 : 64;
-	struct text_token *tokens = realloc(entry->tokens, room * sizeof *tokens);
-
-	if (!tokens)
-		return err_why(why, ERR_NOMEM, "out of memory");
-	entry->tokens = tokens;
-	entry->room = room;
-	return ERR_OK;
-}
-
 static inline enum err add(struct entry *entry, const char *text, const char *end, bool quoted, struct why *why)
 {
-	enum err err;
-
-	if (entry->count == entry->room && (err = more_room(entry, why)))
-		return err;
+	if (!array_room(entry->tokens, entry->room, entry->count + 1))
+		return err_why(why, ERR_NOMEM, "out of memory");
 	entry->tokens[entry->count++] = (struct text_token){text, (size_t)(end - text), quoted};
 	return ERR_OK;
 }

@@ -1,21 +1,8 @@
 #include "zone/journalplace.h"
 
+#include "base/array.h"
+
 #include <stdlib.h>
-
-static bool grow(void **array, size_t *room, size_t need, size_t unit)
-{
-	size_t wanted = *room ? *room * 2 : 1024;
-	void *bigger;
-
-	if (need <= *room)
-		return true;
-	bigger = realloc(*array, wanted * unit);
-	if (!bigger)
-		return false;
-	*array = bigger;
-	*room = wanted;
-	return true;
-}
 
 static const uint8_t *name_of(const void *array, uint32_t number)
 {
@@ -29,8 +16,8 @@ static struct journalplace *new_place(struct journalplaces *p, const uint8_t *na
 {
 	uint32_t number = (uint32_t)p->count;
 
-	if (p->count >= INT32_MAX || !grow((void **)&p->places, &p->room, p->count + 1, sizeof *p->places) ||
-	    !grow((void **)&p->names, &p->names_room, p->names_used + NAME_SIZE, 1) || !nametable_put(&p->table, name, number))
+	if (p->count >= INT32_MAX || !array_room(p->places, p->room, p->count + 1) ||
+	    !array_room(p->names, p->names_room, p->names_used + NAME_SIZE) || !nametable_put(&p->table, name, number))
 		return NULL;
 	p->places[number] = (struct journalplace){.name = p->names_used};
 	p->names_used += name_copy(name, p->names + p->names_used);

@@ -1,5 +1,6 @@
 #include "zone/steplog.h"
 
+#include "base/array.h"
 #include "base/file.h"
 #include "base/siphash.h"
 
@@ -992,18 +993,11 @@ static void drop_old_files(struct steplog *l)
 /* Without memory for it the note is not taken: then more than is needed will be read after a kill. */
 static void note(struct steplog *l, enum kind kind, const uint8_t *name, struct serial written)
 {
-	size_t n = name_length(name), need_room = l->note_octets + 5 + n, room = l->note_room ? l->note_room : 1024;
+	size_t n = name_length(name);
 	uint8_t *at;
 
-	while (room < need_room)
-		room *= 2;
-	if (room > l->note_room) {
-		at = realloc(l->notes, room);
-		if (!at)
-			return;
-		l->notes = at;
-		l->note_room = room;
-	}
+	if (!array_room(l->notes, l->note_room, l->note_octets + 5 + n))
+		return;
 	at = l->notes + l->note_octets;
 	at[0] = (uint8_t)kind;
 	put_u32(at + 1, written.v);

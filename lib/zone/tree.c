@@ -1,5 +1,7 @@
 #include "zone/tree.h"
 
+#include "base/array.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -639,15 +641,8 @@ static bool owned(const struct tree_edit *edit, const struct tree_node *node)
 
 static bool retire(struct tree_retired_list *retired, void *block, size_t size)
 {
-	if (retired->count == retired->room) {
-		size_t room = retired->room ? retired->room * 2 : 64;
-		struct tree_retired *list = realloc(retired->list, room * sizeof *list);
-
-		if (!list)
-			return false;
-		retired->list = list;
-		retired->room = room;
-	}
+	if (!array_room(retired->list, retired->room, retired->count + 1))
+		return false;
 	retired->list[retired->count++] = (struct tree_retired){block, size};
 	return true;
 }
