@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,7 +65,7 @@ static void put_value(struct log *log, const char *value)
 			escaped[0] = '\\';
 			escaped[1] = (char)c;
 			put(log, escaped, 2);
-		} else if (c < ' ' || c == 0x7f) {
+		} else if (c < ' ' || c >= 0x7f) {
 			snprintf(escaped, sizeof escaped, "\\x%02x", c);
 			put(log, escaped, 4);
 		} else {
@@ -174,6 +175,47 @@ static char *put_time(char *out, const char *level)
 	return at;
 }
 
+/* --- lines written together ---------------------------------------------------------------------- */
+
+static __thread struct {
+	bool on;
+	size_t length;
+	char text[PIPE_BUF];
+} gathered;
+
+static void write_out(const char *text, size_t length)
+{
+	if (length && write(STDERR_FILENO, text, length) < 0)
+		return;  /* nowhere left to say it */
+}
+
+static void write_gathered(void)
+{
+	write_out(gathered.text, gathered.length);
+	gathered.length = 0;
+}
+
+void log_gather(void)
+{
+	gathered.on = true;
+}
+
+void log_gathered(void)
+{
+	gathered.on = false;
+	write_gathered();
+}
+
+static void gather(const char *text, size_t length, bool at_once)
+{
+	if (gathered.length + length > sizeof gathered.text)
+		write_gathered();
+	memcpy(gathered.text + gathered.length, text, length);
+	gathered.length += length;
+	if (at_once)
+		write_gathered();
+}
+
 static void write_stderr(struct log *log)
 {
 	char out[LOG_LINE_MAX + 64], *at = out;
@@ -185,8 +227,10 @@ static void write_stderr(struct log *log)
 	memcpy(at, log->line, log->length);
 	at += log->length;
 	*at++ = '\n';
-	if (write(STDERR_FILENO, out, (size_t)(at - out)) < 0)
-		return;  /* nowhere left to say it */
+	if (gathered.on)
+		gather(out, (size_t)(at - out), log->level <= LOG_LEVEL_WARNING);
+	else
+		write_out(out, (size_t)(at - out));
 }
 
 void log_end(struct log *log)

@@ -3,7 +3,7 @@
  *     2026-11-21T19:04:52.123Z notice zone-loaded zone=example.com. serial=7
  *
  * Values are escaped and quoted here, so that nothing from the network can forge
- * a line or reach a terminal. Any thread; a line is written by one write(2).
+ * a line or reach a terminal. Any thread; a line is written by one write(2), alone or with others.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -41,6 +41,11 @@ void log_fmt(struct log *, const char *key, const char *format, ...)
 void log_int(struct log *, const char *key, int64_t value);
 void log_seconds(struct log *, const char *key, uint64_t ms);        /* with three decimals */
 void log_end(struct log *);
+
+/* What this thread says from here on is written together, as far as a pipe takes at once, until log_gathered; an error or a warning is written at once, with
+ * what came before it. For many lines that come together: a server with many zones that starts. */
+void log_gather(void);
+void log_gathered(void);
 
 /* An event with no fields but a text: msg="...". */
 void log_say(enum log_level, const char *event, const char *format, ...)
