@@ -23,6 +23,7 @@ enum {
 	WRITE_MAX = 32,              /* zone files written together: each has a buffer of 1 MB */
 	MANY = 1000,                 /* jobs that leave enough memory behind to give it back */
 	LOAD_MAX = 64,               /* zones loaded together: each is in memory twice for a moment */
+	AT_A_TIME = 64,              /* of what is done: the loop has other things to do */
 };
 
 enum kind { LOAD, CHECK, READ, CALL, WRITE, COMMIT, ROWS, MARK, TOLD };
@@ -624,29 +625,36 @@ static void call_back(struct disk *d, struct job *job)
 		job->done(job->ctx, result);
 }
 
-static struct job *next_done(struct disk *d)
+/* Some of what is done; the loop is woken again for the rest, so that others have their turn. */
+static void take_done(struct disk *d, struct queue *some)
 {
 	struct job *job;
 
 	pthread_mutex_lock(&d->lock);
-	job = take(&d->done);
+	for (unsigned i = 0; i < AT_A_TIME && (job = take(&d->done)); i++)
+		put(some, job);
+	if (d->done.first)
+		wake_loop(d);
 	pthread_mutex_unlock(&d->lock);
-	return job;
 }
 
 static void woken(evutil_socket_t fd, short what, void *ctx)
 {
 	struct disk *d = ctx;
+	struct queue some = {.last = &some.first};
 	struct job *job;
 	uint64_t count;
 
 	(void)what;
 	if (read(fd, &count, sizeof count) < 0)
 		return;
-	while ((job = next_done(d))) {
+	take_done(d, &some);
+	log_gather();
+	while ((job = take(&some))) {
 		call_back(d, job);
 		job_free(job);
 	}
+	log_gathered();
 }
 
 static bool start_worker(struct disk *d, unsigned i)
