@@ -7,7 +7,8 @@
  *
  * Prints, one a line, with CLOCK_MONOTONIC seconds last: "ready T". Reads from standard input:
  *
- *     watch [N]       asks the server for each small zone, or for the first N, until all are served: "all T"
+ *     watch [N]       asks the server for each small zone, or for the first N, until all are served: "all T". It asks for 64 at a time, on at
+ *                     once where most of them were served and else 5 ms later, so that it costs a server that answers while it loads little
  *     big             asks for the big one until it is served in the newest version: "served T"
  *     step N          a new version with N changes; NOTIFY, and asks until it is served: "step SECONDS T"
  *     run SECONDS     the same with one change, again as soon as each is served: "run CHANGES T"
@@ -400,8 +401,9 @@ static void on_datagrams(int udp)
 
 enum watching { WATCH_NOTHING, WATCH_ZONES, WATCH_BIG };
 static enum watching watching;
-static uint32_t first_unserved, *unserved, unserved_count;      /* numbers of zones */
-static uint32_t burst = 1;           /* of those asked for together: as many as BURST while they are served, one while they are not */
+static uint32_t *unserved, ring, next_unserved, unserved_count; /* numbers of zones, in a ring of so many places: asked for in turn */
+static struct { uint32_t zone; bool served; } asked[BURST];     /* together */
+static unsigned asked_count, asked_served;
 static double began, run_until, next_ask;
 static unsigned long ran;
 static unsigned outstanding;
@@ -427,16 +429,31 @@ static void ask(int watch, uint32_t zone, bool is_big, bool notify)
 		outstanding++;
 }
 
+/* Those of the last burst that are not served yet, behind all others. */
+static void put_back(void)
+{
+	for (unsigned i = 0; i < asked_count; i++)
+		if (!asked[i].served)
+			unserved[(next_unserved + unserved_count++) % ring] = asked[i].zone;
+	asked_count = asked_served = 0;
+}
+
 static void ask_again(int watch)
 {
-	next_ask = now() + 0.002;
+	next_ask = now() + (watching == WATCH_BIG ? 0.002 : 0.005);
 	if (watching == WATCH_BIG) {
 		ask(watch, 0, true, false);
 		return;
 	}
+	put_back();
 	outstanding = 0;
-	for (uint32_t i = first_unserved; i < unserved_count && i < first_unserved + burst; i++)
-		ask(watch, unserved[i], false, false);
+	while (asked_count < BURST && unserved_count) {
+		asked[asked_count].served = false;
+		asked[asked_count].zone = unserved[next_unserved];
+		next_unserved = (next_unserved + 1) % ring;
+		unserved_count--;
+		ask(watch, asked[asked_count++].zone, false, false);
+	}
 }
 
 static void do_step(int watch, uint32_t n)
@@ -491,13 +508,15 @@ static uint32_t read_serial(const uint8_t *m, size_t n)
 	return (uint32_t)m[end - 20] << 24 | (uint32_t)m[end - 19] << 16 | (uint32_t)m[end - 18] << 8 | m[end - 17];
 }
 
-static void zone_is_served(uint32_t low_bits)
+/* Of an answer for a small zone: the question is what was sent. */
+static void zone_is_served(const uint8_t *m)
 {
-	for (uint32_t i = first_unserved; i < unserved_count && i < first_unserved + BURST; i++)
-		if ((unserved[i] & 0xffff) == low_bits) {
-			unserved[i] = unserved[first_unserved];
-			first_unserved++;
-			return;
+	uint32_t zone = (uint32_t)strtoul((const char *)m + 14, NULL, 10);
+
+	for (unsigned i = 0; i < asked_count; i++)
+		if (asked[i].zone == zone && !asked[i].served) {
+			asked[i].served = true;
+			asked_served++;
 		}
 }
 
@@ -517,20 +536,15 @@ static void on_answers(int watch)
 		else if (watching == WATCH_BIG && next_ask > now() + 0.0001)
 			next_ask = now() + 0.0001;
 		else if (watching == WATCH_ZONES && got)
-			zone_is_served((uint32_t)(m[0] << 8 | m[1]));
+			zone_is_served(m);
 	}
 	if (watching != WATCH_ZONES)
 		return;
-	if (first_unserved == unserved_count) {
+	if (!unserved_count && asked_served == asked_count) {
 		watching = WATCH_NOTHING;
 		printf("all %.6f\n", now());
-	} else if (outstanding == 0 && unserved_count - first_unserved > 0) {
-		static uint32_t last;
-
-		burst = last != first_unserved ? BURST : 1;
-		if (last != first_unserved)          /* some were: on at once */
-			ask_again(watch);
-		last = first_unserved;
+	} else if (outstanding == 0 && asked_served * 4 >= asked_count * 3) {
+		ask_again(watch);
 	}
 }
 
@@ -541,8 +555,9 @@ static void watch_zones(int watch, unsigned n)
 	unserved = malloc((n + 1) * sizeof *unserved);
 	for (uint32_t i = 0; i < n; i++)
 		unserved[i] = i;
-	unserved_count = n;
-	first_unserved = 0;
+	unserved_count = ring = n;
+	next_unserved = 0;
+	asked_count = asked_served = 0;
 	watching = WATCH_ZONES;
 	ask_again(watch);
 }
