@@ -1057,10 +1057,13 @@ void conf_free(struct conf *conf)
 
 bool conf_zone_path(const struct conf *conf, const struct conf_settings *set, const uint8_t *zone, char *out, size_t size)
 {
-	const char *dir = *set->file == '/' ? "" : conf->server.zone_dir;
-	int n = snprintf(out, size, "%s%s", dir, *dir ? "/" : "");
+	bool in_dir = *set->file != '/';
+	size_t n = in_dir ? strlen(conf->server.zone_dir) : 0;
 
-	return n >= 0 && (size_t)n < size && path_expand(set->file, zone, out, size);
+	if (n + 2 > size)
+		return false;
+	strcpy(stpcpy(out, in_dir ? conf->server.zone_dir : ""), in_dir ? "/" : "");
+	return path_expand(set->file, zone, out, size);
 }
 
 const char *conf_unfit(const struct conf_settings *set)
