@@ -7,6 +7,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Answers;
 use Corners;
+use Dump qw(same_zone);
 use Known;
 use Lockstep;
 use Peer;
@@ -78,7 +79,8 @@ for my $step (0 .. $#steps) {
     my ($what, $serial) = ($steps[$step][0], $step + 1);
     if ($step) { $_->edit($zone, $text[$step], $serial) for $primary, $nsd }
     ok($ours->wait_serial($zone, $serial), "$serial: $what");
-    is(scalar($ours->events('transfer', zone => "$zone.", new => $serial, got => 'IXFR', outcome => 'ok')), 1, 'it came by IXFR') if $step;
+    is(scalar($ours->wait_events(1, 'transfer', zone => "$zone.", new => $serial, got => 'IXFR', outcome => 'ok')), 1, 'it came by IXFR') if $step;
+    same_zone($ours->dump($zone), $primary->dump($zone), 'with the records of the primary');
 
     my $fresh = Lockstep->new(zones => [ { name => $zone, source => 'file' } ]);
     $fresh->put_zone($zone, $text[$step]);
