@@ -46,8 +46,11 @@ for my $zone (@zones) {
     unlike($got->{text}, qr/\e/, "$zone: no colours where it is no terminal");
 }
 
-$findings->are('IPv4 alone', 'clean.alpha', [], arguments => ['-4']);
-$findings->are('IPv6 alone', 'clean.alpha', [], arguments => ['-6']);
+for my $family (4, 6) {
+    my $one = $findings->are("IPv$family alone", 'clean.alpha', [], arguments => ["-$family"]);
+    is(scalar(grep { ($_->{address} =~ /:/ ? 6 : 4) == $family } @{ $one->{json}{nameservers} // [] }), 4, 'is one address of each nameserver,');
+    is(scalar @{ $one->{json}{nameservers} // [] }, 4, 'and no other');
+}
 $findings->are('the delegation from a server that is given', 'clean.alpha', [], arguments => [ '--parent', '198.18.2.53' ]);
 $findings->are('a nameserver that is given', 'clean.alpha', [], arguments => [ '--ns', 'ns1.own.alpha/192.0.2.53' ]);
 

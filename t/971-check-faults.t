@@ -45,6 +45,17 @@ $own_mind->are('a severity that was made milder', 'refused.alpha', ["LAME $west"
 $own_mind->are('one that was raised', 'onetld.alpha', ['DIV-TLD'], severity => { 'DIV-TLD' => 'critical' });
 $own_mind->are('one that is off', 'recursion.alpha', []);
 
+# By bounds of the operator's own.
+my %strict = map { $_->[0] => $net->operator(check => { $_->[0] => $_->[1], 'lag-warn' => '1s' }) } [ 'lag-crit', '1s' ], [ 'ttl-min', '2h' ];
+ok(wait_for(sub { ($strict{'lag-crit'}->verb('check', '--resolver', $net->resolver->at, 'stale.alpha'))[0] == 2 }), 'a secondary is behind for longer than lag-crit');
+sub strict { my ($key) = @_; return Findings->new(operator => $strict{$key}, arguments => [ '--resolver', $net->resolver->at ]) }
+strict('lag-crit')->are('behind for longer than lag-crit', 'stale.alpha', ["SERIAL-LAG $west"], severity => { 'SERIAL-LAG' => 'critical' });
+strict('ttl-min')->are('TTLs under ttl-min', 'dead.alpha', ['TTL-SHORT *'], message => qr/less than 7200/);
+
+# One server of the parent alone is asked.
+$findings{plain}->are('the server of the parent that lacks a nameserver', 'parents.alpha', ['NS-CHILD-EXTRA *'], arguments => [ '--parent', '198.18.2.53' ]);
+$findings{plain}->are('the one that does not', 'parents.alpha', [], arguments => [ '--parent', '198.18.1.53' ]);
+
 # The one of several that decides.
 my ($status) = $operator{plain}->verb('check', '--resolver', $net->resolver->at, 'dead.alpha', 'onetld.alpha', 'refused.alpha');
 is($status, 2, 'of several zones, the worst decides');

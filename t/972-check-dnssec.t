@@ -16,5 +16,12 @@ my $net = Internet->new(zones => \@zones)->start;
 my $findings = Findings->new(operator => $net->operator, arguments => [ '--resolver', $net->resolver->at ]);
 $findings->are($_->{what}, $_->{name}, $_->{expected}, %{ $_->{check} }) for @zones;
 
+# By bounds of the operator's own.
+for my $bound ([ 'expire-warn', 'warning' ], [ 'expire-crit', 'critical' ]) {
+    my $operator = $net->operator(check => { 'expire-warn' => '40d', $bound->[0] => '40d' });
+    Findings->new(operator => $operator, arguments => [ '--resolver', $net->resolver->at ])->are("signatures that end within $bound->[0]", 'signed.alpha',
+        [ map { "EXPIRE-HORIZON $_" } @Internet::nameservers ], severity => { 'EXPIRE-HORIZON' => $bound->[1] });
+}
+
 is($net->stop, 0, 'the servers stop');
 done_testing;
