@@ -428,6 +428,32 @@ static void candidates_alone_are_asked_if_told(void **state)
 	survey_free(s);
 }
 
+/* One in the zone is what the glue says. */
+static void candidates_with_addresses_are_resolved_and_not_asked_there(void **state)
+{
+	static const uint8_t outside[] = "\3ns7\2my\3net", inside[] = "\3ns1\2ex\3com";
+	static const struct line twisted[] = {{RESOLVER, "ns7.my.net. A", "ra|+ns7.my.net. 60 IN A 127.0.5.22"}, {0, NULL, NULL}};
+	struct survey_given given[] = {{outside, address[4]}, {inside, address[3]}};
+	struct survey_settings set = {.given = given, .given_count = 2, .only_given = true, .resolve_given = true};
+	struct survey *s = look("ex.com", set, twisted);
+	const struct survey_ns *ns = ns_named(s, "ns7.my.net");
+	size_t count;
+
+	(void)state;
+	no_gap(s);
+	assert_int_equal(s->server_count, 2);
+	assert_int_equal(asked[NS_C], 0);
+	assert_true(ns->has_given && ns->resolving && ns->a && ns->aaaa);
+	assert_non_null(resolve_find(ns->a, ns->name, RR_A, &count));
+	assert_false(ns_named(s, "ns1.ex.com")->resolving);
+	survey_free(s);
+	set.resolve_given = false;
+	s = look("ex.com", set, twisted);
+	assert_false(ns_named(s, "ns7.my.net")->resolving);
+	assert_int_equal(s->server_count, 2);
+	survey_free(s);
+}
+
 static void providers_and_primaries_are_asked(void **state)
 {
 	static const uint8_t ns3[] = "\3ns3\2ex\3com";
@@ -904,6 +930,7 @@ int main(void)
 		cmocka_unit_test(a_name_that_only_a_child_knows_is_asked_too),
 		cmocka_unit_test(given_servers_and_a_given_parent_need_no_resolver),
 		cmocka_unit_test(candidates_alone_are_asked_if_told),
+		cmocka_unit_test(candidates_with_addresses_are_resolved_and_not_asked_there),
 		cmocka_unit_test(providers_and_primaries_are_asked),
 		cmocka_unit_test(a_primary_that_is_passed_over_is_no_gap),
 		cmocka_unit_test(one_address_family_can_be_left_out),

@@ -300,6 +300,111 @@ static void the_referral_is_too_large(void **state)
 	free_world(w);
 }
 
+/* --- a new delegation -------------------------------------------------------------- */
+
+static struct world *make_candidates(void)
+{
+	struct world *w = make_world();
+
+	w->settings.ready = true;
+	w->ns[0].from |= FROM_GIVEN;
+	w->ns[1].from |= FROM_GIVEN;
+	return w;
+}
+
+static void a_candidates_address_is_not_the_given_one(void **state)
+{
+	struct world *w = make_candidates();
+
+	(void)state;
+	w->ns[0].has_given = w->servers[NS1_V4].given = w->servers[NS1_V6].given = true;
+	expect_at(w, NOW, "");
+	resolves(w, 0, "ns1.a.info. 60 IN A 192.0.2.9\n", "ns1.a.info. 60 IN AAAA 2001:db8:1::1\n");
+	expect_at(w, NOW, "GLUE-DRIFT! ns1.a.info.");
+	says(w, 0, "192.0.2.1,");
+	says(w, 0, "192.0.2.9");
+	resolves(w, 0, "ns1.a.info. 60 IN A 192.0.2.1\n", NULL);
+	expect_at(w, NOW, "GLUE-DRIFT! ns1.a.info.");
+	says(w, 0, "AAAA: what was given is 2001:db8:1::1, the authoritative answer is none");
+	w->servers[NS1_V6].given = false;    /* of that type none was given */
+	resolves(w, 0, "ns1.a.info. 60 IN A 192.0.2.1\n", "ns1.a.info. 60 IN AAAA 2001:db8:1::99\n");
+	expect_at(w, NOW, "");
+	resolves(w, 0, "ns1.a.info. 60 IN A 192.0.2.1\nns1.a.info. 60 IN A 192.0.2.2\n", NULL);
+	expect_at(w, NOW, "GLUE-DRIFT! ns1.a.info.");        /* one that nobody has looked at */
+	w->servers[NS2_V4].ns = 0;   /* given, and in another order */
+	w->servers[NS2_V4].given = true;
+	w->servers[NS2_V4].address = address_of("192.0.2.1");
+	w->servers[NS1_V4].address = address_of("192.0.2.2");
+	expect_at(w, NOW, "");
+	resolves(w, 0, NULL, NULL);
+	expect_at(w, NOW, "NS-TARGET! ns1.a.info.");
+	w->settings.ready = false;   /* who only asks somewhere else may do so */
+	resolves(w, 0, "ns1.a.info. 60 IN A 192.0.2.9\n", NULL);
+	expect_at(w, NOW, "");
+	free_world(w);
+}
+
+/* A name of so many octets. */
+static void make_name(uint8_t *out, size_t octets, const char *tld)
+{
+	size_t end = octets - strlen(tld) - 2, at = 0;
+
+	while (at < end) {
+		size_t label = end - at > 64 ? 64 : end - at;
+
+		label -= end - at - label == 1;
+		out[at] = (uint8_t)(label - 1);
+		memset(out + at + 1, 'x', label - 1);
+		at += label;
+	}
+	out[end] = (uint8_t)strlen(tld);
+	memcpy(out + end + 1, tld, strlen(tld) + 1);
+}
+
+static void all_show_names(struct world *w)
+{
+	char text[3][NAME_TEXT_SIZE], set_text[4000];
+
+	snprintf(set_text, sizeof set_text, "example.com. 86400 IN NS %s\nexample.com. 86400 IN NS %s\nexample.com. 86400 IN NS %s\n",
+		name_text(w->ns[0].name, text[0]), name_text(w->ns[1].name, text[1]), name_text(w->ns[2].name, text[2]));
+	all_show_ns(w, set_text);
+}
+
+/* Header 12, question 17, each NS record 12 and its name: 250 octets, those given, and 5 for the zone's own; its two addresses 16 and 28. */
+static void expect_of_octets(size_t octets, bool given, const char *expected)
+{
+	static const uint8_t own[] = "\2ns\7example\3com";
+	uint8_t names[2][NAME_SIZE];
+	struct world *w = make_candidates();
+	size_t ns = add_ns(w, own, FROM_GIVEN), four = add_server(w, ns, "203.0.113.77"), six = add_server(w, ns, "2001:db8:3::77");
+
+	make_name(names[0], 250, "info");
+	make_name(names[1], octets - (12 + 17 + 3 * 12 + 250 + 5 + 16 + 28), "net");
+	for (size_t i = 0; i < 2; i++) {
+		w->ns[i].name = names[i];
+		set(&w->ns[i].a, NULL);
+		set(&w->ns[i].aaaa, NULL);
+	}
+	w->ns[ns].has_given = w->servers[four].given = w->servers[six].given = given;
+	if (!given)
+		resolves(w, ns, "ns.example.com. 60 IN A 203.0.113.77\n", "ns.example.com. 60 IN AAAA 2001:db8:3::77\n");
+	all_show_names(w);
+	expect(w, expected);
+}
+
+static void the_new_referral_will_be_too_large(void **state)
+{
+	struct world *w = make_candidates();
+
+	(void)state;
+	set(&w->parents[0].referral_512, reply_for(example, RR_NS, BARE | TC, RCODE_NOERROR, NULL, NS_TEXT, NULL));
+	expect(w, "");               /* today's is another matter */
+	for (unsigned given = 0; given < 2; given++) {
+		expect_of_octets(512, given, "");
+		expect_of_octets(513, given, "REFERRAL-SIZE");
+	}
+}
+
 /* --- answers --------------------------------------------------------------------- */
 
 static void silent(struct world *w, size_t server, enum reply_outcome outcome, const char *text)
@@ -1291,6 +1396,8 @@ int main(void)
 		cmocka_unit_test(glue_differs_from_the_address),
 		cmocka_unit_test(a_nameserver_in_the_zone_needs_its_glue),
 		cmocka_unit_test(the_referral_is_too_large),
+		cmocka_unit_test(a_candidates_address_is_not_the_given_one),
+		cmocka_unit_test(the_new_referral_will_be_too_large),
 		cmocka_unit_test(a_server_does_not_answer),
 		cmocka_unit_test(garbage_is_no_answer_and_no_silence),
 		cmocka_unit_test(where_nobody_answers_at_all_nothing_is_known),

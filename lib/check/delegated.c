@@ -205,20 +205,29 @@ static const char *addresses_text(const struct facts *facts, const struct rr *rr
 	return kept ? kept : "?";
 }
 
-/* Glue of one type in one referral against what was resolved. Where the name is in the zone itself there must be glue. */
-static void judge_glue_type(const struct facts *facts, const struct reply *referral, const struct survey_ns *ns, const struct reply *told, uint16_t type)
+/* Addresses of one type that stand, or are to stand, in the delegation, against what was resolved. Where the name is in the zone itself there must be some. */
+static void judge_addresses(const struct facts *facts, const struct survey_ns *ns, const char *whose, uint16_t type, const struct rr *glue, size_t glue_count)
 {
+	const struct reply *told = type == RR_A ? ns->a : ns->aaaa;
 	struct facts_server at = {.name = facts_name_text(facts, ns->name)};
-	size_t glue_count, count, n;
-	const struct rr *glue = reply_find(referral->additional, referral->additional_count, ns->name, type, &glue_count), *right;
+	size_t count, n;
+	const struct rr *right;
 
 	if (!reply_told(told) || told->rcode != RCODE_NOERROR || find_answer(told, ns->name, RR_CNAME, &n))
 		return;
 	right = find_answer(told, ns->name, type, &count);
 	if ((!glue_count && !name_is_under(ns->name, facts->survey->zone)) || facts_same_records(glue, glue_count, right, count))
 		return;
-	FOUND_AT(facts, FINDING_GLUE_DRIFT, false, &at, "%s: the glue is %s, the authoritative answer is %s", type == RR_A ? "A" : "AAAA",
+	FOUND_AT(facts, FINDING_GLUE_DRIFT, false, &at, "%s: %s is %s, the authoritative answer is %s", type == RR_A ? "A" : "AAAA", whose,
 		addresses_text(facts, glue, glue_count), addresses_text(facts, right, count));
+}
+
+static void judge_glue_type(const struct facts *facts, const struct reply *referral, const struct survey_ns *ns, uint16_t type)
+{
+	size_t count;
+	const struct rr *glue = reply_find(referral->additional, referral->additional_count, ns->name, type, &count);
+
+	judge_addresses(facts, ns, "the glue", type, glue, count);
 }
 
 static void judge_glue(const struct facts *facts, const struct survey_parent *parent, const struct facts_parent *shown)
@@ -232,8 +241,8 @@ static void judge_glue(const struct facts *facts, const struct survey_parent *pa
 
 		if (!facts_has(&shown->ns_set, ns->name))
 			continue;
-		judge_glue_type(facts, referral, ns, ns->a, RR_A);
-		judge_glue_type(facts, referral, ns, ns->aaaa, RR_AAAA);
+		judge_glue_type(facts, referral, ns, RR_A);
+		judge_glue_type(facts, referral, ns, RR_AAAA);
 	}
 }
 
@@ -250,6 +259,107 @@ static void judge_size(const struct facts *facts)
 	}
 }
 
+/* --- what a new delegation will be ------------------------------------------------ */
+
+/* Into a list without doubles, in canonical order. */
+static void insert_address(struct rr *list, size_t *count, const struct rr *rr)
+{
+	size_t i = *count;
+
+	for (size_t j = 0; j < *count; j++)
+		if (memcmp(list[j].rdata, rr->rdata, rr->rdlength) == 0)
+			return;
+	for (; i > 0 && memcmp(list[i - 1].rdata, rr->rdata, rr->rdlength) > 0; i--)
+		list[i] = list[i - 1];
+	list[i] = *rr;
+	++*count;
+}
+
+/* The addresses of one type that were given for a name. NULL: there are none, or no memory. */
+static const struct rr *given_addresses(const struct facts *facts, const struct survey_ns *ns, uint16_t type, size_t *count)
+{
+	const struct survey *survey = facts->survey;
+	struct rr *list = arena_alloc(facts->arena, (survey->server_count + 1) * sizeof *list);
+
+	*count = 0;
+	for (size_t i = 0; list && i < survey->server_count; i++) {
+		const struct survey_server *server = &survey->servers[i];
+		bool six = server->address.sa.sa_family == AF_INET6;
+		struct rr rr = {.owner = ns->name, .type = type, .class = CLASS_IN, .rdlength = six ? 16 : 4,
+			.rdata = six ? (const uint8_t *)&server->address.v6.sin6_addr : (const uint8_t *)&server->address.v4.sin_addr};
+
+		if (server->given && &survey->ns[server->ns] == ns && six == (type == RR_AAAA))
+			insert_address(list, count, &rr);
+	}
+	return *count ? list : NULL;
+}
+
+/* A name without any address is NS-TARGET. */
+static void judge_given(const struct facts *facts, const struct survey_ns *ns)
+{
+	static const uint16_t types[] = {RR_A, RR_AAAA};
+	size_t count;
+
+	if (!ns->has_given || (!find_answer(ns->a, ns->name, RR_A, &count) && !find_answer(ns->aaaa, ns->name, RR_AAAA, &count)))
+		return;
+	for (size_t i = 0; i < 2; i++) {
+		const struct rr *given = given_addresses(facts, ns, types[i], &count);
+
+		judge_addresses(facts, ns, "what was given", types[i], given, count);
+	}
+}
+
+/* A name in the zone cannot be found without its addresses: they must be in the referral, all of them (RFC 9471 3.1). */
+static bool put_needed_glue(const struct facts *facts, const struct survey_ns *ns, struct msg_writer *writer)
+{
+	static const uint16_t types[] = {RR_A, RR_AAAA};
+	bool fits = true;
+
+	for (size_t i = 0; i < 2 && name_is_under(ns->name, facts->survey->zone); i++) {
+		size_t count;
+		const struct rr *rrs = ns->has_given ? given_addresses(facts, ns, types[i], &count) : find_answer(types[i] == RR_A ? ns->a : ns->aaaa, ns->name, types[i], &count);
+
+		for (size_t j = 0; j < count; j++)
+			fits = fits && msg_put_rr(writer, MSG_ADDITIONAL, &rrs[j]);
+	}
+	return fits;
+}
+
+/* Octets of what the parent will say to those who ask for the zone without EDNS; 0: it is not known. */
+static size_t new_referral_size(const struct facts *facts)
+{
+	struct msg_writer *writer = arena_zero(facts->arena, sizeof *writer);
+	uint8_t *message = arena_alloc(facts->arena, MSG_MAX);
+	const struct survey *survey = facts->survey;
+	bool fits;
+
+	if (!writer || !message)
+		return 0;
+	msg_start(writer, message, MSG_MAX, MSG_MAX);
+	fits = msg_put_question(writer, survey->zone, RR_NS, CLASS_IN);
+	for (size_t i = 0; i < facts->delegation.count; i++) {
+		const uint8_t *name = facts->delegation.names[i];
+		struct rr rr = {.owner = survey->zone, .type = RR_NS, .class = CLASS_IN, .rdlength = (uint16_t)name_length(name), .rdata = name};
+
+		fits = fits && msg_put_rr(writer, MSG_AUTHORITY, &rr);
+	}
+	for (size_t i = 0; i < survey->ns_count; i++)
+		if (survey->ns[i].from & FROM_GIVEN)
+			fits = fits && put_needed_glue(facts, &survey->ns[i], writer);
+	return fits ? msg_finish(writer, 0, MSG_QR) : 0;
+}
+
+static void judge_new(const struct facts *facts)
+{
+	size_t size = new_referral_size(facts);
+
+	for (size_t i = 0; i < facts->survey->ns_count; i++)
+		if (facts->survey->ns[i].from & FROM_GIVEN)
+			judge_given(facts, &facts->survey->ns[i]);
+	if (size > MSG_UDP_MIN)
+		FOUND(facts, FINDING_REFERRAL_SIZE, false, "the referral to the new set will have %zu octets with the glue that it needs, and does not fit 512", size);
+}
+
 void delegated_judge(const struct facts *facts)
 {
 	const struct survey *survey = facts->survey;
@@ -264,6 +374,8 @@ void delegated_judge(const struct facts *facts)
 			judge_target(facts, &survey->ns[i]);
 	for (size_t i = 0; i < survey->parent_count && !facts->settings->ready; i++)
 		judge_glue(facts, &survey->parents[i], &facts->parents[i]);
-	if (!facts->settings->ready)
+	if (facts->settings->ready)
+		judge_new(facts);
+	else
 		judge_size(facts);
 }

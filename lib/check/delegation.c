@@ -219,18 +219,24 @@ static void ns_resolved(struct asking *a, struct reply *reply)
 	if (!resolve_told(reply))
 		say_does_not_resolve(reply);
 	rrs = resolve_find(reply, a->name, a->type, &count);
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count && !d->survey->ns[a->about].has_given; i++) {
 		struct net_addr address = resolve_address(&rrs[i], port(d));
 
 		add_server(d, a->about, &address, false, false);
 	}
 }
 
+/* A name in the zone may not be there yet for a resolver, and is what the glue says. */
+static bool is_settled(const struct delegation *d, const struct survey_ns *ns)
+{
+	return ns->has_given && (!d->set->resolve_given || name_is_under(ns->name, d->survey->zone));
+}
+
 static void resolve_ns(struct delegation *d, size_t index)
 {
 	struct survey_ns *ns = &d->survey->ns[index];
 
-	if (ns->resolving || ns->has_given || (d->set->only_given && !(ns->from & FROM_GIVEN)))
+	if (ns->resolving || is_settled(d, ns) || (d->set->only_given && !(ns->from & FROM_GIVEN)))
 		return;
 	ns->resolving = true;
 	ask_resolver(d, ns->name, RR_A, ns_resolved, index, 0);
@@ -583,8 +589,7 @@ static void begin_given(struct delegation *d)
 			continue;
 		if (set->given[i].address.sa.sa_family != AF_UNSPEC)
 			add_server(d, (size_t)(ns - d->survey->ns), &set->given[i].address, true, false);
-		else
-			resolve_ns(d, (size_t)(ns - d->survey->ns));
+		resolve_ns(d, (size_t)(ns - d->survey->ns));
 	}
 	for (size_t i = 0; i < set->provider_count; i++)
 		learn(d, set->providers[i], FROM_PROVIDER);

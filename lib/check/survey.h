@@ -25,7 +25,7 @@ struct tsig_key;
 
 struct survey_given {            /* NAME[/ADDRESS[@PORT]] */
 	const uint8_t *name;
-	struct net_addr address;     /* AF_UNSPEC: by resolution. Where a name has given addresses, only these are asked. */
+	struct net_addr address;     /* AF_UNSPEC: by resolution. Where a name has given addresses, only these are asked (but see resolve_given). */
 };
 struct survey_primary {
 	const char *name;
@@ -47,6 +47,7 @@ struct survey_settings {
 	bool no_v4, no_v6;           /* nameservers' addresses of that family are not asked */
 	bool no_transfers;           /* none is tried anywhere */
 	bool only_given;             /* other names are learned, but not resolved or asked; a zone that is not delegated (yet) is no gap */
+	bool resolve_given;          /* a name with given addresses is resolved too, unless it lies in the zone: what comes is not asked, but can be compared */
 };
 
 /* --- what was found out ------------------------------------------------------------- */

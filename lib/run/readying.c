@@ -81,6 +81,7 @@ static const struct mend { enum finding_id id; const char *how; } mends[] = {
 	{FINDING_DS_MISMATCH, "have a key there that a DS of the parent stands for, and signatures that validate"},
 	{FINDING_CDS_SPLIT, "have the same CDS and CDNSKEY records everywhere"},
 	{FINDING_CSYNC_SPLIT, "have the same CSYNC record everywhere"},
+	{FINDING_REFERRAL_SIZE, "name fewer nameservers, or choose shorter names"},
 	{FINDING_EXPIRE_HORIZON, "see that it is transferred, and signed anew, in time"},
 	{FINDING_CHECK_INCOMPLETE, "find out why, or ask again: it may hide anything"},
 };
@@ -383,7 +384,7 @@ int readying_run(const struct command *command, struct why *why)
 	int status = STATUS_UNKNOWN;
 	enum err err = subject_of(&r.subject, command, why);
 
-	r.subject.survey.only_given = true;
+	r.subject.survey.only_given = r.subject.survey.resolve_given = true;
 	r.subject.verdict.ready = true;
 	if (!err)
 		err = run(&r, &status, why);

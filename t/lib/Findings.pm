@@ -74,6 +74,7 @@ sub are {
     my ($self, $what, $zone, $expected, %of) = @_;
     my $verb = $of{verb} // 'check';
     my @arguments = (@{ $self->{arguments} }, @{ $of{arguments} // [] });
+    push @arguments, '--timeout', '20s' unless grep { $_ eq '--timeout' } @arguments;           # where all answer, a slow machine is not a silent server
     my ($text, $json, $quiet) = $self->run_all([ $verb, @arguments, $zone ], [ '--json', $verb, @arguments, $zone ], [ $verb, '--quiet', @arguments, $zone ]);
     my %level = (%severity, %{ $of{severity} // {} });
     my $status = $of{status} // overall(map { $level{ (split / /)[0] } } @$expected);

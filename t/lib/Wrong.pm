@@ -49,7 +49,7 @@ sub plain {
     fault('a server fails', 'servfail', ["LAME $west"], fault => sub { my ($talk) = @_; $talk->send($talk->message(rcode => 2)) });
     fault('a server is silent over UDP', 'silent', ["UNREACHABLE $west"], arguments => [ '--timeout', '4s' ], fault => sub { my ($talk) = @_; $talk->send($talk->relay) if $talk->tcp });
     fault('a server is silent over TCP', 'notcp', ["TCP-FAIL $west"], arguments => [ '--timeout', '4s' ], fault => sub { my ($talk) = @_; $talk->send($talk->relay) unless $talk->tcp });
-    fault('a server answers each question the third time', 'third', [], fault => sub { my ($talk) = @_; $talk->send($talk->relay) if $talk->tcp || $talk->nth % 3 == 0 });
+    fault('a server answers each question the third time', 'third', [], arguments => [ '--timeout', '10s' ], fault => sub { my ($talk) = @_; $talk->send($talk->relay) if $talk->tcp || $talk->nth % 3 == 0 });
     fault('a server is slow', 'slow', [], fault => sub { my ($talk) = @_; $talk->send($talk->relay, after => 0.4) });
     fault('recursion is offered', 'recursion', ["RECURSION $west"], fault => sub { my ($talk) = @_; $talk->send($talk->flags($talk->relay, 0x0080)) });
     fault('all may transfer', 'open', ["TRANSFER-OPEN $south"], open => { south => 1 });
