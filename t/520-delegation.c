@@ -169,20 +169,78 @@ static size_t answer(unsigned host, const uint8_t *query, size_t n, uint8_t *out
 	return strcmp(words, "silent") == 0 ? 0 : length;
 }
 
+/* Who asked, and what: an answer goes back over UDP, or over the connection. */
+struct asked_by {
+	unsigned host;
+	int fd;
+	struct sockaddr_storage from;
+	socklen_t size;
+	struct conn *conn;           /* NULL: over UDP */
+	uint8_t query[2048];
+	size_t length;
+};
+
+static void reply_to(const struct asked_by *by)
+{
+	uint8_t out[2 + MSG_MAX];
+	size_t n = answer(by->host, by->query, by->length, out + 2);
+
+	put_u16(out, (uint16_t)n);
+	if (n && by->conn)
+		conn_write(by->conn, out, 2 + n);
+	else if (n)
+		sendto(by->fd, out + 2, n, 0, (const struct sockaddr *)&by->from, by->size);
+}
+
+/* Where they wait for each other: no server but the resolver answers before each has got so many questions over UDP and TCP. */
+static bool waiting;
+static unsigned wanted_udp[256], wanted_tcp[256], held_count;
+static struct asked_by held[64];
+
+static bool all_are_asked(void)
+{
+	for (unsigned i = 0; i < HOSTS; i++)
+		if (wanted_udp[hosts[i]] || wanted_tcp[hosts[i]])
+			return false;
+	return true;
+}
+
+/* The same question, but for its ID. */
+static bool comes_again(const struct asked_by *by)
+{
+	for (unsigned i = 0; i < held_count; i++)
+		if (held[i].host == by->host && held[i].conn == by->conn && held[i].length == by->length &&
+			memcmp(held[i].query + 2, by->query + 2, by->length - 2) == 0)
+			return true;
+	return false;
+}
+
+static void come(const struct asked_by *by)
+{
+	unsigned *wanted = by->conn ? &wanted_tcp[by->host] : &wanted_udp[by->host];
+
+	if (!waiting || by->host == RESOLVER) {
+		reply_to(by);
+		return;
+	}
+	*wanted -= *wanted > 0 && !comes_again(by);
+	if (held_count < sizeof held / sizeof *held)
+		held[held_count++] = *by;
+	waiting = !all_are_asked();
+	for (unsigned i = 0; !waiting && i < held_count; i++)
+		reply_to(&held[i]);
+}
+
 static void serve_udp(evutil_socket_t fd, short what, void *ctx)
 {
-	struct sockaddr_storage from;
-	socklen_t size = sizeof from;
-	uint8_t query[2048], out[MSG_MAX];
-	ssize_t got = recvfrom(fd, query, sizeof query, 0, (struct sockaddr *)&from, &size);
-	size_t n;
+	struct asked_by by = {.host = *(const unsigned *)ctx, .fd = fd, .size = sizeof by.from};
+	ssize_t got = recvfrom(fd, by.query, sizeof by.query, 0, (struct sockaddr *)&by.from, &by.size);
 
 	(void)what;
 	if (got <= 0)
 		return;
-	n = answer(*(const unsigned *)ctx, query, (size_t)got, out);
-	if (n)
-		sendto(fd, out, n, 0, (struct sockaddr *)&from, size);
+	by.length = (size_t)got;
+	come(&by);
 }
 
 static void drop(struct conn *conn)
@@ -195,16 +253,15 @@ static void drop(struct conn *conn)
 
 static size_t serve_tcp(struct conn *conn, struct rbuf bytes, void *owner)
 {
-	uint8_t out[2 + MSG_MAX];
+	struct asked_by by = {.host = *(const unsigned *)owner, .conn = conn};
 	struct rbuf query;
-	size_t n;
 
 	if (!frame_next(&bytes, &query))
 		return 0;
-	n = answer(*(const unsigned *)owner, query.at, rbuf_left(&query), out + 2);
-	put_u16(out, (uint16_t)n);
-	if (n)
-		conn_write(conn, out, 2 + n);
+	by.length = rbuf_left(&query);
+	assert_true(by.length <= sizeof by.query);
+	memcpy(by.query, query.at, by.length);
+	come(&by);
 	return rbuf_pos(&bytes);
 }
 
@@ -362,6 +419,31 @@ static void all_is_asked_where_all_is_well(void **state)
 		assert_true(s->parents[i].referral && s->parents[i].referral_512 && s->parents[i].ds);
 		assert_true(s->parents[i].referral->edns && !s->parents[i].referral_512->edns);
 	}
+	survey_free(s);
+}
+
+/* Three nameservers, each over UDP with EDNS and without, and over TCP; two servers of the parent: none of them answers before all were asked. */
+static void all_are_asked_at_once(void **state)
+{
+	static const uint8_t ns1[] = "\3ns1\2ex\3com", ns2[] = "\3ns2\2ex\3com", ns3[] = "\3ns3\2ex\3com";
+	struct survey_given given[] = {{ns1, address[3]}, {ns2, address[4]}, {ns3, address[5]}};
+	struct survey *s;
+
+	(void)state;
+	for (unsigned host = NS_A; host <= NS_C; host++) {
+		wanted_udp[host] = 2;
+		wanted_tcp[host] = 1;
+	}
+	wanted_udp[TLD_A] = wanted_udp[TLD_B] = 3;
+	held_count = 0;
+	waiting = true;
+	s = look("ex.com", (struct survey_settings){.given = given, .given_count = 3}, NULL);
+	assert_false(waiting);
+	no_gap(s);
+	assert_int_equal(s->server_count, 3);
+	assert_int_equal(s->parent_count, 2);
+	for (size_t i = 0; i < 3; i++)
+		assert_true(s->servers[i].serves && s->servers[i].tcp_soa->outcome == REPLY_OK && s->servers[i].plain_soa->outcome == REPLY_OK);
 	survey_free(s);
 }
 
@@ -927,6 +1009,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_is_asked_where_all_is_well),
+		cmocka_unit_test(all_are_asked_at_once),
 		cmocka_unit_test(a_name_that_only_a_child_knows_is_asked_too),
 		cmocka_unit_test(given_servers_and_a_given_parent_need_no_resolver),
 		cmocka_unit_test(candidates_alone_are_asked_if_told),

@@ -7,14 +7,15 @@ use lib "$FindBin::Bin/lib";
 use Internet;
 use Findings;
 use Lockstep;
-use Process qw(wait_for);
+use Process qw(find_program run_command wait_for);
 use Test::More;
 use Wrong;
 
 plan skip_all => 'needs lockstepd, nsd, knot, bind9 with its tools, and unbound' unless Internet->have;
 my ($own, $north, $west, $south) = @Internet::nameservers;
 my @zones = Wrong::plain();
-my $net = Internet->new(zones => [ @zones, { name => 'back.alpha', soa => { serial => 5 }, at => { south => sub { $_[0] } } }, { name => 'dead.alpha' } ])->start;
+my $net = Internet->new(zones => [ @zones, { name => 'back.alpha', soa => { serial => 5 }, at => { south => sub { $_[0] } } }, { name => 'dead.alpha' },
+    { name => 'port.alpha', ns => [$west], fault => sub { my ($talk) = @_; $talk->send($talk->message(rcode => 2)) } } ])->start;
 my %operator = (
     plain => $net->operator,
     impatient => $net->operator(check => { 'lag-warn' => '1s' }),
@@ -39,6 +40,14 @@ is(scalar(grep { $_ >= 1 && $_ < 900 } @behind), 2, 'and how long it is behind')
 is($got{'stale.alpha'}{json}{serial}, 7, 'the newest serial is that of the others');
 cmp_ok($got{'silent.alpha'}{seconds}, '<', 20, 'a silent server does not keep it waiting');
 
+# On a terminal what is critical is red.
+SKIP: {
+    my $script = find_program('script') or skip('needs script', 1);
+    my $command = join ' ', map { "'$_'" } ($ENV{top_builddir} // '.') . '/lockstep', '-c', $operator{plain}->conf_file, 'check', '--resolver', $net->resolver->at, '--timeout', '20s', 'refused.alpha';
+    my (undef, $out) = run_command('env', 'TERM=xterm', $script, '-qec', $command, '/dev/null');
+    like($out, qr/^refused\.alpha\.  \e\[31mCRITICAL\e\[0m.*^  \e\[31mcritical *\e\[0m *LAME/ms, 'on a terminal: what is critical') or diag($out);
+}
+
 # The same by severities of the operator's own.
 my $own_mind = Findings->new(operator => $net->operator(check => { severity => { 'LAME' => 'warning', 'DIV-TLD' => 'critical', 'RECURSION' => 'off' } }), arguments => [ '--resolver', $net->resolver->at ]);
 $own_mind->are('a severity that was made milder', 'refused.alpha', ["LAME $west"], severity => { LAME => 'warning' });
@@ -51,6 +60,18 @@ ok(wait_for(sub { ($strict{'lag-crit'}->verb('check', '--resolver', $net->resolv
 sub strict { my ($key) = @_; return Findings->new(operator => $strict{$key}, arguments => [ '--resolver', $net->resolver->at ]) }
 strict('lag-crit')->are('behind for longer than lag-crit', 'stale.alpha', ["SERIAL-LAG $west"], severity => { 'SERIAL-LAG' => 'critical' });
 strict('ttl-min')->are('TTLs under ttl-min', 'dead.alpha', ['TTL-SHORT *'], message => qr/less than 7200/);
+
+# A remote of the configuration may transfer, and is not tried.
+my $known = $net->operator;
+push @{ $known->{conf}{remotes} }, { name => 'south', address => $Internet::provider{south}{addresses} };
+$known->configure;
+Findings->new(operator => $known, arguments => [ '--resolver', $net->resolver->at ])->are('all may transfer at one that is a remote', 'open.alpha', []);
+
+# Nameservers at another port than that at which one fails.
+my @alone = qw(DIV-COUNT DIV-PROVIDER DIV-TLD DIV-PREFIX);
+$findings{plain}->are('it fails at the usual port', 'port.alpha', [ "LAME $west", @alone ], arguments => [ '--parent', '198.18.1.53' ]);
+$got{port} = $findings{plain}->are('not at the one that is given', 'port.alpha', \@alone, arguments => [ '--parent', '198.18.1.53', '--port', $Internet::provider{west}{port} ]);
+is_deeply([ sort map { $_->{address} } @{ $got{port}{json}{nameservers} // [] } ], [ sort map { "$_\@5300" } @{ $Internet::provider{west}{addresses} } ], 'at both of its addresses');
 
 # One server of the parent alone is asked.
 $findings{plain}->are('the server of the parent that lacks a nameserver', 'parents.alpha', ['NS-CHILD-EXTRA *'], arguments => [ '--parent', '198.18.2.53' ]);

@@ -9,7 +9,7 @@ use Corners;
 use JSON::PP;
 use Lockstep;
 use Peer;
-use Process qw(run_command start_process stop_process slurp wait_for work_dir);
+use Process qw(find_program run_command start_process stop_process slurp wait_for work_dir);
 use Signed;
 use Test::More;
 use Time::HiRes qw(time);
@@ -215,6 +215,22 @@ is($status, 0, 'at a bounded rate');
 is($status, 0, 'and without');
 cmp_ok($slow, '>', 2, 'more than 1,000 questions at 400 a second take their time');
 cmp_ok(time - $began, '<', $slow, 'which is the rate');
+
+# Who is not told otherwise asks at most 1,000 times a second; a terminal shows meanwhile how far it is, and a file nothing.
+SKIP: {
+    my $at = "ns1.a.example/" . $large->at;
+    my $from = $large->at;
+    my $script = find_program('script') or skip('needs script', 5);
+    my $began = time;
+    my ($status, $out) = run_command('env', 'TERM=xterm', $script, '-qec', "'$lockstep' diff example.com --from $from --ns $at > $dir/stdout", '/dev/null');
+    my ($answers) = (slurp("$dir/stdout") // '') =~ /; (\d+) answers from 1 address/;
+    is($status, 0, 'on a terminal');
+    cmp_ok(time - $began, '>=', ($answers // 0) / 1000 - 0.3, "the usual rate: $answers answers");
+    like($out, qr/\A(?:\r\e\[K[^\[\r\n]*)*(?:\r\e\[K\[#*\.*\] +\d+%  \d+ of $answers, 0 differences)+\r\e\[K\z/, 'a progress bar, which goes away at the end');
+    unlike(slurp("$dir/stdout"), qr/[\e\r]/, 'none in a file, and no colours');
+    (undef, $out) = run_command('env', 'TERM=xterm', $script, '-qec', "'$lockstep' diff example.com --from $from --quiet --ns $at", '/dev/null');
+    is($out, '', '--quiet: nothing on a terminal either');
+}
 
 # Interrupted once it has come to the names that differ.
 my $stale = server('lockstep', 'example.com', $many =~ s/^n(1\d*) A 192\.0\.2\.10/n$1 A 192.0.2.11/mgr);
