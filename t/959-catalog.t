@@ -24,6 +24,10 @@ sub works {
 
 sub zone_text { my ($zone, $serial) = @_; return "$zone. 60 IN SOA ns.$zone. host.$zone. $serial 3600 900 604800 300\n$zone. 60 IN NS ns.$zone.\nns.$zone. 60 IN A 192.0.2.1\n" }
 
+# Whether anybody may transfer a zone from there, as a template may say of those in its group.
+sub is_open { my ($lockstep, $zone) = @_; return defined dump_axfr($lockstep->at, $zone) }
+my $all = { name => 'all', address => ['127.0.0.0/8'] };
+
 # Names of the zones that came by a catalog.
 sub members {
     my ($lockstep, $catalog) = @_;
@@ -70,11 +74,11 @@ my $version = 'version.@ 0 IN TXT "2"';
 sub member { my ($id, $name, %of) = @_; return ("$id.zones.\@ 0 IN PTR $name.", $of{group} ? qq(group.$id.zones.\@ 0 IN TXT "$of{group}") : (), $of{coo} ? "coo.$id.zones.\@ 0 IN PTR $of{coo}." : ()) }
 
 my $fake = Fake->new(%any, zone => 'cat.');
-my @templates = ({ name => 'default', primaries => ['p'], 'zonefile-sync' => 0 }, { name => 'special', primaries => ['p'], 'refresh-min' => 77, 'zonefile-sync' => 0 },
+my @templates = ({ name => 'default', primaries => ['p'], 'zonefile-sync' => 0 }, { name => 'special', primaries => ['p'], 'refresh-max' => 1000, 'zonefile-sync' => 0, 'allow-transfer' => ['all'] },
     { name => 'useless' });
 my $cat = { name => 'cat', primaries => ['p'], catalog => 'consume', 'zonefile-sync' => 0 };
 my $new = { %$cat, name => 'new.cat' };
-my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('p', $fake) ], templates => \@templates, zones => [ $cat, $new, { name => 'configured' } ]);
+my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('p', $fake) ], acls => [$all], templates => \@templates, zones => [ $cat, $new, { name => 'configured' } ]);
 
 # Changes what the primary says, and tells of it. What came as a difference is what AXFR gives, and is answered so.
 my $steps = 0;
@@ -111,6 +115,7 @@ subtest 'members come' => sub {
 
 subtest 'members go, come, and change' => sub {
     works($lockstep, 'write', 'write', 'one.example');
+    ok(!is_open($lockstep, 'two.example'), 'nobody may transfer one');
     my $file = $lockstep->zone_file('one.example');
     ok(-e $file, 'a member has a file');
     say_catalog(cat => [ $version, member('b', 'two.example', group => 'special'), member('c', 'three.example') ]);
@@ -120,14 +125,20 @@ subtest 'members go, come, and change' => sub {
     ok($lockstep->wait_serial('three.example', 1), 'what came is served');
     ok(wait_for(sub { ($lockstep->status('two.example')->{template} // '') eq 'special' }), 'the group is known');
     is(scalar($lockstep->events('transfer', zone => 'two.example.')), 1, 'without a transfer');
+    ok(wait_for(sub { is_open($lockstep, 'two.example') }), 'what the template of that name says holds: all may transfer it');
+    ok(wait_for(sub { $lockstep->status('two.example')->{refresh} <= 1000 }), 'and its refresh time is that of the template');
+    ok(!is_open($lockstep, 'three.example'), 'nobody may transfer another one');
     say_catalog(cat => [ $version, member('b', 'two.example', group => 'special'), member('c', 'three.example', group => 'unheard-of') ]);
     is($lockstep->serial('three.example'), 1, 'a group without a template is passed over');
+    ok(!is_open($lockstep, 'three.example'), 'and opens nothing');
     say_catalog(cat => [ $version, member('d', 'two.example'), member('c', 'three.example') ]);
     ok(wait_for(sub { $lockstep->events('transfer', zone => 'two.example.') == 2 }), 'another label: it begins anew');
     my ($last) = ($lockstep->events('transfer', zone => 'two.example.'))[-1];
     is(join(' ', $last->{asked}, $last->{old} // 'nothing'), 'AXFR nothing', 'from nothing');
     ok($lockstep->wait_serial('two.example', 1), 'and is served');
     is((split / /, ($lockstep->log_lines(qr/ catalog zone=cat\. .*reset=1/))[-1] // '')[2], 'catalog', 'which the log says');
+    ok(!is_open($lockstep, 'two.example'), 'and in no group any more');
+    ok(wait_for(sub { $lockstep->status('two.example')->{refresh} > 1000 }), 'with the times of the others');
 };
 
 subtest 'a broken catalog changes nothing' => sub {
@@ -221,7 +232,8 @@ is($lockstep->stop, 0, 'lockstepd ends cleanly');
 # --- others produce ----------------------------------------------------------------------
 sub consumer {
     my ($peer) = @_;
-    return Lockstep->new(remotes => [ Lockstep::remote('p', $peer) ], templates => [ { name => 'default', primaries => ['p'] }, { name => 'grp', primaries => ['p'] } ],
+    return Lockstep->new(remotes => [ Lockstep::remote('p', $peer) ], acls => [$all],
+        templates => [ { name => 'default', primaries => ['p'] }, { name => 'grp', primaries => ['p'], 'allow-transfer' => ['all'] } ],
         zones => [ { name => 'cat.peer', primaries => ['p'], catalog => 'consume', 'refresh-max' => 1, 'refresh-min' => 1, 'retry-max' => 1 } ]);
 }
 
@@ -232,6 +244,7 @@ sub consume_from {
     wait_members($lockstep, 'cat.peer', 'a.peer. b.peer.', 'its members come', 20);
     ok($lockstep->wait_serial($_, 1), "$_ is served") for qw(a.peer b.peer);
     is($lockstep->status('b.peer')->{template}, $group, 'the group is known');
+    is(join(' ', map { is_open($lockstep, $_) ? 'open' : 'closed' } qw(a.peer b.peer)), 'closed open', 'and what its template says holds');
     $change->();
     ok(wait_for(sub { ($lockstep->verb('refresh', 'cat.peer'))[0] == 0 }, 60), 'the producer answers');     # it may have been away
     wait_members($lockstep, 'cat.peer', 'b.peer. c.peer.', 'a change of it is followed', 60);
@@ -342,6 +355,28 @@ subtest 'we produce' => sub {
     }
     $_->stop for values %peer;
     is($lockstep->stop, 0, 'lockstepd ends cleanly');
+};
+
+subtest 'a group that we produce is a template where we consume' => sub {
+    my $group = 'a "group"';
+    my %member = (source => 'file', 'catalog-zone' => 'our.cat', 'allow-transfer' => ['all']);
+    my @zones = ({ name => 'our.cat', catalog => 'produce', 'allow-transfer' => ['all'], notify => ['below'] }, { %member, name => 'a.ours', 'catalog-group' => $group }, { %member, name => 'b.ours' });
+    my $producer = Lockstep->new(acls => [$all], zones => \@zones);
+    my $consumer = Lockstep->new(acls => [$all], remotes => [ Lockstep::remote('p', $producer) ], zones => [ { name => 'our.cat', primaries => ['p'], catalog => 'consume' } ],
+        templates => [ { name => 'default', primaries => ['p'] }, { name => $group, primaries => ['p'], 'allow-transfer' => ['all'], 'refresh-max' => 1000 } ]);
+    $producer->{conf}{remotes} = [ Lockstep::remote('below', $consumer) ];
+    $producer->put_zone($_, zone_text($_, 1)) for qw(a.ours b.ours);
+    $_->start for $producer, $consumer;
+    my $settings = sub { my ($zone) = @_; return (is_open($consumer, $zone) ? 'open' : 'closed') . ($consumer->status($zone)->{refresh} <= 1000 ? ', often' : '') };
+    wait_members($consumer, 'our.cat', 'a.ours. b.ours.', 'the members come', 60);
+    ok($consumer->wait_serial($_, 1), "$_ is served") for qw(a.ours b.ours);
+    ok(wait_for(sub { $settings->('b.ours') eq 'closed' }), 'the one without a group has the settings of all');
+    is($settings->('a.ours'), 'open, often', 'the one in it those of the template');
+    is($consumer->status('a.ours')->{template}, $group, 'as status says');
+    $producer->reload(zones => [ @zones[ 0, 1 ], { %{ $zones[2] }, 'catalog-group' => $group } ]);
+    ok(wait_for(sub { $settings->('b.ours') eq 'open, often' }), 'the other one comes into it too');
+    is(scalar($consumer->wait_events(1, 'transfer', zone => 'b.ours.')), 1, 'as it was, without a transfer');
+    is($_->stop, 0, 'it ends cleanly') for $consumer, $producer;
 };
 
 done_testing;
