@@ -176,6 +176,7 @@ subtest 'a zone file that is edited' => sub {
     $take->(zone_text($zone, 2, changed => [3]));
     ok($reader->wait_serial($zone, 2), 'and again');
     same_zone($reader->dump($zone), dump_text(zone_text($zone, 2, changed => [3]), $zone), 'with what it has');
+    same_answers($_, $zone, 'a step') for $source, $reader;
     is(scalar($source->wait_events(1, 'transfer-out', zone => "$zone.", type => 'IXFR', sent => 'steps')), 1, 'which went out as a step');
 
     utime time + 5, time + 5, $source->zone_file($zone);
@@ -191,11 +192,13 @@ subtest 'a zone file that is edited' => sub {
     $take->(zone_text($zone, 3, changed => [5]));
     ok($reader->wait_serial($zone, 3), 'the next serial');
     same_zone($reader->dump($zone), dump_text(zone_text($zone, 3, changed => [5]), $zone), 'brings them all the same');
-    is(scalar($source->events('transfer-out', zone => "$zone.", type => 'IXFR', sent => 'zone')), 1, 'with the whole zone, as serial 2 was not one content');
+    is(scalar($source->wait_events(1, 'transfer-out', zone => "$zone.", type => 'IXFR', sent => 'zone')), 1, 'with the whole zone, as serial 2 was not one content');
     is($source->status($zone)->{reason}, undef, 'and status has nothing to say');
     $take->(zone_text($zone, 4, changed => [5]));
     ok($reader->wait_serial($zone, 4), 'another one');
-    is(scalar($source->events('transfer-out', zone => "$zone.", type => 'IXFR', sent => 'steps')), 2, 'is a step again');
+    is(scalar($source->wait_events(2, 'transfer-out', zone => "$zone.", type => 'IXFR', sent => 'steps')), 2, 'is a step again');
+    same_zone($reader->dump($zone), dump_text(zone_text($zone, 4, changed => [5]), $zone), 'to what the file has');
+    same_answers($_, $zone, 'a step again') for $source, $reader;
     is($_->stop, 0, 'it ends cleanly') for $reader, $source;
 };
 
@@ -294,9 +297,10 @@ subtest 'over TLS' => sub {
         $source->put_zone($zone, zone_text($zone, $_, count => 2000, changed => [ $_ * 7, $_ * 9 ]));
         is(($source->verb('reload'))[0], 0, 'reload');
         ok($reader->wait_serial($zone, $_), "serial $_");
+        same_zone($reader->dump($zone), $source->dump($zone), 'what came is what is there');
+        same_answers($reader, $zone, "serial $_");
     }
-    same_zone($reader->dump($zone), $source->dump($zone), 'what came is what is there');
-    is(scalar($source->events('transfer-out', type => 'IXFR', sent => 'steps', over => 'TLS', key => 'file.key.')), 5, 'each as a step, signed, over TLS');
+    is(scalar($source->wait_events(5, 'transfer-out', type => 'IXFR', sent => 'steps', over => 'TLS', key => 'file.key.')), 5, 'each as a step, signed, over TLS');
     is($_->stop, 0, 'it ends cleanly') for $reader, $source;
 };
 
