@@ -90,8 +90,9 @@ enum err file_mkparent(const char *path, struct why *);
 /* What was renamed, made or removed in the directory is durable. */
 enum err file_sync_dir(const char *path, struct why *);
 
-/* Removes what a killed process of ours left in the directory and, `depth` levels deep, in those below it: regular files of ours with the name of a temporary file that
- * nobody holds locked. Symlinks are not followed. `removed` counts them; ERR_OK also where there is no such directory. */
+/* Removes what a killed process of ours left in the directory and, `depth` levels deep, in those below it: regular files of ours
+ * with the name of a temporary file that nobody holds locked. Symlinks are not followed. `removed` counts them; ERR_OK also where
+ * there is no such directory. */
 enum err file_sweep(const char *dir, unsigned depth, unsigned *removed, struct why *);
 
 #endif

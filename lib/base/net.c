@@ -350,3 +350,11 @@ void net_random(void *bytes, size_t n)
 	memcpy(bytes, store + left, n);
 	explicit_bzero(store + left, n);
 }
+
+uint32_t net_random32(void)
+{
+	uint32_t value;
+
+	net_random(&value, sizeof value);
+	return value;
+}

@@ -64,5 +64,6 @@ int net_connect_tcp(const struct net_addr *to, struct why *);
 
 /* Random bytes from the kernel (getrandom), each given once. A child of fork must not go on with it: it would give the same. */
 void net_random(void *bytes, size_t n);
+uint32_t net_random32(void);
 
 #endif

@@ -131,8 +131,8 @@ static void judge_tcp(const struct facts *facts, const struct facts_server *serv
 	if (!reply_answered(tcp))
 		FOUND_AT(facts, FINDING_TCP_FAIL, false, server, "no answer over TCP: %s", reply_says(tcp, word));
 	else if (!facts_apex(facts, tcp, RR_SOA, &count))
-		FOUND_AT(facts, FINDING_TCP_FAIL, false, server, "over UDP it answers for the zone, over TCP it does not: %s%s", reply_says(tcp, word),
-			tcp->aa ? "" : ", without authority");
+		FOUND_AT(facts, FINDING_TCP_FAIL, false, server, "over UDP it answers for the zone, over TCP it does not: %s%s",
+			reply_says(tcp, word), tcp->aa ? "" : ", without authority");
 }
 
 /* A question besides that for the SOA record. */
@@ -152,7 +152,8 @@ static void judge_question(const struct facts *facts, const struct facts_server 
 		FOUND_AT(facts, FINDING_LAME, false, server, "asked for %s, it answers %s%s", type_text, reply_says(reply, word),
 			!reply->aa ? " without authority" : reply->rcode == RCODE_NOERROR ? ", but no such record" : "");
 	else if ((reply->rcode != RCODE_NOERROR && reply->rcode != RCODE_NXDOMAIN) || !reply->aa)
-		FOUND_AT(facts, FINDING_CHECK_INCOMPLETE, false, server, "asked for %s, it answers %s%s", type_text, reply_says(reply, word), reply->aa ? "" : " without authority");
+		FOUND_AT(facts, FINDING_CHECK_INCOMPLETE, false, server, "asked for %s, it answers %s%s", type_text,
+			reply_says(reply, word), reply->aa ? "" : " without authority");
 }
 
 static void judge_questions(const struct facts *facts, const struct facts_server *server)
@@ -182,7 +183,9 @@ static void judge_caution(const struct facts *facts, const struct facts_server *
 			offers = replies[i];
 	}
 	if (odd)
-		FOUND_AT(facts, FINDING_ADDRESS_ODD, false, server, "it was asked here and answers from %s, which resolvers do not accept", facts_address_text(facts, &odd->odd_from));
+		FOUND_AT(facts, FINDING_ADDRESS_ODD, false, server,
+			"it was asked here and answers from %s, which resolvers do not accept",
+			facts_address_text(facts, &odd->odd_from));
 	if (offers)
 		FOUND_AT(facts, FINDING_RECURSION, false, server, "it offers recursion (RA is set)");
 	if (reply_answered(asked->axfr) && asked->axfr->rcode == RCODE_NOERROR &&
@@ -216,14 +219,16 @@ void answered_judge(const struct facts *facts)
 	bool cut4, cut6;
 
 	if (facts->server_count && !somebody_answered(facts)) {
-		FOUND(facts, FINDING_CHECK_INCOMPLETE, false, "nobody answers, neither the parent's servers nor any nameserver of the zone: is the network there?");
+		FOUND(facts, FINDING_CHECK_INCOMPLETE, false,
+			"nobody answers, neither the parent's servers nor any nameserver of the zone: is the network there?");
 		return;
 	}
 	cut4 = is_cut_off(facts, AF_INET);
 	cut6 = is_cut_off(facts, AF_INET6);
 	if (cut4 || cut6)
-		FOUND(facts, FINDING_CHECK_INCOMPLETE, false, "there is no way from here to addresses of %s, so these were not checked (-%c leaves them out)", cut6 ? "IPv6" : "IPv4",
-			cut6 ? '4' : '6');
+		FOUND(facts, FINDING_CHECK_INCOMPLETE, false,
+			"there is no way from here to addresses of %s, so these were not checked (-%c leaves them out)",
+			cut6 ? "IPv6" : "IPv4", cut6 ? '4' : '6');
 	for (size_t i = 0; i < facts->server_count; i++)
 		if (!(facts->servers[i].server->address.sa.sa_family == AF_INET6 ? cut6 : cut4))
 			judge_server(facts, &facts->servers[i]);

@@ -1,4 +1,5 @@
-/* check/answered: how each nameserver answers: UNREACHABLE, LAME, TCP-FAIL, EDNS-FAIL, ADDRESS-ODD, RECURSION, TRANSFER-OPEN; and CHECK-INCOMPLETE for what one was asked in vain. Pure.
+/* check/answered: how each nameserver answers: UNREACHABLE, LAME, TCP-FAIL, EDNS-FAIL, ADDRESS-ODD, RECURSION, TRANSFER-OPEN; and
+ * CHECK-INCOMPLETE for what one was asked in vain. Pure.
  */
 #ifndef CHECK_ANSWERED_H
 #define CHECK_ANSWERED_H

@@ -382,11 +382,12 @@ static const char *one_line(const char *lines, char out[2 * DIFFERENCE_TEXT + 1]
 	return n ? out : NULL;
 }
 
-bool difference_found(struct findings *findings, const char *server, const char *address, const uint8_t *owner, uint16_t type, enum difference_kind kind, const char *expected,
-	const char *got)
+bool difference_found(struct findings *findings, const char *server, const char *address, const uint8_t *owner, uint16_t type,
+	enum difference_kind kind, const char *expected, const char *got)
 {
 	char name[NAME_TEXT_SIZE], word[RR_TYPE_TEXT], wanted[2 * DIFFERENCE_TEXT + 1], came[2 * DIFFERENCE_TEXT + 1];
-	struct finding_place place = {server, address, name_text(owner, name), rr_type_text(type, word), one_line(expected, wanted), one_line(got, came)};
+	struct finding_place place = {server, address, name_text(owner, name), rr_type_text(type, word), one_line(expected, wanted),
+		one_line(got, came)};
 
 	return findings_add(findings, FINDING_ANSWER_DIFF, false, &place, "%s %s %s: expected %s, got %s", name, word, difference_text(kind),
 		place.expected ? place.expected : "nothing more", place.got ? place.got : "nothing");

@@ -31,9 +31,9 @@ enum difference_kind {
 const char *difference_text(enum difference_kind);           /* "is missing" */
 
 enum { DIFFERENCE_TEXT = 2000 };
-/* One side of it: lines with an end each, cut before DIFFERENCE_TEXT ("..." is the last one then). A record as "TTL TYPE RDATA"; else,
- * not beginning with a digit, a word: "NXDOMAIN", "NODATA" (NOERROR, and no such RRset), "SERVFAIL", "RRSIG", "no RRSIG", "NSEC" (a proof), "no NSEC",
- * "referral to NAME". Printable ASCII. */
+/* One side of it: lines with an end each, cut before DIFFERENCE_TEXT ("..." is the last one then). A record as "TTL TYPE RDATA";
+ * else, not beginning with a digit, a word: "NXDOMAIN", "NODATA" (NOERROR, and no such RRset), "SERVFAIL", "RRSIG", "no RRSIG",
+ * "NSEC" (a proof), "no NSEC", "referral to NAME". Printable ASCII. */
 struct difference_side {
 	char text[DIFFERENCE_TEXT + 1];
 	uint16_t length;
@@ -47,8 +47,8 @@ struct difference {
 };
 
 /* Enters it as ANSWER-DIFF, each side in one line. False: it was lost, as with findings_add. */
-bool difference_found(struct findings *, const char *server, const char *address, const uint8_t *owner, uint16_t type, enum difference_kind, const char *expected,
-	const char *got);
+bool difference_found(struct findings *, const char *server, const char *address, const uint8_t *owner, uint16_t type,
+	enum difference_kind, const char *expected, const char *got);
 
 /* `authoritative`: the server has shown that it is that of the zone, so that the TTLs of its referrals, which never have the AA bit, are
  * its own. `*out` is set with COMPARE_DIFFERS; its owner is in the question or the zone. */

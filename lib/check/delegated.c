@@ -24,15 +24,18 @@ static void judge_one_parent(const struct facts *facts, const struct facts_paren
 
 	if (!parent->shows || facts_same(&parent->ns_set, common))
 		return;
-	FOUND_AT(facts, FINDING_NS_SPLIT, false, parent, "the parent's servers do not agree on the delegation: this one lacks [%s], and alone has [%s]",
+	FOUND_AT(facts, FINDING_NS_SPLIT, false, parent,
+		"the parent's servers do not agree on the delegation: this one lacks [%s], and alone has [%s]",
 		facts_without(facts, common, &parent->ns_set), facts_without(facts, &parent->ns_set, common));
 	if (!child)
 		return;
 	EACH_WITHOUT(i, &parent->ns_set, child)
-		FOUND_AT(facts, FINDING_NS_PARENT_EXTRA, false, parent, "the delegation at this server of the parent names %s, the apex NS set does not",
+		FOUND_AT(facts, FINDING_NS_PARENT_EXTRA, false, parent,
+			"the delegation at this server of the parent names %s, the apex NS set does not",
 			facts_name_text(facts, parent->ns_set.names[i]));
 	EACH_WITHOUT(i, child, &parent->ns_set)
-		FOUND_AT(facts, FINDING_NS_CHILD_EXTRA, false, parent, "the apex NS set names %s, the delegation at this server of the parent does not",
+		FOUND_AT(facts, FINDING_NS_CHILD_EXTRA, false, parent,
+			"the apex NS set names %s, the delegation at this server of the parent does not",
 			facts_name_text(facts, child->names[i]));
 }
 
@@ -53,8 +56,8 @@ static void judge_against_delegation(const struct facts *facts, const struct fac
 		FOUND_MAYBE(facts, FINDING_NS_PARENT_EXTRA, false, at, "%s names %s, the apex NS set %s does not", set_name(facts),
 			facts_name_text(facts, facts->delegation.names[i]), at ? "of this server" : "of all servers");
 	EACH_WITHOUT(i, &server->ns_set, &facts->delegation)
-		FOUND_MAYBE(facts, FINDING_NS_CHILD_EXTRA, false, at, "the apex NS set %s names %s, %s does not", at ? "of this server" : "of all servers",
-			facts_name_text(facts, server->ns_set.names[i]), set_name(facts));
+		FOUND_MAYBE(facts, FINDING_NS_CHILD_EXTRA, false, at, "the apex NS set %s names %s, %s does not",
+			at ? "of this server" : "of all servers", facts_name_text(facts, server->ns_set.names[i]), set_name(facts));
 }
 
 static void judge_children(const struct facts *facts)
@@ -71,8 +74,10 @@ static void judge_children(const struct facts *facts)
 		if (!server->ns_rrs)
 			continue;
 		if (facts->split && !facts_same(&server->ns_set, right))
-			FOUND_AT(facts, FINDING_NS_SPLIT, false, server, "the servers do not agree on the apex NS set: against %s this one lacks [%s], and adds [%s]",
-				facts->delegated ? set_name(facts) : "most others", facts_without(facts, right, &server->ns_set), facts_without(facts, &server->ns_set, right));
+			FOUND_AT(facts, FINDING_NS_SPLIT, false, server,
+				"the servers do not agree on the apex NS set: against %s this one lacks [%s], and adds [%s]",
+				facts->delegated ? set_name(facts) : "most others", facts_without(facts, right, &server->ns_set),
+				facts_without(facts, &server->ns_set, right));
 		if (facts->delegated)
 			judge_against_delegation(facts, server);
 	}
@@ -99,8 +104,9 @@ static void judge_ttl(const struct facts *facts)
 			FOUND_AT(facts, FINDING_NS_TTL, false, server, "the TTL of its NS set is %u, elsewhere it is %u", server->ns_rrs->ttl,
 				facts->servers[common].ns_rrs->ttl);
 		if ((uint64_t)server->ns_rrs->ttl * 10 < facts->delegation_ttl)
-			FOUND_MAYBE(facts, FINDING_TTL_NS, false, at, "the TTL of the apex NS set is %u, that of the delegation is %u: caches go by the shorter one", server->ns_rrs->ttl,
-				facts->delegation_ttl);
+			FOUND_MAYBE(facts, FINDING_TTL_NS, false, at,
+				"the TTL of the apex NS set is %u, that of the delegation is %u: caches go by the shorter one",
+				server->ns_rrs->ttl, facts->delegation_ttl);
 	}
 }
 
@@ -118,7 +124,8 @@ static void judge_expected(const struct facts *facts)
 		const struct facts_server *server = &facts->servers[i], *at = facts->split ? server : NULL;
 
 		if (server->ns_rrs && !facts_same(&server->ns_set, &expected))
-			FOUND_MAYBE(facts, FINDING_NS_EXPECTED, false, at, "the apex NS set is not the one that is configured: it lacks [%s], and adds [%s]",
+			FOUND_MAYBE(facts, FINDING_NS_EXPECTED, false, at,
+				"the apex NS set is not the one that is configured: it lacks [%s], and adds [%s]",
 				facts_without(facts, &expected, &server->ns_set), facts_without(facts, &server->ns_set, &expected));
 	}
 }
@@ -147,7 +154,9 @@ static void judge_ignored(const struct facts *facts)
 		const struct facts_server *server = &facts->servers[i];
 
 		if (server->provider && server->ns_rrs && shows_only_own(server))
-			FOUND_AT(facts, FINDING_NS_APEX_IGNORED, false, server, "the provider \"%s\" serves only its own nameservers as NS set, whatever it was given", server->provider->name);
+			FOUND_AT(facts, FINDING_NS_APEX_IGNORED, false, server,
+				"the provider \"%s\" serves only its own nameservers as NS set, whatever it was given",
+				server->provider->name);
 	}
 }
 
@@ -161,12 +170,14 @@ static const struct rr *find_answer(const struct reply *reply, const uint8_t *na
 
 static void judge_unresolved(const struct facts *facts, const struct survey_ns *ns, const struct facts_server *at)
 {
-	bool four = ns->a && ns->a->outcome != REPLY_NONE && !reply_told(ns->a), six = ns->aaaa && ns->aaaa->outcome != REPLY_NONE && !reply_told(ns->aaaa);
+	bool four = ns->a && ns->a->outcome != REPLY_NONE && !reply_told(ns->a),
+		six = ns->aaaa && ns->aaaa->outcome != REPLY_NONE && !reply_told(ns->aaaa);
 	char word[16];
 
 	if (four || six)
-		FOUND_AT(facts, FINDING_CHECK_INCOMPLETE, false, at, "the resolver does not tell the %s of %s: %s", four && six ? "addresses" : four ? "IPv4 addresses" : "IPv6 addresses",
-			at->name, reply_says(four ? ns->a : ns->aaaa, word));
+		FOUND_AT(facts, FINDING_CHECK_INCOMPLETE, false, at, "the resolver does not tell the %s of %s: %s",
+			four && six ? "addresses" : four ? "IPv4 addresses" : "IPv6 addresses", at->name,
+			reply_says(four ? ns->a : ns->aaaa, word));
 }
 
 static void judge_target(const struct facts *facts, const struct survey_ns *ns)
@@ -179,10 +190,12 @@ static void judge_target(const struct facts *facts, const struct survey_ns *ns)
 	if (!alias)
 		alias = find_answer(ns->aaaa, ns->name, RR_CNAME, &count);
 	if (alias)
-		FOUND_AT(facts, FINDING_NS_TARGET, false, &at, "this name is an alias of %s; a nameserver's name must not be one", facts_name_text(facts, alias->rdata));
+		FOUND_AT(facts, FINDING_NS_TARGET, false, &at, "this name is an alias of %s; a nameserver's name must not be one",
+			facts_name_text(facts, alias->rdata));
 	else if (nxdomain)
 		FOUND_AT(facts, FINDING_NS_TARGET, false, &at, "this name does not exist");
-	else if (reply_told(ns->a) && reply_told(ns->aaaa) && !find_answer(ns->a, ns->name, RR_A, &count) && !find_answer(ns->aaaa, ns->name, RR_AAAA, &count))
+	else if (reply_told(ns->a) && reply_told(ns->aaaa) && !find_answer(ns->a, ns->name, RR_A, &count) &&
+	    !find_answer(ns->aaaa, ns->name, RR_AAAA, &count))
 		FOUND_AT(facts, FINDING_NS_TARGET, false, &at, "this name has no address");
 	else
 		judge_unresolved(facts, ns, &at);
@@ -206,7 +219,8 @@ static const char *addresses_text(const struct facts *facts, const struct rr *rr
 }
 
 /* Addresses of one type that stand, or are to stand, in the delegation, against what was resolved. Where the name is in the zone itself there must be some. */
-static void judge_addresses(const struct facts *facts, const struct survey_ns *ns, const char *whose, uint16_t type, const struct rr *glue, size_t glue_count)
+static void judge_addresses(const struct facts *facts, const struct survey_ns *ns, const char *whose, uint16_t type,
+	const struct rr *glue, size_t glue_count)
 {
 	const struct reply *told = type == RR_A ? ns->a : ns->aaaa;
 	struct facts_server at = {.name = facts_name_text(facts, ns->name)};
@@ -253,7 +267,8 @@ static void judge_size(const struct facts *facts)
 
 		if (!plain || plain->outcome != REPLY_OK || (!plain->tc && plain->size <= MSG_UDP_MIN))
 			continue;
-		FOUND(facts, FINDING_REFERRAL_SIZE, false, "the referral does not fit 512 octets%s", whole && whole->outcome == REPLY_OK && whole->size > MSG_UDP_MIN
+		FOUND(facts, FINDING_REFERRAL_SIZE, false, "the referral does not fit 512 octets%s",
+			whole && whole->outcome == REPLY_OK && whole->size > MSG_UDP_MIN
 			? ": resolvers without EDNS must come again by TCP" : "");
 		return;
 	}

@@ -154,7 +154,8 @@ static void add_resolver_gap(const struct asking *a, const char *what, const str
 {
 	char address[NET_ADDR_TEXT], word[16];
 
-	survey_add_gap(a->d->survey, "%s: the resolver %s: %s", what, net_addr_text(&a->d->set->resolvers[a->resolver], 53, address), resolver_says(reply, word));
+	survey_add_gap(a->d->survey, "%s: the resolver %s: %s", what,
+		net_addr_text(&a->d->set->resolvers[a->resolver], 53, address), resolver_says(reply, word));
 }
 
 /* --- addresses --------------------------------------------------------------------------- */
@@ -368,7 +369,8 @@ static void ask_again(struct delegation *d)
 		const struct survey_server *server = &d->survey->servers[i];
 
 		if (server->serves)
-			ask_server(d, i, (struct probe_ask){.type = RR_SOA, .no_edns = !shows_soa(d, server->soa)}, server_answered, SURVEY_SLOT(soa_again));
+			ask_server(d, i, (struct probe_ask){.type = RR_SOA, .no_edns = !shows_soa(d, server->soa)}, server_answered,
+				SURVEY_SLOT(soa_again));
 	}
 }
 
@@ -622,7 +624,8 @@ static void begin_primaries(struct delegation *d)
 		if (!add_primary(s, primary))
 			break;
 		if (primary->unasked)
-			survey_add_gap(s, "the primary %s (%s) could not be asked for its serial: %s", primary->name, net_addr_text(&primary->address, 53, address), primary->unasked);
+			survey_add_gap(s, "the primary %s (%s) could not be asked for its serial: %s", primary->name,
+				net_addr_text(&primary->address, 53, address), primary->unasked);
 		else if (!primary->passed_over)
 			ask(d, &question, primary_answered, i, 0, 0);
 	}
@@ -647,7 +650,8 @@ static void release(struct delegation *d)
 
 static void finish(struct delegation *d)
 {
-	struct gaps_known known = {.settings = d->set, .late = d->late, .no_memory = d->no_memory, .lies_in = d->not_delegated ? d->lies_in : NULL, .no_such_name = d->no_such_name};
+	struct gaps_known known = {.settings = d->set, .late = d->late, .no_memory = d->no_memory,
+		.lies_in = d->not_delegated ? d->lies_in : NULL, .no_such_name = d->no_such_name};
 	struct survey *survey = d->survey;
 	delegation_done *done = d->done;
 	void *ctx = d->ctx;

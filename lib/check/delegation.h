@@ -20,7 +20,8 @@ struct delegation;
 /* Called once, from the loop, never from within delegation_start; the delegation is gone by then. The survey is the callee's (survey_free). */
 typedef void delegation_done(void *ctx, struct survey *);
 /* The settings are borrowed until then. NULL: out of memory, and no call will come. */
-struct delegation *delegation_start(struct event_base *, struct prober *, const uint8_t *zone, const struct survey_settings *, delegation_done *, void *ctx);
+struct delegation *delegation_start(struct event_base *, struct prober *, const uint8_t *zone, const struct survey_settings *,
+	delegation_done *, void *ctx);
 /* It is given up, without a call. NULL is allowed. */
 void delegation_cancel(struct delegation *);
 

@@ -42,7 +42,8 @@ struct differ_ask {
 	struct zone *zone;           /* held */
 	const struct net_addr *servers; size_t server_count;
 	unsigned sample;
-	/* These questions alone, one after the other, at servers with the zone's serial; after two without an answer no more. Borrowed. NULL: all of the zone. */
+	/* These questions alone, one after the other, at servers with the zone's serial; after two without an answer no more.
+	 * Borrowed. NULL: all of the zone. */
 	const struct question *only; size_t only_count;
 	/* `server`: index. The difference lives as long as the call. */
 	void (*differs)(void *ctx, size_t server, const struct difference *);

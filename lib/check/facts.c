@@ -287,12 +287,13 @@ static bool take_candidates(struct facts *facts)
 	return true;
 }
 
-bool facts_make(struct facts *facts, const struct survey *survey, const struct verdict_settings *settings, struct findings *findings, struct arena *arena,
-	int64_t now)
+bool facts_make(struct facts *facts, const struct survey *survey, const struct verdict_settings *settings,
+	struct findings *findings, struct arena *arena, int64_t now)
 {
 	bool any = false;
 
-	*facts = (struct facts){.arena = arena, .survey = survey, .settings = settings, .findings = findings, .now = now, .parent_count = survey->parent_count};
+	*facts = (struct facts){.arena = arena, .survey = survey, .settings = settings, .findings = findings, .now = now,
+		.parent_count = survey->parent_count};
 	facts->zone = facts_name_text(facts, survey->zone);
 	facts->parents = arena_zero(arena, (survey->parent_count + 1) * sizeof *facts->parents);
 	if (!facts->parents || !take_servers(facts) || !take_parents(facts, false, &any) || (!any && !take_parents(facts, true, &any)))

@@ -74,7 +74,8 @@ facts_alike facts_alike_ns_set;
 /* Whose nameserver it is; NULL: nobody's that is configured. */
 const struct verdict_provider *facts_provider(const struct facts *, const uint8_t *name);
 
-/* Adds a finding at a server, or a parent's (`at`: anything with name and address), or of the zone as a whole. What cannot be added is counted (findings_lost). */
+/* Adds a finding at a server, or a parent's (`at`: anything with name and address), or of the zone as a whole. What cannot be added
+ * is counted (findings_lost). */
 #define FOUND_AT(facts, id, worse, at, ...) ((void)findings_add((facts)->findings, id, worse, \
 	&(struct finding_place){.server = (at)->name, .address = (at)->address}, __VA_ARGS__))
 #define FOUND(facts, id, worse, ...) ((void)findings_add((facts)->findings, id, worse, NULL, __VA_ARGS__))

@@ -160,8 +160,10 @@ static bool keep_all(struct findings *findings, struct finding *finding, const s
 {
 	return keep(findings, message, FINDING_MESSAGE_MAX, &finding->message) &&
 		(!place || (keep(findings, place->server, FINDING_DATA_MAX, &finding->server) &&
-		keep(findings, place->address, FINDING_DATA_MAX, &finding->address) && keep(findings, place->owner, FINDING_DATA_MAX, &finding->owner) &&
-		keep(findings, place->type, FINDING_DATA_MAX, &finding->type) && keep(findings, place->expected, FINDING_DATA_MAX, &finding->expected) &&
+		keep(findings, place->address, FINDING_DATA_MAX, &finding->address) &&
+		keep(findings, place->owner, FINDING_DATA_MAX, &finding->owner) &&
+		keep(findings, place->type, FINDING_DATA_MAX, &finding->type) &&
+		keep(findings, place->expected, FINDING_DATA_MAX, &finding->expected) &&
 		keep(findings, place->got, FINDING_DATA_MAX, &finding->got)));
 }
 
@@ -205,7 +207,8 @@ bool findings_add(struct findings *findings, enum finding_id id, bool worse, con
 	return findings_put(findings, id, severity, place, message);
 }
 
-bool findings_put(struct findings *findings, enum finding_id id, enum finding_severity severity, const struct finding_place *place, const char *message)
+bool findings_put(struct findings *findings, enum finding_id id, enum finding_severity severity, const struct finding_place *place,
+	const char *message)
 {
 	struct finding *finding;
 

@@ -88,8 +88,9 @@ struct findings;
 struct findings *findings_new(const struct finding_levels *);
 void findings_free(struct findings *);               /* NULL is allowed */
 
-/* Sorted in: CRITICAL, UNKNOWN, WARNING, then by id, server, address, owner, type, message. What is there already, or off, is not added again. `worse`: CRITICAL,
- * where the operator has set nothing. False: it was lost for lack of memory, and the status is UNKNOWN at least. */
+/* Sorted in: CRITICAL, UNKNOWN, WARNING, then by id, server, address, owner, type, message. What is there already, or off, is not
+ * added again. `worse`: CRITICAL, where the operator has set nothing. False: it was lost for lack of memory, and the status is
+ * UNKNOWN at least. */
 bool findings_add(struct findings *, enum finding_id, bool worse, const struct finding_place *, const char *format, ...)
 	__attribute__((format(printf, 5, 6)));
 /* The same with a severity that was decided before. */

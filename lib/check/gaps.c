@@ -63,16 +63,20 @@ static void judge_delegation(struct survey *s, const struct gaps_known *known)
 	if (!served)
 		s->enclosing = arena_dup(&s->arena, known->lies_in, name_length(known->lies_in));
 	else if (!known->settings->only_given)
-		survey_add_gap(s, "%s is not delegated: the zone above it, %s, knows nothing of it", name_text(s->zone, zone), name_text(known->lies_in, lies_in));
+		survey_add_gap(s, "%s is not delegated: the zone above it, %s, knows nothing of it", name_text(s->zone, zone),
+			name_text(known->lies_in, lies_in));
 }
 
 /* What came to nothing tells for itself; but not what was never answered, nor what serves only as a sample. */
 static void judge_server(struct survey *s, const struct survey_server *server)
 {
 	static const struct { size_t slot; const char *type; bool sample; } all[] = {
-		{SURVEY_SLOT(ns_set), "NS", false}, {SURVEY_SLOT(dnskey), "DNSKEY", false}, {SURVEY_SLOT(cds), "CDS", false}, {SURVEY_SLOT(cdnskey), "CDNSKEY", false},
-		{SURVEY_SLOT(csync), "CSYNC", false}, {SURVEY_SLOT(nsec3param), "NSEC3PARAM", true}, {SURVEY_SLOT(a), "A", true}, {SURVEY_SLOT(aaaa), "AAAA", true},
-		{SURVEY_SLOT(mx), "MX", true}, {SURVEY_SLOT(www_a), "www A", true}, {SURVEY_SLOT(www_aaaa), "www AAAA", true}, {SURVEY_SLOT(soa_again), "SOA again", true},
+		{SURVEY_SLOT(ns_set), "NS", false}, {SURVEY_SLOT(dnskey), "DNSKEY", false}, {SURVEY_SLOT(cds), "CDS", false},
+		{SURVEY_SLOT(cdnskey), "CDNSKEY", false},
+		{SURVEY_SLOT(csync), "CSYNC", false}, {SURVEY_SLOT(nsec3param), "NSEC3PARAM", true}, {SURVEY_SLOT(a), "A", true},
+		{SURVEY_SLOT(aaaa), "AAAA", true},
+		{SURVEY_SLOT(mx), "MX", true}, {SURVEY_SLOT(www_a), "www A", true}, {SURVEY_SLOT(www_aaaa), "www AAAA", true},
+		{SURVEY_SLOT(soa_again), "SOA again", true},
 	};
 	char types[200] = "", name[NAME_TEXT_SIZE], address[NET_ADDR_TEXT], word[16];
 	const struct reply *first = NULL;
@@ -104,8 +108,8 @@ static void judge_primary(struct survey *s, const struct survey_primary *asked, 
 	char address[NET_ADDR_TEXT], word[16];
 
 	if ((asked->key || asked->tls) && primary->soa && primary->soa->outcome == REPLY_GARBAGE)
-		survey_add_gap(s, "the primary %s (%s) could not be asked for its serial: %s", primary->name, net_addr_text(&primary->address, 53, address),
-			reply_says(primary->soa, word));
+		survey_add_gap(s, "the primary %s (%s) could not be asked for its serial: %s", primary->name,
+			net_addr_text(&primary->address, 53, address), reply_says(primary->soa, word));
 }
 
 void gaps_find(struct survey *s, const struct gaps_known *known)

@@ -263,8 +263,8 @@ static enum err read_server(struct memory *memory, const struct line *line)
 	struct net_addr address;
 	struct entry *entry;
 
-	if (line->words != 8 || memory->count == MEMORY_SERVERS_MAX || !read_name(line->word[1], name) || net_addr_parse(&address, line->word[2], 53, NULL) ||
-		find(memory, name, &address))
+	if (line->words != 8 || memory->count == MEMORY_SERVERS_MAX || !read_name(line->word[1], name) ||
+	    net_addr_parse(&address, line->word[2], 53, NULL) || find(memory, name, &address))
 		return ERR_DAMAGED;
 	entry = make_entry(memory, name, &address);
 	if (!entry)
@@ -355,8 +355,9 @@ enum err memory_save(const struct memory *memory, const char *path, struct why *
 	for (size_t i = 0; i < memory->count; i++) {
 		const struct entry *entry = &memory->entries[i];
 
-		put(&file, "server %s %s %u %lld %u %lld %lld\n", name_text(entry->name, name), net_addr_text(&entry->address, 53, address), entry->last.v,
-			(long long)entry->since, entry->highest.v, (long long)entry->behind_since, (long long)entry->seen);
+		put(&file, "server %s %s %u %lld %u %lld %lld\n", name_text(entry->name, name),
+			net_addr_text(&entry->address, 53, address), entry->last.v, (long long)entry->since, entry->highest.v,
+			(long long)entry->behind_since, (long long)entry->seen);
 	}
 	put(&file, "end\n");
 	return file_replace_commit(&file, why);

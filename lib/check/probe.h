@@ -27,7 +27,8 @@ struct prober_limits {
 	uint32_t timeout_ms;         /* of one question, retries included, from when it is first sent. 0: 5000 */
 	uint32_t rate;               /* queries a second to one address and port, each try of a question counted; 0: no limit */
 	uint32_t rate_all;           /* a second in all; 0: no limit */
-	bool gather;                 /* what waits for rate_all is sent some at a time, every 250 ms at least: so that the processor is not woken for each */
+	/* What waits for rate_all is sent some at a time, every 250 ms at least: so that the processor is not woken for each. */
+	bool gather;
 };
 /* NULL: out of memory. */
 struct prober *prober_new(struct event_base *, struct prober_limits);
@@ -48,10 +49,13 @@ struct probe_ask {
 	bool follow;                 /* truncated: again over TCP, and the reply is what comes of that, or does not (then `tc` is set in it) */
 	bool no_edns, do_bit;
 	uint8_t edns_version;        /* 1: to see what it makes of a version that it cannot know */
-	const struct tsig_key *key;  /* signed with it, and the answer must be; else it is REPLY_GARBAGE, and says why. Borrowed as long as the probe is there. NULL: unsigned */
+	/* Signed with it, and the answer must be; else it is REPLY_GARBAGE, and says why. Borrowed as long as the probe is there.
+	 * NULL: unsigned. */
+	const struct tsig_key *key;
 	struct tls_client *tls;      /* over TLS, and never without; as the key. NULL: plain */
 };
-/* Called once, from the loop, never from within probe_send; the probe is gone by then. The reply is the callee's (reply_free); NULL: out of memory. */
+/* Called once, from the loop, never from within probe_send; the probe is gone by then. The reply is the callee's (reply_free);
+ * NULL: out of memory. */
 typedef void probe_done(void *ctx, struct reply *);
 /* NULL: out of memory, and no call will come. */
 struct probe *probe_send(struct prober *, const struct probe_ask *, probe_done *, void *ctx);

@@ -2,7 +2,10 @@
 
 #include <string.h>
 
-enum { SMALL = 10000 /* names: of so many each is looked at */, SKIP = 64 /* names, since some are likelier than others to be where a walk begins */ };
+enum {
+	SMALL = 10000,               /* names: of so many each is looked at */
+	SKIP = 64,                   /* names, since some are likelier than others to be where a walk begins */
+};
 
 /* The sample at one name, one step after the other; some give no question. */
 enum { STEP_SETS, STEP_BESIDE, STEP_NO_TYPE, STEP_WILD, STEP_WILD_NO_TYPE, STEP_MADE, STEPS };

@@ -36,8 +36,9 @@ struct questions {
 void questions_begin(struct questions *, const struct zone *, unsigned sample);
 /* False: that was all. */
 bool questions_next(struct questions *, struct question *);
-/* A random sample instead: `most` RRsets at most, each once (of a small zone all), and behind them QUESTIONS_ABSENT at most for names that nobody can have asked
- * for before. `out` has room for all; returns how many. The time does not grow with the zone. `random` is where chance comes from. */
+/* A random sample instead: `most` RRsets at most, each once (of a small zone all), and behind them QUESTIONS_ABSENT at most for
+ * names that nobody can have asked for before. `out` has room for all; returns how many. The time does not grow with the zone.
+ * `random` is where chance comes from. */
 enum { QUESTIONS_ABSENT = 4 };
 size_t questions_sample(const struct zone *, size_t most, uint64_t random, struct question *out);
 /* How many there are. */

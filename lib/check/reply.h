@@ -39,9 +39,9 @@ struct reply {
 	struct arena arena;          /* all of the above */
 };
 
-/* Of `message` nothing is kept. REPLY_OK only if ID, QR, opcode and question are right and every record is what its type wants (in a truncated
- * message the last may be cut off); else REPLY_GARBAGE. Of an AXFR only the first record is read and kept. Without a question only an error is an answer. TTLs over 2^31 - 1 are 0 (RFC 2181 8).
- * NULL: out of memory. */
+/* Of `message` nothing is kept. REPLY_OK only if ID, QR, opcode and question are right and every record is what its type wants (in
+ * a truncated message the last may be cut off); else REPLY_GARBAGE. Of an AXFR only the first record is read and kept. Without a
+ * question only an error is an answer. TTLs over 2^31 - 1 are 0 (RFC 2181 8). NULL: out of memory. */
 struct reply *reply_read(const uint8_t *message, size_t length, uint16_t id, const uint8_t *name, uint16_t type, uint16_t class);
 struct reply *reply_none(enum reply_outcome, const struct why *);    /* `why` may be NULL */
 void reply_discard(struct reply *);  /* its records are given back, and it is REPLY_GARBAGE; `why` is the caller's */

@@ -164,8 +164,9 @@ void report_first_line(const struct report *report, FILE *out)
 		fputs("there is no zone to check", out);
 	if (totals.findings > 1)
 		fprintf(out, " (and %zu more%s)", totals.findings - 1, totals.bad_zones > 1 ? ", in several zones" : "");
-	fprintf(out, " | zones=%zu servers=%zu critical=%zu unknown=%zu warning=%zu lag=%llds rtt=%.6fs", report->count, totals.servers, totals.found[SEVERITY_CRITICAL],
-		totals.found[SEVERITY_UNKNOWN], totals.found[SEVERITY_WARNING], (long long)totals.lag, (double)totals.rtt_us / 1e6);
+	fprintf(out, " | zones=%zu servers=%zu critical=%zu unknown=%zu warning=%zu lag=%llds rtt=%.6fs", report->count,
+		totals.servers, totals.found[SEVERITY_CRITICAL], totals.found[SEVERITY_UNKNOWN], totals.found[SEVERITY_WARNING],
+		(long long)totals.lag, (double)totals.rtt_us / 1e6);
 	if (totals.kept)
 		fprintf(out, " age=%llds", (long long)totals.age);
 	putc('\n', out);
@@ -285,7 +286,8 @@ static void put_table(FILE *out, const struct report *report, const struct verdi
 	for (size_t i = 0; i < verdict->row_count; i++) {
 		for (int c = 0; c < COLUMNS; c++) {
 			fputs("  ", out);
-			put_cell(out, cell(&verdict->rows[i], c, room), c < COLUMNS - 1 ? width[c] : 0, report->color ? shades[shade_of(verdict, &verdict->rows[i], c)] : "");
+			put_cell(out, cell(&verdict->rows[i], c, room), c < COLUMNS - 1 ? width[c] : 0,
+				report->color ? shades[shade_of(verdict, &verdict->rows[i], c)] : "");
 		}
 		putc('\n', out);
 	}
@@ -350,7 +352,8 @@ static void put_zone(FILE *out, const struct report *report, const struct report
 		return;
 	}
 	if (verdict->serial_known)
-		fprintf(out, "  serial %u, first seen %lld s ago", verdict->serial.v, (long long)(report->now > verdict->serial_since ? report->now - verdict->serial_since : 0));
+		fprintf(out, "  serial %u, first seen %lld s ago", verdict->serial.v,
+			(long long)(report->now > verdict->serial_since ? report->now - verdict->serial_since : 0));
 	if (verdict->kept)
 		fprintf(out, "%s checked %lld s ago", verdict->serial_known ? "," : " ", (long long)verdict->age);
 	putc('\n', out);
@@ -399,13 +402,15 @@ static json_t *row_findings(const struct verdict_row *row, const struct findings
 static json_t *row_object(const struct verdict_row *row, const struct findings *findings)
 {
 	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "name", row->name, "address", row->address, "provider", text_or_null(row->provider),
-		"serial", row->shows_serial ? json_integer(row->serial.v) : json_null(), "lag", row->shows_serial ? json_integer(row->lag) : json_null(),
+		"serial", row->shows_serial ? json_integer(row->serial.v) : json_null(),
+		"lag", row->shows_serial ? json_integer(row->lag) : json_null(),
 		"rtt", row->rtt_us >= 0 ? json_real((double)row->rtt_us / 1e6) : json_null(), "findings", row_findings(row, findings));
 }
 
 static json_t *finding_object(const struct finding *f)
 {
-	json_t *object = json_pack("{s:s, s:s, s:o, s:o, s:s}", "id", finding_name(f->id), "severity", finding_severity_name(f->severity), "server", text_or_null(f->server),
+	json_t *object = json_pack("{s:s, s:s, s:o, s:o, s:s}", "id", finding_name(f->id),
+		"severity", finding_severity_name(f->severity), "server", text_or_null(f->server),
 		"address", text_or_null(f->address), "message", f->message);
 
 	if (object && f->owner) {
@@ -426,8 +431,10 @@ static json_t *failed_object(const struct report_zone *zone)
 	for (char *c = message; *c; c++)
 		if (*c < ' ' || *c > '~')
 			*c = '?';
-	return json_pack("{s:s?, s:s, s:n, s:[], s:[{s:s, s:s, s:n, s:n, s:s}]}", "zone", zone->name, "status", finding_status_name(STATUS_UNKNOWN), "serial", "nameservers", "findings",
-		"id", finding_name(FINDING_CHECK_INCOMPLETE), "severity", finding_severity_name(SEVERITY_UNKNOWN), "server", "address", "message", message);
+	return json_pack("{s:s?, s:s, s:n, s:[], s:[{s:s, s:s, s:n, s:n, s:s}]}", "zone", zone->name,
+		"status", finding_status_name(STATUS_UNKNOWN), "serial", "nameservers", "findings",
+		"id", finding_name(FINDING_CHECK_INCOMPLETE), "severity", finding_severity_name(SEVERITY_UNKNOWN),
+		"server", "address", "message", message);
 }
 
 static json_t *zone_object(const struct report_zone *zone)
@@ -508,8 +515,9 @@ json_t *report_kept_of(const struct report_zone *zone)
 
 	for (size_t i = 0; verdict && i < verdict->row_count; i++) {
 		const struct verdict_row *row = &verdict->rows[i];
-		json_t *more = json_pack("{s:s, s:s, s:s, s:s, s:i, s:o}", "says", row->says, "udp", answer_text(row->udp), "tcp", answer_text(row->tcp),
-			"edns", answer_text(row->edns), "ns_set", (int)row->ns_set, "ns_names", text_or_null(row->ns_names));
+		json_t *more = json_pack("{s:s, s:s, s:s, s:s, s:i, s:o}", "says", row->says, "udp", answer_text(row->udp),
+			"tcp", answer_text(row->tcp), "edns", answer_text(row->edns), "ns_set", (int)row->ns_set,
+			"ns_names", text_or_null(row->ns_names));
 
 		json_object_update(json_array_get(rows, i), more);
 		json_decref(more);
@@ -561,10 +569,14 @@ static bool row_in(struct arena *arena, const json_t *object, struct verdict_row
 	const json_t *serial = json_object_get(object, "serial"), *rtt = json_object_get(object, "rtt");
 	json_int_t set = json_integer_value(json_object_get(object, "ns_set"));
 
-	*row = (struct verdict_row){.name = text_in(arena, object, "name"), .address = text_in(arena, object, "address"), .provider = text_in(arena, object, "provider"),
-		.shows_serial = json_is_integer(serial), .serial = {(uint32_t)json_integer_value(serial)}, .lag = json_integer_value(json_object_get(object, "lag")),
-		.rtt_us = json_is_number(rtt) && json_number_value(rtt) < 1e6 ? (int64_t)(json_number_value(rtt) * 1e6 + 0.5) : -1, .says = text_in(arena, object, "says"),
-		.udp = answer_in(object, "udp"), .tcp = answer_in(object, "tcp"), .edns = answer_in(object, "edns"), .ns_names = text_in(arena, object, "ns_names")};
+	*row = (struct verdict_row){.name = text_in(arena, object, "name"), .address = text_in(arena, object, "address"),
+		.provider = text_in(arena, object, "provider"),
+		.shows_serial = json_is_integer(serial), .serial = {(uint32_t)json_integer_value(serial)},
+		.lag = json_integer_value(json_object_get(object, "lag")),
+		.rtt_us = json_is_number(rtt) && json_number_value(rtt) < 1e6 ? (int64_t)(json_number_value(rtt) * 1e6 + 0.5) : -1,
+		.says = text_in(arena, object, "says"),
+		.udp = answer_in(object, "udp"), .tcp = answer_in(object, "tcp"), .edns = answer_in(object, "edns"),
+		.ns_names = text_in(arena, object, "ns_names")};
 	row->ns_set = set > 0 && set <= INT16_MAX && row->ns_names ? (unsigned)set : 0;
 	return row->name && row->address && row->says;
 }
@@ -596,9 +608,10 @@ static bool findings_in(struct findings *findings, const json_t *found)
 	size_t i;
 
 	json_array_foreach(found, i, object) {
-		struct finding_place place = {json_string_value(json_object_get(object, "server")), json_string_value(json_object_get(object, "address")),
-			json_string_value(json_object_get(object, "owner")), json_string_value(json_object_get(object, "type")),
-			json_string_value(json_object_get(object, "expected")), json_string_value(json_object_get(object, "got"))};
+		struct finding_place place = {json_string_value(json_object_get(object, "server")),
+			json_string_value(json_object_get(object, "address")), json_string_value(json_object_get(object, "owner")),
+			json_string_value(json_object_get(object, "type")), json_string_value(json_object_get(object, "expected")),
+			json_string_value(json_object_get(object, "got"))};
 		const char *message = json_string_value(json_object_get(object, "message"));
 		enum finding_severity severity;
 		enum finding_id id;
@@ -617,12 +630,14 @@ struct verdict *report_verdict_of(const json_t *kept, int64_t age)
 
 	if (!verdict)
 		return NULL;
-	*verdict = (struct verdict){.findings = findings_new(NULL), .serial_known = json_is_integer(serial), .serial = {(uint32_t)json_integer_value(serial)},
+	*verdict = (struct verdict){.findings = findings_new(NULL), .serial_known = json_is_integer(serial),
+		.serial = {(uint32_t)json_integer_value(serial)},
 		.serial_since = json_integer_value(json_object_get(kept, "first_seen")), .kept = true, .age = age};
 	if (verdict->findings && more > 0 && more <= UINT32_MAX)
 		findings_lose(verdict->findings, (size_t)more);
 	verdict->zone = text_in(&verdict->arena, kept, "zone");
-	if (verdict->zone && verdict->findings && json_is_array(found) && rows_in(verdict, json_object_get(kept, "nameservers")) && findings_in(verdict->findings, found))
+	if (verdict->zone && verdict->findings && json_is_array(found) && rows_in(verdict, json_object_get(kept, "nameservers")) &&
+	    findings_in(verdict->findings, found))
 		return verdict;
 	verdict_free(verdict);
 	return NULL;

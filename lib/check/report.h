@@ -1,5 +1,6 @@
-/* check/report: what was found, for people, for monitoring systems and for scripts. The first line of text is that of a monitoring plugin: LOCKSTEP, the status, the worst of it, and
- * performance data behind a "|". A finding's name stands only where it is found, on one line with its server. Nothing but what is in the verdicts is printed: it is printable ASCII.
+/* check/report: what was found, for people, for monitoring systems and for scripts. The first line of text is that of a monitoring
+ * plugin: LOCKSTEP, the status, the worst of it, and performance data behind a "|". A finding's name stands only where it is found,
+ * on one line with its server. Nothing but what is in the verdicts is printed: it is printable ASCII.
  */
 #ifndef CHECK_REPORT_H
 #define CHECK_REPORT_H
@@ -26,10 +27,11 @@ enum finding_status report_status(const struct report *);
 void report_text(const struct report *, FILE *);
 /* The first line of that, alone. */
 void report_first_line(const struct report *, FILE *);
-/* A zone's object; the caller's to release. Findings that were lost are one CHECK-INCOMPLETE, of the severity of the worst of them, which says how many they are. NULL: out of memory. */
+/* A zone's object; the caller's to release. Findings that were lost are one CHECK-INCOMPLETE, of the severity of the worst of them,
+ * which says how many they are. NULL: out of memory. */
 json_t *report_json_of(const struct report_zone *);
-/* The same with all that report_text shows, to keep it; and back from it. NULL: out of memory, or it is no such object. It may have come from elsewhere: texts are made
- * printable, and what is no known finding is passed over. */
+/* The same with all that report_text shows, to keep it; and back from it. NULL: out of memory, or it is no such object. It may have
+ * come from elsewhere: texts are made printable, and what is no known finding is passed over. */
 json_t *report_kept_of(const struct report_zone *);
 /* Of what was found it keeps the first, and the number of the others ("more"). */
 void report_kept_cut(json_t *kept, size_t most);

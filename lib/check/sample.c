@@ -100,7 +100,8 @@ struct sample *sample_start(const struct sample_ask *ask)
 	s->done = ask->done;
 	s->ctx = ask->ctx;
 	differ.ctx = s;
-	if (pick_targets(s, ask->survey, ask->zone->serial) && (differ.only_count = pick_questions(s, ask)) && (s->turn = evtimer_new(ask->base, on_turn, s))) {
+	if (pick_targets(s, ask->survey, ask->zone->serial) && (differ.only_count = pick_questions(s, ask)) &&
+	    (s->turn = evtimer_new(ask->base, on_turn, s))) {
 		differ.only = s->questions;
 		differ.servers = s->addresses;
 		differ.server_count = s->target_count;
@@ -120,19 +121,22 @@ static void find_at(const struct target *target, const struct differ_row *row, s
 	case DIFFER_MOVED:
 		return;
 	case DIFFER_SILENT: case DIFFER_LAME: case DIFFER_LOST: case DIFFER_STOPPED: case DIFFER_ASKING:
-		findings_add(findings, FINDING_CHECK_INCOMPLETE, false, &place, "asked for a sample of the zone, it has answered %llu of %llu questions: %s",
+		findings_add(findings, FINDING_CHECK_INCOMPLETE, false, &place,
+			"asked for a sample of the zone, it has answered %llu of %llu questions: %s",
 			(unsigned long long)row->answered, (unsigned long long)row->asked, row->said);
 		return;
 	case DIFFER_DONE:
 		if (row->answered < row->asked)
-			findings_add(findings, FINDING_CHECK_INCOMPLETE, false, &place, "asked for a sample of the zone, it has not answered %llu of %llu questions",
+			findings_add(findings, FINDING_CHECK_INCOMPLETE, false, &place,
+				"asked for a sample of the zone, it has not answered %llu of %llu questions",
 				(unsigned long long)(row->asked - row->answered), (unsigned long long)row->asked);
 		break;
 	}
 	for (size_t i = 0; i < findings_count(target->found); i++) {
 		const struct finding *f = findings_at(target->found, i);
 
-		findings_add(findings, f->id, false, &(struct finding_place){f->server, f->address, f->owner, f->type, f->expected, f->got}, "%s", f->message);
+		findings_add(findings, f->id, false,
+			&(struct finding_place){f->server, f->address, f->owner, f->type, f->expected, f->got}, "%s", f->message);
 	}
 }
 

@@ -100,10 +100,12 @@ static void judge_lag(const struct facts *facts, const struct facts_server *serv
 	if (settings->ready)
 		FOUND_AT(facts, FINDING_SERIAL_LAG, true, server, "it shows serial %u, the newest is %u", shown->last.v, newest.v);
 	else if (shown->lag > settings->lag_warn || shown->lag > settings->lag_crit)
-		FOUND_AT(facts, FINDING_SERIAL_LAG, shown->lag > settings->lag_crit, server, "it shows serial %u; the newest, %u, was first seen %s ago", shown->last.v, newest.v,
+		FOUND_AT(facts, FINDING_SERIAL_LAG, shown->lag > settings->lag_crit, server,
+			"it shows serial %u; the newest, %u, was first seen %s ago", shown->last.v, newest.v,
 			serials_span(shown->lag, span));
 	else if (stuck > settings->lag_crit)
-		FOUND_AT(facts, FINDING_SERIAL_STUCK, false, server, "it has stood at serial %u while the zone moved on, now to %u, for %s", shown->last.v, newest.v,
+		FOUND_AT(facts, FINDING_SERIAL_STUCK, false, server,
+			"it has stood at serial %u while the zone moved on, now to %u, for %s", shown->last.v, newest.v,
 			serials_span(stuck, span));
 }
 
@@ -140,9 +142,11 @@ static void judge_expiry(const struct facts *facts, const struct facts_server *s
 	if (!shown->behind_since || left > expire / 2 || (left >= settings->expire_warn && left >= settings->expire_crit))
 		return;
 	if (left <= 0)
-		FOUND_AT(facts, FINDING_EXPIRE_HORIZON, true, server, "it has been behind for longer than the SOA's expire time: a secondary that cannot transfer the zone stops to serve it");
+		FOUND_AT(facts, FINDING_EXPIRE_HORIZON, true, server,
+			"it has been behind for longer than the SOA's expire time: a secondary that cannot transfer the zone stops to serve it");
 	else
-		FOUND_AT(facts, FINDING_EXPIRE_HORIZON, left < settings->expire_crit, server, "if it cannot transfer the zone, that expires there within %s", serials_span(left, span));
+		FOUND_AT(facts, FINDING_EXPIRE_HORIZON, left < settings->expire_crit, server,
+			"if it cannot transfer the zone, that expires there within %s", serials_span(left, span));
 }
 
 static void judge_serial(const struct facts *facts, const struct memory *memory, const struct facts_server *server)
@@ -174,8 +178,10 @@ static const char *differing_fields(const struct rr *a, const struct rr *b, char
 	const uint8_t *rname_a = a->rdata + name_length(a->rdata), *rname_b = b->rdata + name_length(b->rdata);
 	struct rr_soa x = soa_of(a), y = soa_of(b);
 
-	snprintf(out, 80, "%s%s%s%s%s%s", name_equal(a->rdata, b->rdata) ? "" : " MNAME", name_equal(rname_a, rname_b) ? "" : " RNAME", x.refresh == y.refresh ? "" : " refresh",
-		x.retry == y.retry ? "" : " retry", x.expire == y.expire ? "" : " expire", x.minimum == y.minimum ? "" : " minimum");
+	snprintf(out, 80, "%s%s%s%s%s%s", name_equal(a->rdata, b->rdata) ? "" : " MNAME",
+		name_equal(rname_a, rname_b) ? "" : " RNAME", x.refresh == y.refresh ? "" : " refresh",
+		x.retry == y.retry ? "" : " retry", x.expire == y.expire ? "" : " expire",
+		x.minimum == y.minimum ? "" : " minimum");
 	return out;
 }
 

@@ -19,7 +19,8 @@ struct verdict_settings {
 	/* The operator's bounds on the SOA's timers, outside of which they have no effect; 0: none. */
 	uint32_t refresh_min, refresh_max, retry_min, retry_max, expire_min, expire_max;
 	bool one_family;             /* only one address family was asked (-4, -6) */
-	bool ready;                  /* the given nameservers are to become the delegation: sets are compared with them, and who is behind is critical at once */
+	/* The given nameservers are to become the delegation: sets are compared with them, and who is behind is critical at once. */
+	bool ready;
 	bool serves;                 /* whoever asks serves the zone too, and has entered what with memory_serve */
 	struct finding_levels levels;
 };

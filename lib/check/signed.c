@@ -84,8 +84,9 @@ static void judge_keys_of(const struct facts *facts, const struct facts_server *
 			const struct rr *others = keys_of(facts, other, &other_count);
 
 			if (was_told(other, other->server->dnskey) && !has_key(others, other_count, &keys[i]))
-				FOUND_AT(facts, FINDING_DNSKEY_SPLIT, false, other, "its DNSKEY set lacks the key %u (algorithm %u), with which data is signed elsewhere", tag_of(&keys[i]),
-					keys[i].rdata[3]);
+				FOUND_AT(facts, FINDING_DNSKEY_SPLIT, false, other,
+					"its DNSKEY set lacks the key %u (algorithm %u), with which data is signed elsewhere",
+					tag_of(&keys[i]), keys[i].rdata[3]);
 		}
 	}
 }
@@ -111,7 +112,8 @@ static void judge_keys(const struct facts *facts)
 			continue;
 		judge_keys_of(facts, server);
 		if (common < facts->server_count && signs_soa(facts, i) && !alike_algorithms(facts, i, common))
-			FOUND_AT(facts, FINDING_DNSKEY_SPLIT, false, server, "it signs with other algorithms than most: several signers must use the same ones");
+			FOUND_AT(facts, FINDING_DNSKEY_SPLIT, false, server,
+				"it signs with other algorithms than most: several signers must use the same ones");
 	}
 }
 
@@ -125,7 +127,8 @@ static void judge_keys(const struct facts *facts)
 	static bool alike_##member(const struct facts *facts, size_t i, size_t j) \
 	{ \
 		size_t n, m; \
-		const struct rr *a = facts_apex(facts, facts->servers[i].server->member, type, &n), *b = facts_apex(facts, facts->servers[j].server->member, type, &m); \
+		const struct rr *a = facts_apex(facts, facts->servers[i].server->member, type, &n); \
+		const struct rr *b = facts_apex(facts, facts->servers[j].server->member, type, &m); \
 \
 		return facts_same_records(a, n, b, m); \
 	}
@@ -140,7 +143,9 @@ static void judge_alike(const struct facts *facts, enum finding_id id, uint16_t 
 
 	for (size_t i = 0; i < facts->server_count; i++)
 		if (has(facts, i) && !alike(facts, i, common))
-			FOUND_AT(facts, id, false, &facts->servers[i], "its %s records are not those of most other servers: the parent must not act on them", rr_type_text(type, text));
+			FOUND_AT(facts, id, false, &facts->servers[i],
+				"its %s records are not those of most other servers: the parent must not act on them",
+				rr_type_text(type, text));
 }
 
 /* --- the parent's DS ------------------------------------------------------------- */
@@ -225,7 +230,8 @@ static enum err add_all(struct build *build, const struct rr *rrs, size_t count,
 }
 
 /* The apex as records of a version of a zone, with these keys. */
-static enum err add_apex(const struct facts *facts, const struct facts_server *server, const struct rr *keys, const bool *chosen, size_t key_count, struct build *build, struct why *why)
+static enum err add_apex(const struct facts *facts, const struct facts_server *server, const struct rr *keys, const bool *chosen,
+	size_t key_count, struct build *build, struct why *why)
 {
 	const struct reply *replies[] = {server->first, server->server->ns_set, server->server->dnskey};
 	const struct rr nobody = {.owner = facts->survey->zone, .type = RR_NS, .class = CLASS_IN, .rdlength = 1, .rdata = (const uint8_t *)""};
@@ -248,7 +254,8 @@ static enum err add_apex(const struct facts *facts, const struct facts_server *s
 }
 
 /* It may fail for what the server shows, too. */
-static enum err apex_of(const struct facts *facts, const struct facts_server *server, const struct rr *keys, const bool *chosen, size_t key_count, struct zone **out, struct why *why)
+static enum err apex_of(const struct facts *facts, const struct facts_server *server, const struct rr *keys, const bool *chosen,
+	size_t key_count, struct zone **out, struct why *why)
 {
 	struct build *build = build_new(facts->survey->zone, NULL, (struct build_limits){0});
 	enum err err;
@@ -278,7 +285,8 @@ static int64_t latest_end(const struct zone_rrset *sigs, const uint8_t *owner, i
 	return latest == INT32_MIN ? now : now + latest;
 }
 
-/* Whether an RRset of the apex is signed by one of the keys. That signatures have ended is another finding (EXPIRE-HORIZON): they are tried at the latest end then. */
+/* Whether an RRset of the apex is signed by one of the keys. That signatures have ended is another finding (EXPIRE-HORIZON): they
+ * are tried at the latest end then. */
 static enum err check_set(struct signature_keys *keys, const struct zone *zone, uint16_t type, int64_t now, struct why *why)
 {
 	struct zone_rrset set, sigs;
@@ -300,7 +308,8 @@ static enum err check_set(struct signature_keys *keys, const struct zone *zone, 
 }
 
 /* With the keys of `by`, what `zone` shows. */
-static enum err check_sets(const struct zone *by, const struct zone *zone, const uint16_t *types, size_t count, int64_t now, unsigned *left, struct why *why)
+static enum err check_sets(const struct zone *by, const struct zone *zone, const uint16_t *types, size_t count, int64_t now,
+	unsigned *left, struct why *why)
 {
 	struct signature_keys *keys = NULL;
 	enum err err = signature_keys_new(by, &keys, why);
@@ -360,9 +369,11 @@ static void judge_ds(const struct facts *facts, const struct facts_server *serve
 		any = any || trusted[i];
 	}
 	if (!count)
-		FOUND_AT(facts, FINDING_DS_MISMATCH, false, server, "the parent has a DS record, but this server has no DNSKEY: for those who validate the zone does not exist");
+		FOUND_AT(facts, FINDING_DS_MISMATCH, false, server,
+			"the parent has a DS record, but this server has no DNSKEY: for those who validate the zone does not exist");
 	else if (!any)
-		FOUND_AT(facts, FINDING_DS_MISMATCH, false, server, "none of its DNSKEYs fits the parent's DS (key tag %u%s)", get_u16(ds->rdata), ds_count > 1 ? " and others" : "");
+		FOUND_AT(facts, FINDING_DS_MISMATCH, false, server, "none of its DNSKEYs fits the parent's DS (key tag %u%s)",
+			get_u16(ds->rdata), ds_count > 1 ? " and others" : "");
 	else
 		judge_signatures(facts, server, keys, trusted, count);
 }
@@ -400,7 +411,8 @@ static void judge_end(const struct facts *facts, const struct facts_server *serv
 	if (left < 0)
 		FOUND_AT(facts, FINDING_EXPIRE_HORIZON, true, server, "its signature over %s ended %s ago", text, serials_span(-left, span));
 	else
-		FOUND_AT(facts, FINDING_EXPIRE_HORIZON, left < facts->settings->expire_crit, server, "the first of its signatures to end, over %s, does so in %s", text, serials_span(left, span));
+		FOUND_AT(facts, FINDING_EXPIRE_HORIZON, left < facts->settings->expire_crit, server,
+			"the first of its signatures to end, over %s, does so in %s", text, serials_span(left, span));
 }
 
 void signed_judge(const struct facts *facts)

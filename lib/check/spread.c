@@ -41,9 +41,11 @@ static void judge_names(const struct facts *facts, const struct facts_names *set
 		one_tld = one_tld && name_equal(name_suffix(first, *first ? 1 : 0), name_suffix(name, *name ? 1 : 0));
 	}
 	if (one_provider)
-		FOUND(facts, FINDING_DIV_PROVIDER, false, "all nameservers are with one provider, %s", provider ? provider->name : *first ? facts_name_text(facts, name_parent(first)) : ".");
+		FOUND(facts, FINDING_DIV_PROVIDER, false, "all nameservers are with one provider, %s",
+			provider ? provider->name : *first ? facts_name_text(facts, name_parent(first)) : ".");
 	if (one_tld)
-		FOUND(facts, FINDING_DIV_TLD, false, "all nameservers are under one top-level domain, %s", facts_name_text(facts, name_suffix(first, *first ? 1 : 0)));
+		FOUND(facts, FINDING_DIV_TLD, false, "all nameservers are under one top-level domain, %s",
+			facts_name_text(facts, name_suffix(first, *first ? 1 : 0)));
 	if (set->count < 2)
 		FOUND(facts, FINDING_DIV_COUNT, false, "there is only one nameserver, %s", facts_name_text(facts, first));
 }
@@ -94,7 +96,8 @@ static void judge_addresses(const struct facts *facts, const struct facts_names 
 	if (!v4 && !v6)
 		return;
 	if (one4 && one6)
-		FOUND(facts, FINDING_DIV_PREFIX, false, "all nameservers are in one address prefix%s", !v6 ? " (/24)" : !v4 ? " (/48)" : " of each address family (/24, /48)");
+		FOUND(facts, FINDING_DIV_PREFIX, false, "all nameservers are in one address prefix%s",
+			!v6 ? " (/24)" : !v4 ? " (/48)" : " of each address family (/24, /48)");
 	if ((!v4 || !v6) && !facts->settings->one_family && all_resolved(facts, set))
 		FOUND(facts, FINDING_DIV_FAMILY, false, "no nameserver has an address of %s", v4 ? "IPv6" : "IPv4");
 }

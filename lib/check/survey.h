@@ -68,7 +68,8 @@ struct survey_ns {               /* a nameserver by name */
 struct survey_parent {           /* one address of one of the parent's servers */
 	const uint8_t *name;         /* the root's: given as an address */
 	struct net_addr address;
-	struct reply *referral;      /* NS of the zone, RD=0, EDNS, DO. From a server that serves both zones it is the child's set, in the answer, with AA. */
+	/* NS of the zone, RD=0, EDNS, DO. From a server that serves both zones it is the child's set, in the answer, with AA. */
+	struct reply *referral;
 	struct reply *referral_512;  /* the same without EDNS, not followed over TCP: truncated, or over 512 octets, it is REFERRAL-SIZE */
 	struct reply *ds;            /* DS of the zone */
 };
@@ -109,7 +110,8 @@ struct survey {
 	struct survey_ns *ns; size_t ns_count;
 	struct survey_server *servers; size_t server_count;
 	struct survey_primary *primaries; size_t primary_count;
-	const uint8_t *enclosing;    /* the zone is no apex: the parent does not delegate it, none of the servers asked serves it; it lies in this one */
+	/* The zone is no apex: the parent does not delegate it, none of the servers asked serves it; it lies in this one. */
+	const uint8_t *enclosing;
 	struct survey_gap *gaps; size_t gap_count;
 	int64_t began, ended;        /* seconds since 1970 */
 };

@@ -30,7 +30,9 @@ static void judge_gaps(const struct facts *facts)
 	for (size_t i = 0; i < survey->gap_count; i++)
 		FOUND(facts, FINDING_CHECK_INCOMPLETE, false, "%s", survey->gaps[i].what);
 	if (survey->enclosing)
-		FOUND(facts, FINDING_CHECK_INCOMPLETE, false, is_nothing(survey) ? "%s does not exist: there is no such name in the zone %s" : "%s is no zone of its own: it lies in the zone %s",
+		FOUND(facts, FINDING_CHECK_INCOMPLETE, false,
+			is_nothing(survey) ? "%s does not exist: there is no such name in the zone %s"
+			: "%s is no zone of its own: it lies in the zone %s",
 			facts->zone, facts_name_text(facts, survey->enclosing));
 	else if (!survey->server_count && !survey->gap_count)
 		FOUND(facts, FINDING_CHECK_INCOMPLETE, false, "no nameserver was found");
@@ -82,7 +84,8 @@ static void fill_row(const struct facts *facts, const struct memory *memory, con
 	char word[16], room[160];
 	size_t count;
 
-	*row = (struct verdict_row){.name = server->name, .address = server->address, .provider = server->provider ? arena_strdup(facts->arena, server->provider->name) : NULL,
+	*row = (struct verdict_row){.name = server->name, .address = server->address,
+		.provider = server->provider ? arena_strdup(facts->arena, server->provider->name) : NULL,
 		.rtt_us = server->first ? (int64_t)server->first->rtt_us : -1, .shows_serial = server->soa != NULL};
 	row->says = asked->soa || server->first ? arena_strdup(facts->arena, reply_says(server->first ? server->first : asked->soa, word)) : "-";
 	row->udp = answer_of(asked->soa, server->soa != NULL);

@@ -1,5 +1,6 @@
-/* check/verdict: judges a survey: what of it is a finding, and the row of each address of each nameserver. Pure: what is remembered, the settings and the time are parameters.
- * One short function for each family of findings: delegation, agreement, serials, DNSSEC, diversity, caution; each in a file of its own where it is long.
+/* check/verdict: judges a survey: what of it is a finding, and the row of each address of each nameserver. Pure: what is
+ * remembered, the settings and the time are parameters. One short function for each family of findings: delegation, agreement,
+ * serials, DNSSEC, diversity, caution; each in a file of its own where it is long.
  */
 #ifndef CHECK_VERDICT_H
 #define CHECK_VERDICT_H

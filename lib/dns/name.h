@@ -24,9 +24,9 @@ static inline const uint8_t *name_parent(const uint8_t *name) { return name + 1 
 /* The last `labels` labels of the name, a pointer into it. */
 const uint8_t *name_suffix(const uint8_t *name, unsigned labels);
 
-/* Reads a possibly compressed name at the cursor of a whole message (`base` is the header's
- * first octet), expands it into `out`, and leaves the cursor behind it. Pointers must go
- * strictly backwards (so there are no loops), and be no more than a name can have labels (thousands of them in a row cost time). Length, or 0 with msg->bad set. */
+/* Reads a possibly compressed name at the cursor of a whole message (`base` is the header's first octet), expands it into `out`,
+ * and leaves the cursor behind it. Pointers must go strictly backwards (so there are no loops), and be no more than a name can have
+ * labels (thousands of them in a row cost time). Length, or 0 with msg->bad set. */
 size_t name_read(struct rbuf *msg, uint8_t out[NAME_SIZE]);
 /* The same without expanding; what a pointer leads to is not looked at. False with msg->bad set. */
 bool name_skip(struct rbuf *msg);

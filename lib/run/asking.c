@@ -43,7 +43,8 @@ enum err asking_read(struct asking *asking, const struct command_asking *options
 {
 	enum err err;
 
-	*asking = (struct asking){.port = options->port, .timeout_ms = options->timeout_ms ? options->timeout_ms : TIMEOUT_MS, .no_v4 = options->v6, .no_v6 = options->v4};
+	*asking = (struct asking){.port = options->port, .timeout_ms = options->timeout_ms ? options->timeout_ms : TIMEOUT_MS,
+		.no_v4 = options->v6, .no_v6 = options->v4};
 	err = read_address("resolver", options->resolver, &asking->resolver, why);
 	if (!err)
 		err = read_address("parent", options->parent, &asking->parent, why);
@@ -136,8 +137,9 @@ static bool put_primaries(const struct asking *asking, const struct conf_setting
 		const struct conf_remote *remote = set->primaries[i];
 
 		for (size_t j = 0; j < remote->address_count; j++)
-			list[out->primary_count++] = (struct survey_primary){.name = remote->name, .address = remote->addresses[j], .key = remote->key,
-				.tls = remote->tls.client, .unasked = asking->over_tls && remote->tls.on && !remote->tls.client ? remote->tls.unloaded : NULL,
+			list[out->primary_count++] = (struct survey_primary){.name = remote->name, .address = remote->addresses[j],
+				.key = remote->key, .tls = remote->tls.client,
+				.unasked = asking->over_tls && remote->tls.on && !remote->tls.client ? remote->tls.unloaded : NULL,
 				.passed_over = remote->tls.on && !asking->over_tls};
 	}
 	out->primaries = list;
@@ -162,10 +164,12 @@ static bool put_remotes(const struct conf *conf, struct arena *arena, struct sur
 	return true;
 }
 
-bool asking_survey(const struct asking *asking, const struct conf *conf, const struct conf_settings *set, struct arena *arena, struct survey_settings *out)
+bool asking_survey(const struct asking *asking, const struct conf *conf, const struct conf_settings *set, struct arena *arena,
+	struct survey_settings *out)
 {
-	*out = (struct survey_settings){.given = asking->given, .given_count = asking->given_count, .parent = asking->parent, .port = asking->port, .no_v4 = asking->no_v4,
-		.no_v6 = asking->no_v6, .resolvers = asking->system, .resolver_count = asking->system_count};
+	*out = (struct survey_settings){.given = asking->given, .given_count = asking->given_count, .parent = asking->parent,
+		.port = asking->port, .no_v4 = asking->no_v4, .no_v6 = asking->no_v6,
+		.resolvers = asking->system, .resolver_count = asking->system_count};
 	if (asking->resolver.sa.sa_family != AF_UNSPEC) {
 		out->resolvers = &asking->resolver;
 		out->resolver_count = 1;
@@ -173,7 +177,8 @@ bool asking_survey(const struct asking *asking, const struct conf *conf, const s
 		out->resolvers = set->check.resolver;
 		out->resolver_count = 1;
 	}
-	return put_expected(&set->ns_set, arena, &out->providers, &out->provider_count) && put_primaries(asking, set, arena, out) && put_remotes(conf, arena, out);
+	return put_expected(&set->ns_set, arena, &out->providers, &out->provider_count) && put_primaries(asking, set, arena, out) &&
+		put_remotes(conf, arena, out);
 }
 
 /* --- by what to judge --------------------------------------------------------------- */
@@ -183,7 +188,8 @@ static uint32_t unless_default(uint32_t value, uint32_t usual)
 	return value == usual ? 0 : value;
 }
 
-bool asking_verdict(const struct asking *asking, const struct conf *conf, const struct conf_settings *set, struct arena *arena, struct verdict_settings *out)
+bool asking_verdict(const struct asking *asking, const struct conf *conf, const struct conf_settings *set, struct arena *arena,
+	struct verdict_settings *out)
 {
 	const struct conf_settings *usual = &keys_default_settings;
 	struct verdict_provider *providers = arena_zero(arena, ((conf ? conf->provider_count : 0) + 1) * sizeof *providers);
@@ -192,9 +198,11 @@ bool asking_verdict(const struct asking *asking, const struct conf *conf, const 
 		return false;
 	for (size_t i = 0; conf && i < conf->provider_count; i++)
 		providers[i] = (struct verdict_provider){conf->providers[i].name, conf->providers[i].ns, conf->providers[i].ns_count};
-	*out = (struct verdict_settings){.lag_warn = set->check.lag_warn, .lag_crit = set->check.lag_crit, .ttl_min = set->check.ttl_min, .expire_warn = set->check.expire_warn,
+	*out = (struct verdict_settings){.lag_warn = set->check.lag_warn, .lag_crit = set->check.lag_crit,
+		.ttl_min = set->check.ttl_min, .expire_warn = set->check.expire_warn,
 		.expire_crit = set->check.expire_crit, .providers = providers, .provider_count = conf ? conf->provider_count : 0,
-		.refresh_min = unless_default(set->refresh_min, usual->refresh_min), .refresh_max = unless_default(set->refresh_max, usual->refresh_max),
+		.refresh_min = unless_default(set->refresh_min, usual->refresh_min),
+		.refresh_max = unless_default(set->refresh_max, usual->refresh_max),
 		.retry_min = unless_default(set->retry_min, usual->retry_min), .retry_max = unless_default(set->retry_max, usual->retry_max),
 		.expire_min = unless_default(set->expire_min, usual->expire_min), .expire_max = unless_default(set->expire_max, usual->expire_max),
 		.one_family = asking->no_v4 || asking->no_v6, .levels = set->check.severity};

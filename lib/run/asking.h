@@ -1,4 +1,5 @@
-/* run/asking: from the options of `check`, `diff` and `ready`, and a zone's settings, to what the room check/ is told: whom to ask, and by what to judge.
+/* run/asking: from the options of `check`, `diff` and `ready`, and a zone's settings, to what the room check/ is told: whom to ask,
+ * and by what to judge.
  */
 #ifndef RUN_ASKING_H
 #define RUN_ASKING_H
@@ -18,7 +19,7 @@ struct asking {
 	uint16_t port;                       /* 0: not given */
 	uint32_t timeout_ms;
 	bool no_v4, no_v6;
-	bool over_tls;                       /* primaries over TLS are asked for their serial too: conf_try_tls was called. Else they are passed over. */
+	bool over_tls;                       /* primaries over TLS are asked for their serial too, not passed over: conf_try_tls was called */
 	struct net_addr system[RESOLVE_SYSTEM_MAX]; size_t system_count;     /* the system's resolvers, */
 	struct file_mark system_mark;        /* from a file that was this one */
 };

@@ -446,7 +446,7 @@ static void consume(struct catalogs *c, struct state *s, const struct catalog *c
 
 static void look_at(struct catalogs *c, struct state *s, const struct conf_zone *zone);
 
-/* It is over for now; looks once more if something happened meanwhile. */
+/* It is over; looks once more if something happened meanwhile. */
 static void finished(struct state *s)
 {
 	s->under_way = false;

@@ -143,8 +143,9 @@ static void begin(struct job *job)
 	struct checking *c = job->checking;
 	const struct conf_settings *set = job->set ? job->set : asking_settings(c->conf, job->zone);
 
-	if (!asking_survey(&c->asking, c->conf, set, &job->arena, &job->survey) || !asking_verdict(&c->asking, c->conf, set, &job->arena, &job->verdict) ||
-		!checks_add(c->checks, job->zone, &job->survey, on_survey, job))
+	if (!asking_survey(&c->asking, c->conf, set, &job->arena, &job->survey) ||
+	    !asking_verdict(&c->asking, c->conf, set, &job->arena, &job->verdict) ||
+	    !checks_add(c->checks, job->zone, &job->survey, on_survey, job))
 		finish(job, "out of memory");
 }
 
@@ -176,7 +177,8 @@ static enum err read_roster(struct checking *c, struct why *why)
 	struct guise guise;
 	enum err err;
 	bool mend;
-	int n = snprintf(path, sizeof path, "%s/" ROSTER_FILE, c->conf->server.state_dir), m = snprintf(other, sizeof other, "%s/" ROSTER_COPY, c->conf->server.zone_dir);
+	int n = snprintf(path, sizeof path, "%s/" ROSTER_FILE, c->conf->server.state_dir),
+		m = snprintf(other, sizeof other, "%s/" ROSTER_COPY, c->conf->server.zone_dir);
 
 	c->roster = roster_new();
 	if (!c->roster)
@@ -407,7 +409,8 @@ static enum err ask_daemon(struct checking *c, struct why *why)
 static int print(struct checking *c, struct why *why)
 {
 	struct report_zone *zones = calloc(c->job_count + 1, sizeof *zones);
-	struct report report = {.zones = zones, .count = c->job_count, .now = (int64_t)clock_unix(), .quiet = c->command->quiet, .color = show_of(stdout).color};
+	struct report report = {.zones = zones, .count = c->job_count, .now = (int64_t)clock_unix(), .quiet = c->command->quiet,
+		.color = show_of(stdout).color};
 	int status = STATUS_UNKNOWN;
 	bool ok = zones != NULL;
 

@@ -460,7 +460,8 @@ enum err client_dump(const char *socket_path, const char *zone, bool (*put)(void
 	return ask_for(&client);
 }
 
-enum err client_checks(const char *socket_path, char **zones, size_t zone_count, void (*take)(void *ctx, const json_t *zone), void *ctx, struct why *why)
+enum err client_checks(const char *socket_path, char **zones, size_t zone_count, void (*take)(void *ctx, const json_t *zone),
+	void *ctx, struct why *why)
 {
 	struct command command = {.verb = COMMAND_STATUS, .verb_name = "status", .zones = zones, .zone_count = zone_count, .from_daemon = true};
 	struct client client = {.command = &command, .socket_path = socket_path, .take = take, .ctx = ctx, .why = why};

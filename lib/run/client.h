@@ -19,8 +19,9 @@ int client_run(const struct command *, const char *socket_path);
  * it, ERR_NOMEM: `put` has returned false. */
 enum err client_dump(const char *socket_path, const char *zone, bool (*put)(void *ctx, const char *text, size_t length), void *ctx, struct why *);
 
-/* What the daemon's own checks have found last: of each zone, those that are named or all, what run/status says of STATUS_CHECK. Zones that it does not have are
- * passed over. ERR_NETWORK: nobody answers at the socket; else ERR_NOTFOUND: what went wrong. */
-enum err client_checks(const char *socket_path, char **zones, size_t zone_count, void (*take)(void *ctx, const json_t *zone), void *ctx, struct why *why);
+/* What the daemon's own checks have found last: of each zone, those that are named or all, what run/status says of STATUS_CHECK.
+ * Zones that it does not have are passed over. ERR_NETWORK: nobody answers at the socket; else ERR_NOTFOUND: what went wrong. */
+enum err client_checks(const char *socket_path, char **zones, size_t zone_count, void (*take)(void *ctx, const json_t *zone),
+	void *ctx, struct why *why);
 
 #endif

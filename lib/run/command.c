@@ -15,7 +15,8 @@
 
 /* --- verbs and options ----------------------------------------------------------- */
 
-enum { ALL = 1, FULL = 2, FROM = 4, KEY = 8, OUTPUT = 16, QUIET = 32, TEMPLATE = 64, TLS = 128, ASKING = 256, RATE = 512, WATCH = 1024, DAEMON = 2048 };   /* bits of options */
+enum { ALL = 1, FULL = 2, FROM = 4, KEY = 8, OUTPUT = 16, QUIET = 32, TEMPLATE = 64, TLS = 128, ASKING = 256, RATE = 512,
+	WATCH = 1024, DAEMON = 2048 };   /* bits of options */
 enum { ANY_NUMBER = 100000 };        /* of zones: more than a command line holds */
 enum { TIMEOUT_MAX = 600 };          /* seconds that one server may be waited for */
 
@@ -101,9 +102,11 @@ static const struct verb {
 		"The zone is written to standard output, or to FILE, which is replaced at once when the transfer is complete.\n"
 		"ALG is hmac-sha256 if it is left out. Other users of the machine can see a secret on the command line.",
 		FROM | KEY | OUTPUT | QUIET | TLS, 1, 1},
-	{"check", COMMAND_CHECK, "[ZONE...] [--ns NAME[/ADDRESS[@PORT]]...] [--resolver ADDRESS] [--parent ADDRESS] [--timeout TIME] [--from-daemon] [--quiet] ...",
+	{"check", COMMAND_CHECK, "[ZONE...] [--ns NAME[/ADDRESS[@PORT]]...] [--resolver ADDRESS] [--parent ADDRESS] "
+		"[--timeout TIME] [--from-daemon] [--quiet] ...",
 		"whether zones are in step at every nameserver of their delegation",
-		"Asks the parent's servers who serves the zone, the nameservers themselves, and prints what is wrong; without ZONE, for all zones of the\n"
+		"Asks the parent's servers who serves the zone, the nameservers themselves, and prints what is wrong; without ZONE, for"
+		" all zones of the\n"
 		"configuration. Works without a daemon; with --from-daemon nobody is asked but the daemon, for what its own checks found last.\n"
 		"What the nameservers show is remembered in check/ below the state directory; without a configuration that is\n"
 		LOCALSTATEDIR "/lib/lockstep. Where that cannot be written, standard error says so, and nobody lags.\n"

@@ -775,7 +775,8 @@ static bool check_catalogs(struct reading *r)
 			return fail_at(r, entry->file, entry->line, what);
 		}
 		if (set->catalog == CONF_CATALOG_CONSUME && unfit_template(r, template)) {
-			snprintf(what, sizeof what, "catalog-template: the template \"%.80s\" does not fit: %s", template, unfit_template(r, template));
+			snprintf(what, sizeof what, "catalog-template: the template \"%.80s\" does not fit: %s", template,
+				unfit_template(r, template));
 			return fail_at(r, entry->file, entry->line, what);
 		}
 		if (set->catalog_zone && (!zone || zone->set->catalog != CONF_CATALOG_PRODUCE)) {

@@ -16,9 +16,9 @@ enum err conf_load_tls(struct conf *, uint64_t unix_now, struct why *);
 /* The same for who asks a few servers, once: a remote whose files are no good has `unloaded`, and is no obstacle to the others. ERR_NOMEM. */
 enum err conf_try_tls(struct conf *, uint64_t unix_now, struct why *);
 void conf_free(struct conf *);       /* NULL is allowed */
-/* Only server.control of the file, which may have any other error: the operator must be able to ask a running daemon while a
- * new configuration is being written. malloc'd; NULL and `why` if the file cannot be read, or is not libconfig's syntax (of a long list of zones, only
- * the beginning is looked at). */
+/* Only server.control of the file, which may have any other error: the operator must be able to ask a running daemon while a new
+ * configuration is being written. malloc'd; NULL and `why` if the file cannot be read, or is not libconfig's syntax (of a long list
+ * of zones, only the beginning is looked at). */
 char *conf_control(const char *path, struct why *);
 /* SYSCONFDIR/lockstep/lockstep.conf */
 const char *conf_default_path(void);

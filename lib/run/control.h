@@ -1,6 +1,7 @@
 /* run/control: the daemon's side of the control socket, a Unix stream socket (mode 0660). A client sends one line of JSON,
  *
- *     {"verb":"status","zones":["example.com."],"all":false,"full":false,"table":false,"from":"hidden","template":"t","name":"www.example.com.","type":"A"}
+ *     {"verb":"status","zones":["example.com."],"all":false,"full":false,"table":false,
+ *      "from":"hidden","template":"t","name":"www.example.com.","type":"A"}
  *
  * with the members that the verb uses; the daemon answers with lines of JSON, each one object, and closes:
  *
@@ -10,8 +11,8 @@
  *     {"error":"one line"}                                                            it failed (exit status 1)
  *     {"done":{...}}                                                                  last: the verb's result
  *
- * The results are described where they are made: status and stats in run/status, the others in run/verbs. The operator's
- * command that speaks this is run/client; t/620-client.t holds both sides to it. On the event loop's thread.
+ * The results are described where they are made: status and stats in run/status, the others in run/verbs. The operator's command
+ * that speaks this is run/client; t/620-client.t holds both sides to it. On the event loop's thread.
  */
 #ifndef RUN_CONTROL_H
 #define RUN_CONTROL_H

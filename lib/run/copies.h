@@ -3,9 +3,9 @@
  *     the database (zone/journal)            image + steps, and the zone's row
  *     the zone file, and behind it the log   (zone/steplog) image or steps, until the file holds them
  *
- * A version is durable when one of them has it, in the ordinary way both; a copy that has not is mended with the next version, or by copies_mend. Nothing
- * here knows of zones in service: versions come with what they follow on, and go to who asks for them.
- * Used by run/disk: commits on one thread, loading on others.
+ * A version is durable when one of them has it, in the ordinary way both; a copy that has not is mended with the next version, or
+ * by copies_mend. Nothing here knows of zones in service: versions come with what they follow on, and go to who asks for them. Used
+ * by run/disk: commits on one thread, loading on others.
  */
 #ifndef RUN_COPIES_H
 #define RUN_COPIES_H
@@ -51,8 +51,8 @@ void copies_commit(struct copies *, struct copies_change *, size_t count, void (
 void copies_settle(struct copies *);
 /* When nothing has been committed for a moment. */
 void copies_idle(struct copies *);
-/* What is to be mended now that it can be written (again), of enum copies_mend; 0: nothing. `name`: of that zone; NULL: of all, with their rows. Called
- * until it says 0. */
+/* What is to be mended now that it can be written (again), of enum copies_mend; 0: nothing. `name`: of that zone; NULL: of all,
+ * with their rows. Called until it says 0. */
 unsigned copies_to_mend(struct copies *, uint8_t name[NAME_SIZE], bool *all);
 /* The zones whose versions keep the log large: their zone files are to be written, or they are to be mended. */
 void copies_pinning(struct copies *, bool (*each)(void *ctx, const uint8_t *name), void *ctx);

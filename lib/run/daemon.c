@@ -527,7 +527,8 @@ static enum err read_roster(struct daemon *d, const struct conf *conf, struct wh
 		err = keeper_read_roster(d->keeper, path, other, &lost, &said);
 	if (!err && said.text[0])
 		log_say(LOG_LEVEL_ERROR, "state-damaged", "%s%s", said.text, lost ?
-			": zones added at run time and members of catalogs are forgotten, holds are as the database knows them" : "; the other copy of the roster is whole");
+			": zones added at run time and members of catalogs are forgotten, holds are as the database knows them" :
+			"; the other copy of the roster is whole");
 	free(path);
 	free(other);
 	return err ? err_why(why, err, "out of memory") : ERR_OK;
@@ -571,7 +572,8 @@ static enum err open_state(struct daemon *d, const struct conf *conf, struct why
 static enum err open_control(struct daemon *d, const struct conf *conf, struct why *why)
 {
 	struct reloader_env reloader = {.loop = d->loop, .read = fresh_read, .apply = put_in_force, .drop = fresh_free, .ctx = d};
-	struct verbs_env env = {.loop = d->loop, .keeper = d->keeper, .catalogs = d->catalogs, .now = clock_ms, .unix_time = clock_unix, .began = d->began,
+	struct verbs_env env = {.loop = d->loop, .keeper = d->keeper, .catalogs = d->catalogs, .now = clock_ms,
+		.unix_time = clock_unix, .began = d->began,
 		.stop = stop, .counters = sum_counters, .ctx = d};
 
 	env.watch = d->watch = watch_new(d->loop, d->keeper, clock_ms, clock_unix);
@@ -590,7 +592,8 @@ static enum err open_control(struct daemon *d, const struct conf *conf, struct w
 
 static enum err open_metrics(struct daemon *d)
 {
-	struct metrics_env env = {.loop = d->loop, .keeper = d->keeper, .watch = d->watch, .now = clock_ms, .unix_time = clock_unix, .began = d->began,
+	struct metrics_env env = {.loop = d->loop, .keeper = d->keeper, .watch = d->watch, .now = clock_ms, .unix_time = clock_unix,
+		.began = d->began,
 		.counters = sum_counters, .ctx = d};
 
 	if (d->metrics_fd < 0)

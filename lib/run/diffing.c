@@ -210,7 +210,8 @@ static void find_in_survey(const struct diffing *d, struct findings *findings)
 	for (size_t i = 0; d->survey && i < d->survey->gap_count; i++)
 		findings_add(findings, FINDING_CHECK_INCOMPLETE, false, &nowhere, "%s", d->survey->gaps[i].what);
 	if (d->survey && d->survey->enclosing)
-		findings_add(findings, FINDING_CHECK_INCOMPLETE, false, &nowhere, "it is no zone of its own, but in %s", name_text(d->survey->enclosing, name));
+		findings_add(findings, FINDING_CHECK_INCOMPLETE, false, &nowhere, "it is no zone of its own, but in %s",
+			name_text(d->survey->enclosing, name));
 	if (!d->target_count && (d->interrupted || !d->survey || !d->survey->gap_count))
 		findings_add(findings, FINDING_CHECK_INCOMPLETE, false, &nowhere, d->interrupted ? "interrupted before its nameservers were found" :
 			"no address of a nameserver was found");
@@ -264,10 +265,11 @@ static void print_server(struct diffing *d, const struct show *show, size_t serv
 	if (row->has_serial)
 		fprintf(show->out, " serial %u", row->serial);
 	if (differences)
-		fprintf(show->out, ": ANSWER-DIFF, %llu of %llu answers differ%s\n", (unsigned long long)differences, (unsigned long long)row->answered,
-			plural(differences, "s", ""));
+		fprintf(show->out, ": ANSWER-DIFF, %llu of %llu answers differ%s\n", (unsigned long long)differences,
+			(unsigned long long)row->answered, plural(differences, "s", ""));
 	else
-		fprintf(show->out, ": %llu answer%s%s\n", (unsigned long long)row->answered, plural(row->answered, "", "s"), differences_are_off(d) ? "" : ", no difference");
+		fprintf(show->out, ": %llu answer%s%s\n", (unsigned long long)row->answered, plural(row->answered, "", "s"),
+			differences_are_off(d) ? "" : ", no difference");
 	for (; *next < d->kept_count && d->kept[*next].server == server; ++*next) {
 		print_side(show, &d->kept[*next], '-', d->kept[*next].expected);
 		print_side(show, &d->kept[*next], '+', d->kept[*next].got);
@@ -288,8 +290,8 @@ static void print_finding(const struct show *show, const struct finding *finding
 /* In the first line a "|" begins the performance data. */
 static void print_worst(const struct show *show, const struct finding *finding)
 {
-	fprintf(show->out, "%s%s%s%s%s: ", finding_name(finding->id), finding->server ? " " : "", finding->server ? finding->server : "", finding->address ? " " : "",
-		finding->address ? finding->address : "");
+	fprintf(show->out, "%s%s%s%s%s: ", finding_name(finding->id), finding->server ? " " : "",
+		finding->server ? finding->server : "", finding->address ? " " : "", finding->address ? finding->address : "");
 	for (const char *at = finding->message; *at; at++)
 		putc(*at == '|' ? '/' : *at, show->out);
 }
@@ -308,14 +310,15 @@ static void print_first(struct diffing *d, const struct show *show, const struct
 	}
 	fprintf(show->out, "LOCKSTEP %s - %s: ", finding_status_name(findings_status(findings)), d->command->zones[0]);
 	if (differences)
-		fprintf(show->out, "%llu difference%s at %zu of %zu address%s of nameservers", (unsigned long long)differences, plural(differences, "", "s"), servers,
-			d->target_count, plural(d->target_count, "", "es"));
+		fprintf(show->out, "%llu difference%s at %zu of %zu address%s of nameservers", (unsigned long long)differences,
+			plural(differences, "", "s"), servers, d->target_count, plural(d->target_count, "", "es"));
 	else if (findings_count(findings))
 		print_worst(show, findings_at(findings, 0));
 	else
 		fputs(differences_are_off(d) ? "differences are off" : "no difference", show->out);
-	fprintf(show->out, "; %llu answer%s from %zu address%s in %.1f s | differences=%llu answers=%llu servers=%zu time=%.3fs\n", (unsigned long long)answers,
-		plural(answers, "", "s"), d->target_count, plural(d->target_count, "", "es"), seconds, (unsigned long long)differences, (unsigned long long)answers, d->target_count, seconds);
+	fprintf(show->out, "; %llu answer%s from %zu address%s in %.1f s | differences=%llu answers=%llu servers=%zu time=%.3fs\n",
+		(unsigned long long)answers, plural(answers, "", "s"), d->target_count, plural(d->target_count, "", "es"), seconds,
+		(unsigned long long)differences, (unsigned long long)answers, d->target_count, seconds);
 }
 
 static void print_text(struct diffing *d, const struct findings *findings)

@@ -612,7 +612,8 @@ static void *run_commits(void *arg)
 
 static void call_back(struct disk *d, struct job *job)
 {
-	struct disk_result no_memory = {.err = ERR_NOMEM}, ended = {0}, *result = job->out ? &job->out->result : job->kind == MARK ? &ended : &no_memory;
+	struct disk_result no_memory = {.err = ERR_NOMEM}, ended = {0},
+		*result = job->out ? &job->out->result : job->kind == MARK ? &ended : &no_memory;
 
 	if (job->tell)
 		job->tell(d, job);

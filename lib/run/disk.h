@@ -20,7 +20,8 @@ struct disk_result {
 	struct why why;
 	struct recover_zone *zone;    /* load, check: what was found. Its version and steps are for the callee to take (set to NULL) or lose */
 	struct zone *version;        /* read: held once, for the callee to take or lose */
-	struct diff *diff;           /* commit: how it differs from the version before; read: from the one given. To take, or lose; NULL: none was made */
+	/* Commit: how it differs from the version before; read: from the one given. To take, or lose; NULL: none was made. */
+	struct diff *diff;
 	struct file_digest digest;   /* write: of the file */
 	int64_t modified;            /* read: the file's time before it was read, seconds since 1970; */
 	struct file_mark mark;       /* its mark then; */
@@ -35,7 +36,8 @@ struct disk *disk_new(struct event_base *, struct copies *);
 /* Finishes every job in the queue, calling back no more, and ends the threads. The copies are the caller's. */
 void disk_free(struct disk *);
 /* Called from the loop: a zone (NULL: all, with their rows) is to be mended, by disk_mend with `what`; a zone keeps the log large. */
-void disk_set_hooks(struct disk *, void (*mend)(void *ctx, const uint8_t *name, unsigned what), void (*pinned)(void *ctx, const uint8_t *name), void *ctx);
+void disk_set_hooks(struct disk *, void (*mend)(void *ctx, const uint8_t *name, unsigned what),
+	void (*pinned)(void *ctx, const uint8_t *name), void *ctx);
 
 /* Each returns at once; without memory for the job, `done` is called before it does, with ERR_NOMEM. What is given is copied or held. */
 

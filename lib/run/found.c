@@ -73,7 +73,8 @@ enum journal_want found_each_item(void *ctx, const struct journal_item *item)
 	switch (item->kind) {
 	case JOURNAL_ITEM_ROW:
 		if (item->row_whole)
-			f->row = (struct found_row){true, item->row->has_serial, item->row->file_known, item->row->serial, item->row->written, item->row->file};
+			f->row = (struct found_row){true, item->row->has_serial, item->row->file_known, item->row->serial,
+				item->row->written, item->row->file};
 		break;
 	case JOURNAL_ITEM_IMAGE:
 		good = add_piece(f, item->bytes, item->length);

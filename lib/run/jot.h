@@ -1,7 +1,8 @@
-/* run/jot: one line of JSON, put together from front to back in one block of memory: for what is said of very many zones, where a tree of
- * objects would cost ten times as much. Knows of no meaning. An instance is used by one thread.
+/* run/jot: one line of JSON, put together from front to back in one block of memory: for what is said of very many zones, where a
+ * tree of objects would cost ten times as much. Knows of no meaning. An instance is used by one thread.
  *
- *     jot_open(&j, NULL, '{'); jot_text(&j, "zone", "example."); jot_open(&j, "list", '['); jot_int(&j, NULL, 7); jot_close(&j, ']'); jot_close(&j, '}');
+ *     jot_open(&j, NULL, '{'); jot_text(&j, "zone", "example.");
+ *     jot_open(&j, "list", '['); jot_int(&j, NULL, 7); jot_close(&j, ']'); jot_close(&j, '}');
  */
 #ifndef RUN_JOT_H
 #define RUN_JOT_H

@@ -108,8 +108,8 @@ static enum err check_ns_set(const struct judge_ask *ask, struct why *why)
 	if (nsset_shown(ask->ns_set, ask->version))
 		return ERR_OK;
 	nsset_say(ask->ns_set, ask->version, &said);
-	return err_why(why, ERR_REFUSED, "%s%s", ask->ns_mode == CONF_NS_REWRITE ? "the zone is signed or has a digest, it cannot be rewritten: " : "",
-		said.text);
+	return err_why(why, ERR_REFUSED, "%s%s",
+		ask->ns_mode == CONF_NS_REWRITE ? "the zone is signed or has a digest, it cannot be rewritten: " : "", said.text);
 }
 
 static enum err check_zonemd(const struct job *job, struct why *why)

@@ -1,6 +1,7 @@
-/* run/judge: whether a new version may be served, by what the zone's settings want: its ZONEMD digest, its signatures, the share of it that
- * changes, the operator's command; and before all of these, at once, its NS set. On threads of its own, a few for what computes and others for commands, so that none of this holds up the
- * event loop, and no command another zone's digest. Between a version that came and what makes it durable:
+/* run/judge: whether a new version may be served, by what the zone's settings want: its ZONEMD digest, its signatures, the share of
+ * it that changes, the operator's command; and before all of these, at once, its NS set. On threads of its own, a few for what
+ * computes and others for commands, so that none of this holds up the event loop, and no command another zone's digest. Between a
+ * version that came and what makes it durable:
  *
  *     publish ─► judge ─► commit ─► serve
  *

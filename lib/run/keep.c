@@ -240,10 +240,7 @@ static void checked(void *ctx, struct disk_result *result)
 
 static uint32_t random_below(uint32_t bound)
 {
-	uint32_t random;
-
-	net_random(&random, sizeof random);
-	return bound ? random % bound : 0;
+	return bound ? net_random32() % bound : 0;
 }
 
 /* When, in ms from now, a zone is asked for first. Those whose time has come while the daemon was away ask before the others, which do not wait for
@@ -472,8 +469,8 @@ static void load(struct keep *k)
 	if (k->secondary)
 		disk_load(k->env->disk, k->name, k->path, kept_is_apart(k), load_limits(k), found, k);
 	else
-		disk_read(k->env->disk, k->name, k->path, load_limits(k), k->file_version, k->file_version && !k->error ? k->file : (struct file_mark){0},
-			file_read_done, k);
+		disk_read(k->env->disk, k->name, k->path, load_limits(k), k->file_version,
+			k->file_version && !k->error ? k->file : (struct file_mark){0}, file_read_done, k);
 }
 
 void keep_reread(struct keep *k, keep_done *done, void *ctx)

@@ -35,7 +35,8 @@ bool keep_held(const struct keep *);
 /* Its zone file and what the database has of it go (of a zone that is transferred), behind everything that is being written. How many times `done`,
  * which may be NULL, is called, for one part of it each. */
 unsigned keep_purge(struct keep *, disk_done *done, void *ctx);
-/* Its version goes to what lacks it (enum copies_mend), with its row; it keeps the log of steps large: it is to be in its file, or there as a whole. */
+/* Its version goes to what lacks it (enum copies_mend), with its row; it keeps the log of steps large: it is to be in its file, or
+ * there as a whole. */
 void keep_mend(struct keep *, unsigned what);
 void keep_unpin(struct keep *);
 /* Brings the zone file up to date before the zone goes, or the daemon ends. */

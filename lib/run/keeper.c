@@ -1012,7 +1012,8 @@ enum err keeper_add(struct keeper *all, const uint8_t *name, const char *templat
 	if (!zone.set)
 		return ERR_CONF;
 	if (roster_added(all->roster) >= conf->server.limits.zones_added)
-		return err_why(why, ERR_LIMIT, "%u zones have been added, and server.limits.zones-added allows no more", conf->server.limits.zones_added);
+		return err_why(why, ERR_LIMIT, "%u zones have been added, and server.limits.zones-added allows no more",
+			conf->server.limits.zones_added);
 	if (keeper_file_clashes(all, &zone))
 		return err_why(why, ERR_CONF, "its zone file would be another zone's");
 	if (roster_put(all->roster, &like) != ERR_OK)

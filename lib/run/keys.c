@@ -18,10 +18,12 @@ const char *const keys_sections[] = {"server", "keys", "remotes", "providers", "
 const struct conf_settings keys_default_settings = {
 	.file = "%s.zone", .ixfr = true,
 	.refresh_min = 2, .refresh_max = 4 * 604800, .retry_min = 1, .retry_max = 2 * 604800, .expire_max = 4 * 604800,
-	.max_zone_size = 1 << 30, .max_records_per_type = 4000, .max_types_per_name = 100, .zonefile_sync = 60, .rollback = CONF_AFTER_EXPIRE, .zonemd = CONF_ZONEMD_CHECK,
+	.max_zone_size = 1 << 30, .max_records_per_type = 4000, .max_types_per_name = 100, .zonefile_sync = 60,
+	.rollback = CONF_AFTER_EXPIRE, .zonemd = CONF_ZONEMD_CHECK,
 	.catalog_max = 200000,
 	.approve = {.timeout = 300, .max_change = 100},
-	.check = {.lag_warn = 300, .lag_crit = 3600, .ttl_min = 3600, .expire_warn = 259200, .expire_crit = 86400, .sample = 20, .on_change = {.timeout = 60}},
+	.check = {.lag_warn = 300, .lag_crit = 3600, .ttl_min = 3600, .expire_warn = 259200, .expire_crit = 86400, .sample = 20,
+		.on_change = {.timeout = 60}},
 };
 
 /* --- kinds of this file's own ---------------------------------------------------- */

@@ -4,8 +4,8 @@
  *     /health      200 if every worker answers a real question (run/health), else 503; as JSON
  *     /            a page for people: how many zones are in which state, and the zones, those that need somebody first
  *
- * It only shows, and shows no secrets; it speaks plain HTTP, so it belongs on the loopback or in a network of the operator's. On the event loop's thread: what
- * is long is written piece by piece, as fast as the client takes it.
+ * It only shows, and shows no secrets; it speaks plain HTTP, so it belongs on the loopback or in a network of the operator's. On
+ * the event loop's thread: what is long is written piece by piece, as fast as the client takes it.
  */
 #ifndef RUN_METRICS_H
 #define RUN_METRICS_H

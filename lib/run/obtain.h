@@ -7,8 +7,9 @@
 #include "run/command.h"
 #include "zone/zone.h"
 
-/* From `from`, `key`, `tls` of the command, `socket_path` (NULL: not known, which `why` explains already), or the configuration. Held once. ERR_SYNTAX: an option cannot be
- * read; else ERR_NETWORK, ERR_NOTFOUND, or what is wrong with the file. `source` says where it came from. */
+/* From `from`, `key`, `tls` of the command, `socket_path` (NULL: not known, which `why` explains already), or the configuration.
+ * Held once. ERR_SYNTAX: an option cannot be read; else ERR_NETWORK, ERR_NOTFOUND, or what is wrong with the file. `source` says
+ * where it came from. */
 enum { OBTAIN_SOURCE = 300 };
 enum err obtain_zone(const struct command *, const char *socket_path, struct zone **out, char source[OBTAIN_SOURCE], struct why *why);
 

@@ -215,7 +215,8 @@ static uint32_t shown_ttl(const struct readying *r)
 		const struct rr *ns;
 		size_t count = 0;
 
-		ns = reply && reply->outcome == REPLY_OK ? reply_find(reply->authority, reply->authority_count, r->subject.apex, RR_NS, &count) : NULL;
+		ns = reply && reply->outcome == REPLY_OK
+			? reply_find(reply->authority, reply->authority_count, r->subject.apex, RR_NS, &count) : NULL;
 		if (ns && ns->ttl > ttl)
 			ttl = ns->ttl;
 	}
@@ -264,7 +265,8 @@ static void print_converged(const struct readying *r)
 	if (r->command->json || r->command->quiet)
 		return;
 	print_time(until, r->survey->ended + cached(r));
-	printf("Parent and nameservers agree. Caches may hold the old set until %s (%u seconds, the longest TTL that it was shown with).\n", until, cached(r));
+	printf("Parent and nameservers agree. Caches may hold the old set until %s (%u seconds, the longest TTL that it was shown with).\n",
+		until, cached(r));
 }
 
 /* False: out of memory, or interrupted. */

@@ -1,5 +1,5 @@
-/* run/recall: the last result of the checks of a zone (check/report, as kept), over a restart: a file below state-dir, replaced whole, and hostile input when it is read again; and what is
- * different from one result to the next. Any thread.
+/* run/recall: the last result of the checks of a zone (check/report, as kept), over a restart: a file below state-dir, replaced
+ * whole, and hostile input when it is read again; and what is different from one result to the next. Any thread.
  */
 #ifndef RUN_RECALL_H
 #define RUN_RECALL_H
@@ -27,8 +27,8 @@ enum err recall_write(const struct conf *, const uint8_t *zone, const struct rec
 /* Also one that is not there. */
 enum err recall_remove(const struct conf *, const uint8_t *zone, struct why *);
 
-/* The findings of one that are not in the other (NULL: nothing is), each once; what only its message tells apart is the same. An array of `most` of them at most,
- * a new reference; all of them are counted. */
+/* The findings of one that are not in the other (NULL: nothing is), each once; what only its message tells apart is the same. An
+ * array of `most` of them at most, a new reference; all of them are counted. */
 json_t *recall_difference(const json_t *from, const json_t *other, size_t most, size_t *count);
 
 #endif

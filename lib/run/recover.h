@@ -37,8 +37,8 @@ struct recover_zone {
 /* So many zones, which are in memory twice until it returns. Any thread. */
 void recover_load(struct copies *, struct recover_zone *const *zones, size_t count);
 void recover_zone_release(struct recover_zone *);      /* what is still there */
-/* Whether the zone file is what we wrote, where the version did not come from it: reads it, and sets what of the above is of the file; why, where it is
- * bad. Any thread. */
+/* Whether the zone file is what we wrote, where the version did not come from it: reads it, and sets what of the above is of the
+ * file; why, where it is bad. Any thread. */
 void recover_check_file(struct recover_zone *);
 
 /* The zone file with this digest holds a version that was served, though the database does not know of it: noted beside the file, durably, so that it

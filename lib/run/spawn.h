@@ -1,5 +1,6 @@
-/* run/spawn: runs a command of the operator's, without a shell, as a process group of its own, with something on its standard input, and waits until it has
- * ended, or its time is up: then it is killed, and all that it has started. On a thread that may wait.
+/* run/spawn: runs a command of the operator's, without a shell, as a process group of its own, with something on its standard
+ * input, and waits until it has ended, or its time is up: then it is killed, and all that it has started. On a thread that may
+ * wait.
  */
 #ifndef RUN_SPAWN_H
 #define RUN_SPAWN_H
@@ -23,8 +24,8 @@ struct spawn {
 	void (*write)(const void *ctx, spawn_put *, void *to);       /* its standard input */
 	const void *ctx;
 };
-/* `output`: the beginning of what it wrote to standard output and standard error, on one line. ERR_OK: it ended with 0. ERR_REFUSED: otherwise, also if it was
- * not done in time or could not be started; ERR_ORDER: stopped; ERR_NOMEM. */
+/* `output`: the beginning of what it wrote to standard output and standard error, on one line. ERR_OK: it ended with 0.
+ * ERR_REFUSED: otherwise, also if it was not done in time or could not be started; ERR_ORDER: stopped; ERR_NOMEM. */
 enum err spawn_run(const struct spawn *, char output[SPAWN_OUTPUT], struct why *);
 
 #endif

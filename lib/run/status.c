@@ -391,8 +391,9 @@ json_t *status_counters(const struct status_env *env, const struct serve_counter
 	const struct keeper *all = env->keeper;
 	const struct keep_counters *c = keeper_counters(all);
 
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "serve", serve_part(serve), "transfer", xfer_part(&c->xfer), "files", file_part(c),
-		"storage", storage_part(all), "catalogs", catalog_part(catalogs_counters(env->catalogs)), "checks", check_part(watch_counters(env->watch)),
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "serve", serve_part(serve), "transfer", xfer_part(&c->xfer),
+		"files", file_part(c), "storage", storage_part(all), "catalogs", catalog_part(catalogs_counters(env->catalogs)),
+		"checks", check_part(watch_counters(env->watch)),
 		"versions", judge_part(keeper_judge_counters(all)),
 		"notify", json_pack("{s:I, s:I}", "answered", (json_int_t)c->notifies_out, "failed", (json_int_t)c->notifies_failed));
 }

@@ -1,10 +1,10 @@
-/* run/status: what `lockstep status` and `stats` show, as JSON: computed from what is known at the moment of asking.
- * On the event loop's thread. Of each zone; serials and what is not known or does not apply may be null:
+/* run/status: what `lockstep status` and `stats` show, as JSON: computed from what is known at the moment of asking. On the event
+ * loop's thread. Of each zone; serials and what is not known or does not apply may be null:
  *
  *     zone, source ("transfer", "file"), serial (served)
  *     state         ok, refreshing, lagging, stale, rejected, expired, empty, held
- *     reason        why it is not "ok"; or, though it is, why the last question failed, or what is wrong with its file; or what the daemon's own check found that is
- *                   critical
+ *     reason        why it is not "ok"; or, though it is, why the last question failed, or what is wrong with its file; or what
+ *                   the daemon's own check found that is critical
  *     primary       the remote that the served version came from
  *     age           s since a primary, or the file, last confirmed it
  *     refresh, expiry   s until the next refresh, and until it is served no more

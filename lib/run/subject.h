@@ -15,7 +15,8 @@ struct subject {
 	struct verdict_settings verdict;
 };
 
-/* Of the command's first zone. A configuration that is named, or is there, must be right. ERR_SYNTAX, ERR_CONF, ERR_NOMEM. To be released in any case. */
+/* Of the command's first zone. A configuration that is named, or is there, must be right. ERR_SYNTAX, ERR_CONF, ERR_NOMEM. To be
+ * released in any case. */
 enum err subject_of(struct subject *, const struct command *, struct why *);
 void subject_release(struct subject *);
 

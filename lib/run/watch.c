@@ -294,10 +294,12 @@ static void notify(struct watched *z, const struct conf_check *conf, const json_
 
 	if (!conf->on_change.command || !id || !finding_parse(id, &known))
 		return;
-	o = json_pack("{s:s, s:s, s:I, s:o}", "zone", name_text(z->name, zone), "event", what, "time", (json_int_t)w->unix_time(), "finding", json_deep_copy(finding));
+	o = json_pack("{s:s, s:s, s:I, s:o}", "zone", name_text(z->name, zone), "event", what, "time", (json_int_t)w->unix_time(),
+		"finding", json_deep_copy(finding));
 	n = calloc(1, sizeof *n);
 	if (n) {
-		*n = (struct notice){.path = strdup(conf->on_change.command), .zone = strdup(zone), .text = o ? json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER) : NULL,
+		*n = (struct notice){.path = strdup(conf->on_change.command), .zone = strdup(zone),
+			.text = o ? json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER) : NULL,
 			.id = finding_name(known), .what = what, .timeout_ms = conf->on_change.timeout * 1000};
 		if (!n->path || !n->zone || !n->text || !enqueue(w, n)) {
 			notice_free(n);
@@ -395,7 +397,8 @@ static void read_memory(struct task *task)
 	char path[PATH_SIZE];
 	struct why why = {""};
 
-	if (!task->memory && (task->memory = memory_new(task->name)) && asking_memory_path(generation_conf(task->generation), task->name, path, sizeof path))
+	if (!task->memory && (task->memory = memory_new(task->name)) &&
+	    asking_memory_path(generation_conf(task->generation), task->name, path, sizeof path))
 		complain(memory_load(task->memory, path, &why), &why);
 }
 
@@ -652,7 +655,8 @@ static size_t differed(const struct watched *z, struct question *out, size_t mos
 	json_array_foreach(json_object_get(before, "findings"), i, finding) {
 		const char *owner = text_of(finding, "owner"), *type = text_of(finding, "type");
 
-		if (count < most && *owner && rr_type_parse(type, strlen(type), &out[count].type) && name_parse(owner, strlen(owner), NULL, out[count].name, &why) == ERR_OK)
+		if (count < most && *owner && rr_type_parse(type, strlen(type), &out[count].type) &&
+		    name_parse(owner, strlen(owner), NULL, out[count].name, &why) == ERR_OK)
 			count++;
 	}
 	json_decref(before);
@@ -748,7 +752,8 @@ static bool begin(struct watched *z, const struct keep *k)
 	turn->asking = w->asking;
 	turn->generation = keeper_generation(w->keeper);
 	generation_hold(turn->generation);
-	if (asking_survey(&turn->asking, conf_of(w), set, &turn->arena, &turn->survey) && asking_verdict(&turn->asking, conf_of(w), set, &turn->arena, &turn->verdict))
+	if (asking_survey(&turn->asking, conf_of(w), set, &turn->arena, &turn->survey) &&
+	    asking_verdict(&turn->asking, conf_of(w), set, &turn->arena, &turn->verdict))
 		turn->check = checks_add(w->checks, z->name, &turn->survey, on_survey, z);
 	if (!turn->check) {
 		turn_free(turn);
@@ -824,7 +829,6 @@ static void add(struct watch *w, const struct keep *k)
 	const uint8_t *name = keep_name(k);
 	struct watched *z = make_room(w) ? calloc(1, sizeof *z + name_length(name)) : NULL;
 	struct watched **at;
-	uint32_t random;
 
 	if (!z)
 		return;
@@ -840,8 +844,7 @@ static void add(struct watch *w, const struct keep *k)
 	*at = z;
 	w->counters.zones = ++w->count;
 	z->loading = load_later(w, name);
-	net_random(&random, sizeof random);
-	set_timer(z, (int64_t)(random % ((uint64_t)watch_every(k) * 1000)));
+	set_timer(z, (int64_t)(net_random32() % ((uint64_t)watch_every(k) * 1000)));
 }
 
 static void set_rate(struct watch *w)
@@ -890,7 +893,9 @@ static void judge_round(struct watch *w)
 	log_int(&log, "rate", w->rate);
 	log_int(&log, "round", (int64_t)(w->round / w->rate));
 	log_int(&log, "wanted", (int64_t)(w->wanted + 1));
-	log_str(&log, "msg", "check.every is not kept: at this rate (questions a second) one round of the checks takes about so many seconds; for every zone to have its turn in time,"
+	log_str(&log, "msg",
+		"check.every is not kept: at this rate (questions a second) one round of the checks takes about so many seconds;"
+		" for every zone to have its turn in time,"
 		" raise server.limits.check-rate to about the rate that is wanted, or check.every, or lower check.sample");
 	log_end(&log);
 }

@@ -391,7 +391,8 @@ static bool same_targets(const struct wired *a, const struct wired *b)
 	for (size_t i = 0; i < a->target_count; i++) {
 		const struct notify_target *x = &a->targets[i], *y = &b->targets[i];
 
-		if (!tsig_key_equal(x->key, y->key) || x->tls != y->tls || !same_addresses(x->addresses, x->address_count, y->addresses, y->address_count))
+		if (!tsig_key_equal(x->key, y->key) || x->tls != y->tls ||
+		    !same_addresses(x->addresses, x->address_count, y->addresses, y->address_count))
 			return false;
 	}
 	return true;
@@ -401,9 +402,10 @@ bool wired_same(const struct wired *a, const struct wired *b)
 {
 	const struct refresh_clamps *x = &a->secondary.clamps, *y = &b->secondary.clamps;
 
-	return wired_same_source(a, b) && a->set->source == b->set->source && a->set->catalog == b->set->catalog && a->set->zonefile_sync == b->set->zonefile_sync &&
-		strcmp(a->set->file, b->set->file) == 0 && x->refresh_min == y->refresh_min && x->refresh_max == y->refresh_max &&
-		x->retry_min == y->retry_min && x->retry_max == y->retry_max && x->expire_min == y->expire_min &&
-		x->expire_max == y->expire_max && same_acl(&a->policy.transfer, &b->policy.transfer) &&
-		same_acl(&a->policy.notify, &b->policy.notify) && same_targets(a, b);
+	return wired_same_source(a, b) && a->set->source == b->set->source && a->set->catalog == b->set->catalog &&
+		a->set->zonefile_sync == b->set->zonefile_sync && strcmp(a->set->file, b->set->file) == 0 &&
+		x->refresh_min == y->refresh_min && x->refresh_max == y->refresh_max && x->retry_min == y->retry_min &&
+		x->retry_max == y->retry_max && x->expire_min == y->expire_min && x->expire_max == y->expire_max &&
+		same_acl(&a->policy.transfer, &b->policy.transfer) && same_acl(&a->policy.notify, &b->policy.notify) &&
+		same_targets(a, b);
 }

@@ -16,7 +16,8 @@ struct acl_rule {
 	const struct tsig_key *key;  /* the request must be signed with it; NULL: no key is asked for */
 	bool deny;
 	bool tls;                    /* the request must have come over TLS; so must it where one of these is given: */
-	const char *cert_name;       /* the client must have shown a certificate of the authorities for this name, in whatever case; NULL: it need not */
+	/* The client must have shown a certificate of the authorities for this name, in whatever case; NULL: it need not. */
+	const char *cert_name;
 	const uint8_t (*pins)[CERT_PIN_SIZE];
 	size_t pin_count;            /* it must have shown a certificate with one of these keys; 0: it need not */
 };

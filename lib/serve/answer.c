@@ -470,7 +470,8 @@ static enum answer_action begin_transfer(struct exchange *x, struct zone *zone, 
 	struct edns_reply reply;
 
 	*transfer = (struct answer_transfer){
-		.zone = zone_hold(zone), .history = question->type == RR_IXFR ? history_hold(store_history(x->place)) : NULL, .id = x->work->rq.id, .flags = x->work->rq.flags & REPLY_FLAGS, .type = question->type,
+		.zone = zone_hold(zone), .history = question->type == RR_IXFR ? history_hold(store_history(x->place)) : NULL,
+		.id = x->work->rq.id, .flags = x->work->rq.flags & REPLY_FLAGS, .type = question->type,
 		.from_serial = from, .edns = x->work->rq.edns.present, .pad = x->options.asked & EDNS_PADDING,
 	};
 	name_copy(x->work->rq.question.name, transfer->qname);

@@ -24,7 +24,8 @@
 	X(rrl_dropped) X(rrl_slipped) X(rrl_would) X(rrl_allowed) X(cookies_new) X(cookies_good) X(cookies_bad) X(cookies_malformed) \
 	X(rcode_noerror) X(rcode_formerr) X(rcode_servfail) X(rcode_nxdomain) X(rcode_notimp) X(rcode_refused) \
 	X(rcode_notauth) X(rcode_other) \
-	X(notify_received) X(notify_refused) X(notify_dropped) X(axfr_out) X(ixfr_out) X(ixfr_out_whole) X(transfers_out_refused) X(transfers_out_failed) \
+	X(notify_received) X(notify_refused) X(notify_dropped) \
+	X(axfr_out) X(ixfr_out) X(ixfr_out_whole) X(transfers_out_refused) X(transfers_out_failed) \
 	X(tcp_accepted) X(tcp_rejected) X(tcp_timeouts) \
 	X(tcp_limited) X(tcp_slow) X(tls_accepted) X(tls_resumed) X(tls_failed) X(queries_tls)
 struct serve_counters {

@@ -275,9 +275,9 @@ static void write_message(struct outgoing *out, uint8_t *bytes, size_t limit, si
 		put_opt(out, opt_size, end, room);
 }
 
-/* What a message may be, the next if it takes no record: a good size; the greatest; that without an OPT; that with one record and no signature, which is
- * never the last, as the closing SOA follows. Where too many in a row would be without a signature, one goes between them that
- * has nothing else. False: it is not to be signed. */
+/* What a message may be, the next if it takes no record: a good size; the greatest; that without an OPT; that with one record and
+ * no signature, which is never the last, as the closing SOA follows. Where too many in a row would be without a signature, one goes
+ * between them that has nothing else. False: it is not to be signed. */
 static bool write_some(struct outgoing *out, uint8_t *bytes)
 {
 	size_t room = tsig_room(&out->transfer.tsig);

@@ -343,7 +343,8 @@ static void open_stream(struct job *job, uint32_t wait)
 
 	conn_close(x->conn);
 	x->why.text[0] = 0;
-	x->conn = conn_open_tls(job->errand->notifier->loop, &job->peer->to, (struct conn_times){.connect_ms = wait, .idle_ms = wait}, job->peer->tls, &handlers, job, &x->why);
+	x->conn = conn_open_tls(job->errand->notifier->loop, &job->peer->to,
+		(struct conn_times){.connect_ms = wait, .idle_ms = wait}, job->peer->tls, &handlers, job, &x->why);
 }
 
 /* ---------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
-/* xfer/notify: tells the servers downstream of a new serial (RFC 1996): over UDP, or over TLS alone where that is configured, signed
- * where they have a key, repeated until answered, a bounded number of times. A newer serial replaces an older one that is still being told. Every address has its own
- * queue: one that is silent does not hold up the others. On the event loop's thread.
+/* xfer/notify: tells the servers downstream of a new serial (RFC 1996): over UDP, or over TLS alone where that is configured,
+ * signed where they have a key, repeated until answered, a bounded number of times. A newer serial replaces an older one that is
+ * still being told. Every address has its own queue: one that is silent does not hold up the others. On the event loop's thread.
  */
 #ifndef XFER_NOTIFY_H
 #define XFER_NOTIFY_H

@@ -96,7 +96,8 @@ static bool lane_failed(const struct secondary_remote *remote, struct peer *peer
 }
 
 /* Who does not answer a question by UDP was asked by TCP too. */
-bool remote_failed(const struct secondary_remote *remote, size_t address, const struct remote_ask *ask, int64_t began, uint32_t random, const char *why)
+bool remote_failed(const struct secondary_remote *remote, size_t address, const struct remote_ask *ask, int64_t began,
+	uint32_t random, const char *why)
 {
 	struct remote_ask transfers = *ask;
 	struct peer *peer = remote_peer(remote, address);

@@ -12,14 +12,6 @@ const struct secondary_remote *round_remote(const struct round *r)
 	return &r->conf->remotes[r->order[r->turn]];
 }
 
-static uint32_t random32(void)
-{
-	uint32_t value;
-
-	net_random(&value, sizeof value);
-	return value;
-}
-
 /* --- the log -------------------------------------------------------------------- */
 
 static void log_head(struct log *log, const struct round *r, enum log_level level, const char *what, enum fetch_transport transport)
@@ -202,7 +194,7 @@ static bool report(struct round *r, const struct fetch_result *result)
 
 	if (result->outcome != FETCH_NETWORK || result->heard || result->ours)
 		return true;
-	if (!remote_failed(round_remote(r), r->address, &ask, r->began, random32(), result->why.text))
+	if (!remote_failed(round_remote(r), r->address, &ask, r->began, net_random32(), result->why.text))
 		return r->wish.forced;
 	r->zone->env->counters->primaries_lost++;
 	return true;
@@ -310,7 +302,7 @@ static void found_newer(struct round *r)
 
 	memmove(r->order + 1, r->order, r->best * sizeof *r->order);
 	r->order[0] = best;
-	refresh_event(&r->zone->refresh, REFRESH_NEWER, r->zone->env->now(), random32());
+	refresh_event(&r->zone->refresh, REFRESH_NEWER, r->zone->env->now(), net_random32());
 	r->hooks->timed(r);
 	begin_pull(r);
 }

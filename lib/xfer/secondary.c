@@ -54,14 +54,6 @@ static void act(struct secondary *, enum refresh_act);
 static void follow(struct secondary *);
 static void begin_survey(struct secondary *);
 
-static uint32_t random32(void)
-{
-	uint32_t value;
-
-	net_random(&value, sizeof value);
-	return value;
-}
-
 static void arm(struct secondary *s)
 {
 	timer_set(s->zone.env->timers, &s->timer, refresh_due(&s->zone.refresh));
@@ -75,7 +67,7 @@ static bool is_busy(const struct secondary *s)
 
 static void event(struct secondary *s, enum refresh_event e)
 {
-	act(s, refresh_event(&s->zone.refresh, e, s->zone.env->now(), random32()));
+	act(s, refresh_event(&s->zone.refresh, e, s->zone.env->now(), net_random32()));
 }
 
 static void end_round(struct secondary *s)
@@ -181,7 +173,7 @@ static void nap_over(struct primary_ticket *ticket, enum primary_turn turn)
 	wake_up(s);
 	if (spread > SPREAD_MAX_MS)
 		spread = SPREAD_MAX_MS;
-	refresh_not_later(&s->zone.refresh, s->zone.env->now() + (int64_t)(random32() % spread));
+	refresh_not_later(&s->zone.refresh, s->zone.env->now() + (int64_t)(net_random32() % spread));
 	arm(s);
 }
 
@@ -578,7 +570,7 @@ static void lift(struct secondary *s)
 /* What is under way begins anew; or the primaries are asked soon, whatever pause there was. */
 static void ask_anew(struct secondary *s, uint32_t spread)
 {
-	int64_t soon = s->zone.env->now() + (spread ? random32() % spread : 0);
+	int64_t soon = s->zone.env->now() + (spread ? net_random32() % spread : 0);
 
 	if (s->round && s->round->pending)
 		return;
@@ -692,7 +684,8 @@ static bool must_move(const struct secondary *s, uint32_t remote)
 /* Its answer to IXFR tells its serial too: that is one question less. */
 static bool may_pull_at_once(const struct secondary *s, uint32_t remote)
 {
-	return remote != NO_REMOTE && s->zone.version && s->zone.conf->ixfr && !s->zone.conf->newest && !(s->zone.views && s->zone.views[remote].ixfr_broken);
+	return remote != NO_REMOTE && s->zone.version && s->zone.conf->ixfr && !s->zone.conf->newest &&
+		!(s->zone.views && s->zone.views[remote].ixfr_broken);
 }
 
 void secondary_notify(struct secondary *s, const struct net_addr *from, bool has_serial, struct serial serial)
@@ -713,7 +706,7 @@ void secondary_notify(struct secondary *s, const struct net_addr *from, bool has
 	}
 	if (!is_busy(s) || (newer && must_move(s, remote)))
 		s->prefer = remote;
-	what = refresh_notify(&s->zone.refresh, has_serial, serial, may_pull_at_once(s, remote), s->zone.env->now(), random32());
+	what = refresh_notify(&s->zone.refresh, has_serial, serial, may_pull_at_once(s, remote), s->zone.env->now(), net_random32());
 	note_hint(s, hint, hinted);
 	if (what == REFRESH_NOTHING)
 		s->zone.env->counters->notifies_coalesced++;

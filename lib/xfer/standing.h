@@ -116,7 +116,7 @@ struct secondary_view {
 	int64_t at;                  /* when it was asked last */
 	const char *error;           /* of the last time; NULL: none */
 	bool has_refused;
-	struct serial refused;       /* the version that is not fetched again for now */
+	struct serial refused;       /* the version that is not fetched again while the memory of it lasts (xfer/view) */
 	enum peer_health health;     /* of its best address, for transfers if that is worse than for questions; shared by all zones */
 	unsigned failures;           /* in a row, there */
 	int64_t until;               /* PEER_HELD: when it may be tried again */

@@ -183,7 +183,8 @@ static enum err check_nsec(struct check *c, const uint8_t *name, const struct zo
 	struct rr rr;
 
 	if (c->next && !name_equal(c->next, name))
-		return refuse(c, c->last, RR_NSEC, "it says that %.80s is the next name, but %.80s is", name_text(c->next, is), name_text(name, ought));
+		return refuse(c, c->last, RR_NSEC, "it says that %.80s is the next name, but %.80s is", name_text(c->next, is),
+			name_text(name, ought));
 	if (!nsec_of(node, &rr, &types))
 		return refuse(c, name, RR_NSEC, "the name has no such record, or several");
 	if (!same_types(node, place, types))

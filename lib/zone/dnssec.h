@@ -16,9 +16,9 @@ bool dnssec_is_signed(const struct zone *);
 /* The whole version, at the time `now` (seconds since 1970). ERR_ZONE: `why` names the RRset and says what is wrong with it; ERR_NOMEM;
  * ERR_ORDER: somebody has set `stop` (NULL: nobody will). */
 enum err dnssec_check(const struct zone *, uint64_t now, const atomic_bool *stop, struct why *why);
-/* The same for a version made from `older`, which had passed: only the names that differ and their neighbours are looked at, or all, if it has
- * other keys, another chain, or something is not explained by what differs. `names` (lower or upper case, in any order, twice or not) are all owners whose
- * records differ. */
+/* The same for a version made from `older`, which had passed: only the names that differ and their neighbours are looked at, or
+ * all, if it has other keys, another chain, or something is not explained by what differs. `names` (lower or upper case, in any
+ * order, twice or not) are all owners whose records differ. */
 enum err dnssec_check_change(const struct zone *, const struct zone *older, const uint8_t *const *names, size_t count, uint64_t now,
 	const atomic_bool *stop, struct why *why);
 

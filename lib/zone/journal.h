@@ -20,10 +20,10 @@
 
 struct journal;
 
-/* Opens or creates DIR/lockstep.db, for this process alone (ERR_EXISTS if another one has it open with this call). A file that is no database, or none of ours, is
- * set aside (".damaged-TIME") and begun anew, said in `why` with ERR_OK; one of a newer schema is ERR_CONF, and left as it is: its number stands in the
- * user_version and, above 0x4c530000, in the application_id, so that a bit that flipped is not taken for it. Takes the same time
- * whatever is in it. */
+/* Opens or creates DIR/lockstep.db, for this process alone (ERR_EXISTS if another one has it open with this call). A file that is
+ * no database, or none of ours, is set aside (".damaged-TIME") and begun anew, said in `why` with ERR_OK; one of a newer schema is
+ * ERR_CONF, and left as it is: its number stands in the user_version and, above 0x4c530000, in the application_id, so that a bit
+ * that flipped is not taken for it. Takes the same time whatever is in it. */
 enum err journal_open(struct journal **, const char *dir, struct why *);
 void journal_close(struct journal *);        /* NULL is allowed */
 /* After ERR_DAMAGED: what is there is set aside and begun anew, empty; `why` says so with ERR_OK. On an error the journal stays closed, and every
@@ -46,7 +46,8 @@ struct journal_change {
 	const uint8_t *bytes;        /* of a step */
 	size_t length;
 	const struct image *image;   /* an image's */
-	uint64_t keep;               /* with an image of the version that is the last one here: the newest steps stay, for IXFR out, as many as have so many octets */
+	/* With an image of the version that is the last one here: the newest steps stay, for IXFR out, as many as have so many octets. */
+	uint64_t keep;
 	/* Out: how this one went. A STEP that does not begin where the zone's last one ended (or has no image below it) is ERR_MISMATCH, one for
 	 * which the steps have become far too many is ERR_LIMIT: then an IMAGE is wanted, and nothing of this change was done. */
 	enum err err;
@@ -71,7 +72,8 @@ enum journal_item_kind {
 struct journal_item {
 	enum journal_item_kind kind;
 	const struct journal_row *row;       /* of the zone, with every item */
-	bool row_whole;              /* false: the row is damaged, and nothing of it but its name means anything; the name only if image or steps check */
+	/* False: the row is damaged, and nothing of it but its name means anything; the name only if image or steps check. */
+	bool row_whole;
 	struct serial from, to;
 	const uint8_t *bytes;
 	size_t length;
@@ -84,15 +86,16 @@ struct journal_item {
 enum journal_want { JOURNAL_GO_ON, JOURNAL_NEXT_ZONE /* no END comes */, JOURNAL_STOP };
 typedef enum journal_want journal_each(void *ctx, const struct journal_item *);
 
-/* All zones, in the order in which they lie there; `each` must not call the journal. ROWS: of each ROW and END alone, and what is seen makes the first journal_load of
- * each zone cheaper, until journal_forget_places. ERR_DAMAGED: some could not be read, all others came. Where the database is damaged a name may come twice; the second time is
- * the newer. */
+/* All zones, in the order in which they lie there; `each` must not call the journal. ROWS: of each ROW and END alone, and what is
+ * seen makes the first journal_load of each zone cheaper, until journal_forget_places. ERR_DAMAGED: some could not be read, all
+ * others came. Where the database is damaged a name may come twice; the second time is the newer. */
 enum journal_extent { JOURNAL_ROWS, JOURNAL_ALL };
 enum err journal_scan(struct journal *, enum journal_extent, journal_each *, void *ctx, struct why *);
-/* One zone, with all of it; of its row the serials, and what it knows of the zone file, are given and nothing else. ERR_NOTFOUND: there is nothing. */
+/* One zone, with all of it; of its row the serials, and what it knows of the zone file, are given and nothing else. ERR_NOTFOUND:
+ * there is nothing. */
 enum err journal_load(struct journal *, const uint8_t *name, journal_each *, void *ctx, struct why *);
-/* Between the two calls journal_load costs less, the more so where the zones come in the order in which they lie there, as all of it is of one state of the database.
- * Nothing may be committed meanwhile. */
+/* Between the two calls journal_load costs less, the more so where the zones come in the order in which they lie there, as all of
+ * it is of one state of the database. Nothing may be committed meanwhile. */
 void journal_hold_reads(struct journal *, bool hold);
 
 /* No zone will be loaded soon. */

@@ -1,5 +1,6 @@
-/* zone/journalplace: for zone/journal alone: where zones lie in the database, and what their rows say of the version that is there, as a scan of all rows saw it, until
- * each is loaded or changed: so that a start looks for nobody twice. About 130 octets a zone. One thread.
+/* zone/journalplace: for zone/journal alone: where zones lie in the database, and what their rows say of the version that is there,
+ * as a scan of all rows saw it, until each is loaded or changed: so that a start looks for nobody twice. About 130 octets a zone.
+ * One thread.
  */
 #ifndef ZONE_JOURNALPLACE_H
 #define ZONE_JOURNALPLACE_H

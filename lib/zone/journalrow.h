@@ -96,7 +96,8 @@ struct journalrow_content {
 #define JOURNALROW_CONTENT "image, image_parts, image_octets, image_at, next_step, step_octets, last, content_sum"
 enum { JOURNALROW_ROW_COLUMNS = 20, JOURNALROW_CONTENT_COLUMNS = 8 };
 
-/* Binds JOURNALROW_ROW or JOURNALROW_CONTENT from the parameter `first` on; `name` is in lower case. What is bound must outlive the statement's run. */
+/* Binds JOURNALROW_ROW or JOURNALROW_CONTENT from the parameter `first` on; `name` is in lower case. What is bound must outlive the
+ * statement's run. */
 void journalrow_bind(struct sqlite3_stmt *, int first, const uint8_t *name, const struct journal_row *);
 void journalrow_bind_content(struct sqlite3_stmt *, int first, const uint8_t *name, const struct journalrow_content *);
 /* Reads them from the column `first` on; pointers lead into the statement's row. False: the sum does not fit. */

@@ -28,8 +28,8 @@ bool nsset_shown(const struct nsset *, const struct zone *);
 void nsset_say(const struct nsset *, const struct zone *, struct why *);
 /* It has signatures or a digest. */
 bool nsset_sealed(const struct zone *);
-/* The version to be served, held once by the caller: `version` itself where its set is right already (and its TTL, where one is wanted and the version
- * is not sealed), else a view of it. ERR_ZONE: it is sealed, and its set is not right; ERR_NOMEM. */
+/* The version to be served, held once by the caller: `version` itself where its set is right already (and its TTL, where one is
+ * wanted and the version is not sealed), else a view of it. ERR_ZONE: it is sealed, and its set is not right; ERR_NOMEM. */
 enum err nsset_view(const struct nsset *, struct zone *version, struct zone **out, struct why *);
 /* How what was served differs from what is now, by the step between the versions that they are of (as is, where neither is a view), held once by
  * the caller; NULL: it is more than `most` octets, or there is no memory. Costs what the step is long. */

@@ -15,7 +15,8 @@
 /* A file:   | "LSLG" | format | number | number of the one before | its valid length | sum |
  * a record: | "LSLR" | kind | flags | length of the name | 0 | from | to | length | sum of the octets | sum of the rest | name | octets |
  *
- * The sums of a record take in the file's number and the place in it: what stands anywhere else is none. A piece of an image has its number in `from`. */
+ * The sums of a record take in the file's number and the place in it: what stands anywhere else is none. A piece of an image has
+ * its number in `from`. */
 enum {
 	FILE_MAGIC = 0x4c534c47, RECORD_MAGIC = 0x4c534c52, FORMAT = 1,
 	FILE_HEAD = 32, RECORD_HEAD = 36,

@@ -1,13 +1,13 @@
-/* zone/steplog: the second copy of what the database (zone/journal) holds: one append-only log of all zones' steps and images. A version is
- * in it from when it is served until the zone's file holds it; with the zone files it is enough to bring every zone back
+/* zone/steplog: the second copy of what the database (zone/journal) holds: one append-only log of all zones' steps and images. A
+ * version is in it from when it is served until the zone's file holds it; with the zone files it is enough to bring every zone back
  * to its last durable version without the database.
  *
  *     DIR/steps-0000000007.log:  head | record | record | ...
  *     head:   magic, number of this file, number and valid length of the one before it, sum
  *     record: magic, kind, lengths, serials from and to, sum of the octets, sum of all this and the zone's name; name; octets
  *
- * A file is begun anew by each process and after each error, and when one is full; none is ever written to again. A file is removed when each zone that
- * has records in it has a zone file at or beyond the last of them. Sums: as in zone/image. One thread.
+ * A file is begun anew by each process and after each error, and when one is full; none is ever written to again. A file is removed
+ * when each zone that has records in it has a zone file at or beyond the last of them. Sums: as in zone/image. One thread.
  */
 #ifndef ZONE_STEPLOG_H
 #define ZONE_STEPLOG_H
@@ -31,8 +31,9 @@ struct steplog_report {
 	char first[WHY_MAX];         /* the first damage: file, offset, what; empty: none */
 };
 
-/* Reads all of the log that is in DIR (made if absent), and checks every record. An unreadable or damaged file does not keep it from
- * opening: the report says so. ERR_IO, ERR_REFUSED, ERR_NOSPACE (DIR cannot be made or listed), ERR_NOMEM. Nothing is created before the first append. */
+/* Reads all of the log that is in DIR (made if absent), and checks every record. An unreadable or damaged file does not keep it
+ * from opening: the report says so. ERR_IO, ERR_REFUSED, ERR_NOSPACE (DIR cannot be made or listed), ERR_NOMEM. Nothing is created
+ * before the first append. */
 enum err steplog_open(struct steplog **, const char *dir, struct steplog_report *, struct why *);
 void steplog_close(struct steplog *);        /* NULL is allowed; what steplog_forget noted is written */
 
@@ -75,9 +76,10 @@ void steplog_forget_zone(struct steplog *, const uint8_t *name);
 
 /* Octets of all its files. */
 uint64_t steplog_octets(const struct steplog *);
-/* How large it should be at most (256 MB if never said), or twice the images that are needed, if that is more. Beyond, steplog_pinning names the zones that
- * keep the oldest files, until without these the log would be small enough: their zone files are to be written, or an image of them appended,
- * which supersedes what was before. Some at a time, each once as long as the same files are too many. */
+/* How large it should be at most (256 MB if never said), or twice the images that are needed, if that is more. Beyond,
+ * steplog_pinning names the zones that keep the oldest files, until without these the log would be small enough: their zone files
+ * are to be written, or an image of them appended, which supersedes what was before. Some at a time, each once as long as the same
+ * files are too many. */
 void steplog_set_most(struct steplog *, uint64_t octets);
 void steplog_pinning(struct steplog *, bool (*each)(void *ctx, const uint8_t *name), void *ctx);
 
