@@ -361,9 +361,11 @@ static void the_server_is_who_it_must_be_or_it_is_said_what_was_expected_and_wha
 		{"stranger.pem", "ns.key", NULL, NULL, NULL},
 		{"ns.pem", "ns.key", wants_client, "ns.example", "ca.pem", .own = "client.pem"},
 		{"other.pem", "other.key", NULL, "ns.example", "ca.pem",
-			.wanted = "TLS: expected a certificate for \"ns.example\", got one for \"other.example\", \"*.wild.example\" (issuer CN=ca, until 20"},
+			.wanted = "TLS: expected a certificate for \"ns.example\", got one for \"other.example\", "
+			"\"*.wild.example\" (issuer CN=ca, until 20"},
 		{"ns.pem", "ns.key", NULL, "any.any.wild.example", "ca.pem", .wanted = "expected a certificate for \"any.any.wild.example\", got "},
-		{"odd.pem", "ns.key", NULL, "ns.example", "ca.pem", .wanted = "expected a certificate for \"ns.example\", got one for no name (issuer"},
+		{"odd.pem", "ns.key", NULL, "ns.example", "ca.pem",
+			.wanted = "expected a certificate for \"ns.example\", got one for no name (issuer"},
 		{"stranger.pem", "ns.key", NULL, "ns.example", "ca.pem",
 			.wanted = "/ca.pem, got one for \"ns.example\", \"*.wild.example\" (issuer CN=ca2, until 20"},
 		{"stranger.pem", "ns.key", NULL, "ns.example", "ca.pem", .wanted = ": unable to get local issuer certificate"},
@@ -603,7 +605,8 @@ static void a_certificate_of_ours_out_of_its_time_is_told(void **state)
 static void a_pin_is_read_as_it_is_written_and_in_no_other_way(void **state)
 {
 	static const char *const wrong[] = {"", "AQIDAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "AQIDAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-		"AQIDAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB=", " QIDAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "AQIDAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==",
+		"AQIDAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB=", " QIDAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+		"AQIDAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==",
 		"!QIDAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="};
 	uint8_t pin[CERT_PIN_SIZE] = {1, 2, 3}, back[CERT_PIN_SIZE];
 	char text[CERT_PIN_TEXT];

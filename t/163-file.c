@@ -421,7 +421,8 @@ static void leave_behind(const char *name)
 
 static void what_a_kill_left_is_swept_and_nothing_else(void **state)
 {
-	static const char *const others[] = {".lockstep-tmp-", ".lockstep-tmp-abcde", ".lockstep-tmp-abcdefg", "lockstep-tmp-abcdef", "one.XXXXXX", "a.zone"};
+	static const char *const others[] = {".lockstep-tmp-", ".lockstep-tmp-abcde", ".lockstep-tmp-abcdefg",
+		"lockstep-tmp-abcdef", "one.XXXXXX", "a.zone"};
 	struct file_replace file;
 	struct why why;
 	unsigned removed;

@@ -277,7 +277,8 @@ static void steps_between_views_are_those_between_what_is_served(void **state)
 
 static void a_step_that_is_too_long_is_none(void **state)
 {
-	struct zone *version = zone_with("@ 60 NS ns0.a.\n"), *next = next_version(version, false), *served = view_of(&two, version), *now = view_of(&two, next);
+	struct zone *version = zone_with("@ 60 NS ns0.a.\n"), *next = next_version(version, false),
+		*served = view_of(&two, version), *now = view_of(&two, next);
 	struct diff *raw;
 	size_t length;
 

@@ -387,9 +387,11 @@ static void reading_ends_when_the_reader_has_enough(void **state)
 static void any_value_of_a_row_that_is_changed_shows(void **state)
 {
 	static const char *const change[] = {
-		"serial = serial - 1", "serial = NULL", "changed = 2", "refreshed = refreshed + 1", "expires = -expires", "next = 0", "expired = 0", "held = 0",
+		"serial = serial - 1", "serial = NULL", "changed = 2", "refreshed = refreshed + 1", "expires = -expires",
+		"next = 0", "expired = 0", "held = 0",
 		"failures = 4", "given_expire = 0", "written = NULL", "file_size = 0", "file_sum = file_sum + 1", "rejected = NULL",
-		"rejected_why = 'no good'", "rejected_why = NULL", "primary_name = ''", "origin = 0", "origin = 77", "template = NULL", "template = 'smalL'",
+		"rejected_why = 'no good'", "rejected_why = NULL", "primary_name = ''", "origin = 0", "origin = 77",
+		"template = NULL", "template = 'smalL'",
 		"catalog = x'0363617400'", "member = x'0461006263'", "member = x''", "sum = sum + 1", "serial = 'text'", "changed = x''",
 		"name = x'03610063076578616d706c6500'",
 	};
@@ -1185,7 +1187,8 @@ static void a_kill_at_any_write_loses_nothing_that_was_committed(void **state)
 /* From that one on all fail; then the disk is good again. */
 static void a_disk_that_fails_at_any_write_loses_nothing(void **state)
 {
-	static const struct { int number; enum err err; } disk[] = {{EIO, ERR_IO}, {ENOSPC, ERR_NOSPACE}, {EROFS, ERR_REFUSED}, {EDQUOT, ERR_NOSPACE}};
+	static const struct { int number; enum err err; } disk[] = {{EIO, ERR_IO}, {ENOSPC, ERR_NOSPACE}, {EROFS, ERR_REFUSED},
+		{EDQUOT, ERR_NOSPACE}};
 
 	(void)state;
 	for (unsigned at = 1; at <= 25; at++) {
@@ -1334,7 +1337,8 @@ static void fill_all_kinds(void)
 		for (unsigned step = 0; i % 5 && step < i % 4; step++)
 			commit_one(j, step_of(many[i], 1 + step, "step "));
 		if (i % 12 == 11)
-			commit_one(j, (struct journal_change){.kind = JOURNAL_IMAGE, .name = many[i], .to = {1 + i % 4}, .image = image_of(many[i], 1 + i % 4, 9), .keep = 1 << 20});
+			commit_one(j, (struct journal_change){.kind = JOURNAL_IMAGE, .name = many[i], .to = {1 + i % 4},
+				.image = image_of(many[i], 1 + i % 4, 9), .keep = 1 << 20});
 	}
 	close_it(j);
 	for (unsigned i = 3; i < MANY; i += 17) {
@@ -1352,8 +1356,9 @@ static void load_as_text(struct journal *j, const uint8_t *name, char text[300])
 	forget_seen(&seen);
 	err = journal_load(j, name, see, &seen, NULL);
 	row = seen.rows ? seen.row[0] : NULL;
-	snprintf(text, 300, "%s: row %d %u %d %u %llx; image %d %u of %u; steps %u %u %.40s; last %d %u; %.100s", err_text(err), row && row->has_serial, row ? row->serial.v : 0,
-		row && row->file_known, row ? row->written.v : 0, row ? (unsigned long long)row->file.sum : 0, seen.image_good, seen.image, seen.addresses, seen.steps_before,
+	snprintf(text, 300, "%s: row %d %u %d %u %llx; image %d %u of %u; steps %u %u %.40s; last %d %u; %.100s", err_text(err),
+		row && row->has_serial, row ? row->serial.v : 0, row && row->file_known, row ? row->written.v : 0,
+		row ? (unsigned long long)row->file.sum : 0, seen.image_good, seen.image, seen.addresses, seen.steps_before,
 		seen.steps, seen.text, seen.has_last, seen.last, seen.damage);
 }
 
@@ -1374,7 +1379,8 @@ static void assert_loads(struct journal *j, char expected[MANY][300], unsigned f
 
 static void zones_are_loaded_alike_whether_their_rows_were_seen_or_not(void **state)
 {
-	static const struct { unsigned first, stride, together; } order[] = {{0, 1, 0}, {0, 1, MANY}, {MANY - 1, MANY - 1, MANY}, {5, 7, 16}, {0, 23, 3}, {1, 2 * 7 + 3, 64}};
+	static const struct { unsigned first, stride, together; } order[] = {{0, 1, 0}, {0, 1, MANY}, {MANY - 1, MANY - 1, MANY},
+		{5, 7, 16}, {0, 23, 3}, {1, 2 * 7 + 3, 64}};
 	static char expected[MANY][300];
 	struct journal *j;
 

@@ -131,7 +131,8 @@ static void comes_back(struct zone *zone)
 	zone_put(zone);
 }
 
-static const char small[] = "@ 300 SOA ns h 4294967295 2 3 4 5\n@ 400 NS ns\nns 300 A 192.0.2.1\nns 300 AAAA 2001:db8::1\nWwW 7 CNAME nS\n*.w 0 TXT \"\"\n"
+static const char small[] =
+	"@ 300 SOA ns h 4294967295 2 3 4 5\n@ 400 NS ns\nns 300 A 192.0.2.1\nns 300 AAAA 2001:db8::1\nWwW 7 CNAME nS\n*.w 0 TXT \"\"\n"
 	"a.b.c 2147483647 MX 10 @\na.b.c 2147483647 MX 20 MAIL\n";
 
 static void small_zones_come_back(void **state)
@@ -192,8 +193,8 @@ static void a_large_zone_comes_back(void **state)
 	(void)state;
 	collect(&text, small, strlen(small));
 	for (unsigned i = 0; i < 60000; i++) {
-		collect(&text, line, (size_t)snprintf(line, sizeof line, "n%u.d%u %u %s 192.0.%u.%u\n", i * 7919 % 100003, i % 17, i % 3 ? 60 : i, "A",
-			i >> 8 & 255, i & 255));
+		collect(&text, line, (size_t)snprintf(line, sizeof line, "n%u.d%u %u %s 192.0.%u.%u\n", i * 7919 % 100003, i % 17,
+			i % 3 ? 60 : i, "A", i >> 8 & 255, i & 255));
 		if (i % 5 == 0)
 			collect(&text, line, (size_t)snprintf(line, sizeof line, "n%u.d%u 9 RRSIG A 8 2 60 20300101000000 20200101000000 %u @ AAAA\n",
 				i * 7919 % 100003, i % 17, i & 65535));

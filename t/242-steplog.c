@@ -763,7 +763,8 @@ static void a_call_that_fails_loses_nothing(void **state)
 		abandon(l);
 		l = open_it();
 		assert_int_equal(report.damaged, 0);
-		assert_zone(l, example, !err ? at % 2 ? at % 3 ? "5-6:one 6-7:in vain 6-7:again " : "5-6:one 6-7:in vain " : at % 3 ? "6-7:in vain 6-7:again " :
+		assert_zone(l, example, !err ? at % 2 ? at % 3 ? "5-6:one 6-7:in vain 6-7:again " : "5-6:one 6-7:in vain "
+			: at % 3 ? "6-7:in vain 6-7:again " :
 			"6-7:in vain " : at % 2 ? at % 3 ? "5-6:one 6-7:again " : "5-6:one " : at % 3 ? "6-7:again " : "");
 		close_it(l);
 	}

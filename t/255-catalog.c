@@ -48,8 +48,9 @@ static const char *shown(const struct catalog *c)
 	for (size_t i = 0; i < c->count; i++) {
 		const struct catalog_member *m = &c->members[i];
 
-		used += (size_t)snprintf(text + used, sizeof text - used, "%s%s=%.*s%s%s%s%s", i ? " " : "", name_text(m->name, name), *m->id, m->id + 1,
-			m->group ? ":" : "", m->group ? m->group : "", m->coo ? ">" : "", m->coo ? name_text(m->coo, coo) : "");
+		used += (size_t)snprintf(text + used, sizeof text - used, "%s%s=%.*s%s%s%s%s", i ? " " : "",
+			name_text(m->name, name), *m->id, m->id + 1, m->group ? ":" : "", m->group ? m->group : "",
+			m->coo ? ">" : "", m->coo ? name_text(m->coo, coo) : "");
 	}
 	return text;
 }
@@ -91,7 +92,8 @@ static void members_are_read_in_the_order_of_their_names(void **state)
 static void properties_are_those_of_their_member(void **state)
 {
 	(void)state;
-	expect(HEAD VERSION "a.zones PTR a.\ngroup.a.zones TXT \"g\"\ncoo.a.zones PTR New.Cat.\nb.zones PTR b.\ngroup.b.zones TXT \"other\" \"second\"\n",
+	expect(HEAD VERSION "a.zones PTR a.\ngroup.a.zones TXT \"g\"\ncoo.a.zones PTR New.Cat.\nb.zones PTR b.\n"
+		"group.b.zones TXT \"other\" \"second\"\n",
 		"a.=a:g>new.cat. b.=b:other");
 	expect(HEAD VERSION "a.zones PTR a.\ngroup.b.zones TXT \"g\"\ncoo.b.zones PTR c.\ngroup.b.zones TXT \"h\"\n", "a.=a");
 }
@@ -99,7 +101,8 @@ static void properties_are_those_of_their_member(void **state)
 static void what_is_not_known_is_passed_over(void **state)
 {
 	(void)state;
-	expect(HEAD VERSION "a.zones PTR a.\na.zones TXT \"x\"\nfoo.a.zones TXT \"x\"\nx.foo.a.zones PTR b.\next TXT \"x\"\nprimaries.ext A 192.0.2.1\n"
+	expect(HEAD VERSION "a.zones PTR a.\na.zones TXT \"x\"\nfoo.a.zones TXT \"x\"\nx.foo.a.zones PTR b.\next TXT \"x\"\n"
+		"primaries.ext A 192.0.2.1\n"
 		"zones TXT \"x\"\ngroup.a.zones A 192.0.2.1\nb.zones A 192.0.2.1\nx.version TXT \"3\"\nzones.zones.a TXT \"y\"\n", "a.=a");
 	expect(HEAD VERSION "a.zones PTR a.\ngroup.a.zones TXT \"x\\000y\"\n", "a.=a");
 	expect(HEAD VERSION "a.zones PTR a.\ngroup.a.zones TXT \"\"\n", "a.=a");

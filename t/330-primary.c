@@ -188,7 +188,8 @@ static void who_sleeps_is_called_by_the_address_whatever_its_name(void **state)
 
 	(void)state;
 	turns = 0;
-	assert_true(primary_is_at(a, first) && primary_is_at(b, second) && primary_is_at(b, first) && primary_is_at(b, first) && primary_is_at(other, second));
+	assert_true(primary_is_at(a, first) && primary_is_at(b, second) && primary_is_at(b, first) && primary_is_at(b, first) &&
+		primary_is_at(other, second));
 	primary_sleep(a, LANE_PROBES, &z[0].ticket, granted);
 	primary_sleep(b, LANE_PROBES, &z[1].ticket, granted);
 	primary_sleep(other, LANE_PROBES, &z[2].ticket, granted);

@@ -512,7 +512,8 @@ static void a_second_primary_that_is_ahead_is_seen_within_a_refresh(void **state
 		for (since = now_ms; !is_behind();) {
 			assert_true(advance());
 			if (now_ms - since > REFRESH_S * S + 2 * (20 + LONGEST))
-				fail_msg("round %u: the second primary is ahead for %lld ms, and it is not known", round, (long long)(now_ms - since));
+				fail_msg("round %u: the second primary is ahead for %lld ms, and it is not known", round,
+					(long long)(now_ms - since));
 		}
 		calm_serials[0]++;
 		while (is_behind() || !rests()) {

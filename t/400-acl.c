@@ -68,7 +68,8 @@ static void a_rule_for_pins_wants_one_of_them(void **state)
 static void the_first_rule_that_fits_decides(void **state)
 {
 	struct acl_rule rules[2] = {{.any_address = true, .cert_name = "bad.example", .deny = true}, {.any_address = true}};
-	struct tls_shown bad = {.verified = true, .names = "bad.example\0", .text = ""}, good = {.verified = true, .names = "good.example\0", .text = ""};
+	struct tls_shown bad = {.verified = true, .names = "bad.example\0", .text = ""},
+		good = {.verified = true, .names = "good.example\0", .text = ""};
 	struct acl acl = {rules, 2};
 
 	(void)state;

@@ -335,7 +335,8 @@ enum { NOW = 1700000000 };
 
 static const char zone_text[] =
 	"@ 3600 IN SOA ns1 host 7 3600 900 604800 300\n@ IN NS ns1\nns1 IN A 192.0.2.1\nwww IN TXT \"text\"\nalias IN CNAME www\n"
-	"wild IN TXT \"own\"\n*.wild IN TXT \"w\"\ndout IN DNAME elsewhere.test.\nd IN DNAME target\nx.target IN TXT \"x\"\nsub IN NS ns.sub\nns.sub IN A 192.0.2.2\n";
+	"wild IN TXT \"own\"\n*.wild IN TXT \"w\"\ndout IN DNAME elsewhere.test.\nd IN DNAME target\nx.target IN TXT \"x\"\n"
+	"sub IN NS ns.sub\nns.sub IN A 192.0.2.2\n";
 static const struct acl_rule anybody = {.any_address = true};
 static struct serve_policy policy = {.notify = {&anybody, 1}};
 static struct store *store;
@@ -438,7 +439,8 @@ static void answers_are_limited_by_what_they_are(void **state)
 	/* Whether names that are another each time have one account. */
 	static const struct { const char *question; bool limited; } known[] = {
 		{"www.example. TXT", true}, {"WWW.example. TXT noedns", true}, {"www.example. A", true}, {"%.example. A", true},
-		{"%.sub.example. A", true}, {"%.wild.example. TXT", true}, {"%.wild.example. A", true}, {"%.d.example. TXT", true}, {"%.dout.example. TXT", true},
+		{"%.sub.example. A", true}, {"%.wild.example. TXT", true}, {"%.wild.example. A", true}, {"%.d.example. TXT", true},
+		{"%.dout.example. TXT", true},
 		{"%.nowhere. A", true}, {"alias.example. TXT", true},
 	};
 

@@ -500,7 +500,8 @@ static void expect_garbage(struct reply *reply, const char *why, bool tcp)
 
 static void with_a_key_only_what_is_signed_counts(void **state)
 {
-	struct tsig_key key = key_of("probe.example", "c2VjcmV0IHNlY3JldCBzZWNyZXQ="), other = key_of("probe.example", "YW5vdGhlciBhbm90aGVyIGFub3RoZXI="), unknown = key_of("unknown", "YW5vdGhlcg==");
+	struct tsig_key key = key_of("probe.example", "c2VjcmV0IHNlY3JldCBzZWNyZXQ="),
+		other = key_of("probe.example", "YW5vdGhlciBhbm90aGVyIGFub3RoZXI="), unknown = key_of("unknown", "YW5vdGhlcg==");
 	struct reply *reply;
 
 	(void)state;

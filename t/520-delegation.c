@@ -541,7 +541,8 @@ static void providers_and_primaries_are_asked(void **state)
 	static const uint8_t ns3[] = "\3ns3\2ex\3com";
 	const uint8_t *providers[] = {ns3};
 	struct survey_primary primary = {.name = "hidden", .address = address[5]};
-	struct survey *s = look("ex.com", (struct survey_settings){.providers = providers, .provider_count = 1, .primaries = &primary, .primary_count = 1}, NULL);
+	struct survey *s = look("ex.com", (struct survey_settings){.providers = providers, .provider_count = 1,
+		.primaries = &primary, .primary_count = 1}, NULL);
 
 	(void)state;
 	no_gap(s);
@@ -827,7 +828,8 @@ static size_t octets_of(const struct survey *s, unsigned *refused)
 
 static void what_all_answers_hold_is_bounded(void **state)
 {
-	static const char *const questions[] = {"ex.com. DNSKEY", "ex.com. CDS", "ex.com. CDNSKEY", "ex.com. CSYNC", "ex.com. NSEC3PARAM", "ex.com. A", "ex.com. AAAA", "ex.com. MX"};
+	static const char *const questions[] = {"ex.com. DNSKEY", "ex.com. CDS", "ex.com. CDNSKEY", "ex.com. CSYNC",
+		"ex.com. NSEC3PARAM", "ex.com. A", "ex.com. AAAA", "ex.com. MX"};
 	unsigned n = name_many(), refused;
 	struct survey *s;
 	size_t octets;
@@ -962,7 +964,8 @@ static void zones_that_are_given_up_are_not_told(void **state)
 static void the_systems_resolvers_are_read(void **state)
 {
 	char path[] = "/tmp/lockstep-resolv-XXXXXX", text[NET_ADDR_TEXT];
-	static const char lines[] = "# a comment\nsearch example.com\nnameserver 192.0.2.1\nnameserver nonsense\n nameserver 192.0.2.9\nnameserver 2001:db8::1\n";
+	static const char lines[] =
+		"# a comment\nsearch example.com\nnameserver 192.0.2.1\nnameserver nonsense\n nameserver 192.0.2.9\nnameserver 2001:db8::1\n";
 	struct net_addr found[RESOLVE_SYSTEM_MAX];
 	int fd = mkstemp(path);
 

@@ -35,8 +35,8 @@ static const char *shown(const struct findings *findings)
 	for (size_t i = 0; i < findings_count(findings); i++) {
 		const struct finding *f = findings_at(findings, i);
 
-		used += (size_t)snprintf(text + used, sizeof text - used, "%s%s/%s:%s:%s:%s", i ? " " : "", finding_name(f->id), finding_severity_name(f->severity),
-			f->server ? f->server : "-", f->address ? f->address : "-", f->message);
+		used += (size_t)snprintf(text + used, sizeof text - used, "%s%s/%s:%s:%s:%s", i ? " " : "", finding_name(f->id),
+			finding_severity_name(f->severity), f->server ? f->server : "-", f->address ? f->address : "-", f->message);
 	}
 	return text;
 }
@@ -65,10 +65,13 @@ static void every_name_is_read_as_itself(void **state)
 /* As the interface has them. */
 static void the_severities_are_the_agreed_ones(void **state)
 {
-	static const char *const critical[] = {"NS-PARENT-EXTRA", "NS-SPLIT", "NS-EXPECTED", "NS-APEX-IGNORED", "NS-TARGET", "GLUE-DRIFT", "SERIAL-AHEAD", "SERIAL-BACK",
+	static const char *const critical[] = {"NS-PARENT-EXTRA", "NS-SPLIT", "NS-EXPECTED", "NS-APEX-IGNORED", "NS-TARGET",
+		"GLUE-DRIFT", "SERIAL-AHEAD", "SERIAL-BACK",
 		"UNREACHABLE", "LAME", "DNSKEY-SPLIT", "CDS-SPLIT", "CSYNC-SPLIT", "DS-MISMATCH", "ANSWER-DIFF"};
-	static const char *const warning[] = {"NS-CHILD-EXTRA", "NS-TTL", "SERIAL-LAG", "SOA-DIFFERS", "SOA-TIMERS", "TCP-FAIL", "EDNS-FAIL", "ADDRESS-ODD", "RECURSION",
-		"TRANSFER-OPEN", "REFERRAL-SIZE", "EXPIRE-HORIZON", "DIV-PROVIDER", "DIV-TLD", "DIV-PREFIX", "DIV-FAMILY", "DIV-COUNT", "TTL-SHORT", "TTL-NS"};
+	static const char *const warning[] = {"NS-CHILD-EXTRA", "NS-TTL", "SERIAL-LAG", "SOA-DIFFERS", "SOA-TIMERS", "TCP-FAIL",
+		"EDNS-FAIL", "ADDRESS-ODD", "RECURSION",
+		"TRANSFER-OPEN", "REFERRAL-SIZE", "EXPIRE-HORIZON", "DIV-PROVIDER", "DIV-TLD", "DIV-PREFIX", "DIV-FAMILY",
+		"DIV-COUNT", "TTL-SHORT", "TTL-NS"};
 	struct findings *findings = list(NULL);
 	enum finding_id id;
 
@@ -129,7 +132,8 @@ static void the_operator_sets_severities(void **state)
 	assert_int_equal(findings_status(findings), STATUS_UNKNOWN);
 	add(findings, FINDING_EXPIRE_HORIZON, true, "b", NULL, "m");
 	assert_int_equal(findings_status(findings), STATUS_CRITICAL);
-	assert_string_equal(shown(findings), "EXPIRE-HORIZON/critical:b:-:m DIV-TLD/unknown:-:-:m SERIAL-LAG/warning:a:-:m EXPIRE-HORIZON/warning:a:-:m");
+	assert_string_equal(shown(findings),
+		"EXPIRE-HORIZON/critical:b:-:m DIV-TLD/unknown:-:-:m SERIAL-LAG/warning:a:-:m EXPIRE-HORIZON/warning:a:-:m");
 	findings_free(findings);
 }
 

@@ -350,11 +350,14 @@ static void what_is_no_such_file_is_refused_and_nothing_is_known(void **state)
 {
 #define BEGIN "lockstep-check 1\nzone example.com.\n"
 	static const char *const bad[] = {
-		"", "lockstep-check 1", "lockstep-check 2\nzone example.com.\nend\n", "lockstep-check 1\nend\n", "lockstep-check 1\nzone example.org.\nend\n",
-		BEGIN, BEGIN "end", BEGIN "end\nmore\n", BEGIN "newest 1\nend\n", BEGIN "newest 4294967296 1\nend\n", BEGIN "newest 1 -1\nend\n",
-		BEGIN "newest 1 1\nnewest 2 2\nend\n", BEGIN "newest 1 9999999999999\nend\n", BEGIN "server a. 192.0.2.1 1 1 1 1\nend\n",
-		BEGIN "server a. 192.0.2.300 1 1 1 1 1\nend\n", BEGIN "server a..b. 192.0.2.3 1 1 1 1 1\nend\n", BEGIN "server a. 192.0.2.3 x 1 1 1 1\nend\n",
-		BEGIN "server a. 192.0.2.3 1 1 1 1 1\nserver A. 192.0.2.3 1 1 1 1 1\nend\n", BEGIN "server a. 192.0.2.3 1 1 1 1 1 1\nend\n", BEGIN "what\nend\n", BEGIN "\nend\n",
+		"", "lockstep-check 1", "lockstep-check 2\nzone example.com.\nend\n", "lockstep-check 1\nend\n",
+			"lockstep-check 1\nzone example.org.\nend\n", BEGIN, BEGIN "end", BEGIN "end\nmore\n",
+			BEGIN "newest 1\nend\n", BEGIN "newest 4294967296 1\nend\n", BEGIN "newest 1 -1\nend\n",
+			BEGIN "newest 1 1\nnewest 2 2\nend\n", BEGIN "newest 1 9999999999999\nend\n",
+			BEGIN "server a. 192.0.2.1 1 1 1 1\nend\n", BEGIN "server a. 192.0.2.300 1 1 1 1 1\nend\n",
+			BEGIN "server a..b. 192.0.2.3 1 1 1 1 1\nend\n", BEGIN "server a. 192.0.2.3 x 1 1 1 1\nend\n",
+			BEGIN "server a. 192.0.2.3 1 1 1 1 1\nserver A. 192.0.2.3 1 1 1 1 1\nend\n",
+			BEGIN "server a. 192.0.2.3 1 1 1 1 1 1\nend\n", BEGIN "what\nend\n", BEGIN "\nend\n",
 	};
 	struct memory *m = fresh();
 	struct serial serial;

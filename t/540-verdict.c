@@ -213,11 +213,14 @@ static void a_provider_ignores_what_it_was_given(void **state)
 	expect_at(w, NOW, "");
 	shows_ns(w, NS1_V4, ONLY_1);
 	shows_ns(w, NS1_V6, ONLY_1);
-	expect_at(w, NOW, "NS-PARENT-EXTRA!" S1V4 "; NS-PARENT-EXTRA!" S1V6 "; NS-SPLIT!" S1V4 "; NS-SPLIT!" S1V6 "; NS-APEX-IGNORED!" S1V4 "; NS-APEX-IGNORED!" S1V6);
+	expect_at(w, NOW,
+		"NS-PARENT-EXTRA!" S1V4 "; NS-PARENT-EXTRA!" S1V6 "; NS-SPLIT!" S1V4 "; NS-SPLIT!" S1V6
+		"; NS-APEX-IGNORED!" S1V4 "; NS-APEX-IGNORED!" S1V6);
 	says(w, 4, "\"a\"");
 	shows_ns(w, NS1_V4, NS_TEXT);
 	shows_ns(w, NS1_V6, NS_TEXT);
-	shows_ns(w, NS1_V4, "example.com. 86400 IN NS ns1.a.info.\nexample.com. 86400 IN NS ns7.a.info.\n");    /* one that was not configured, but is its own */
+	/* One that was not configured, but is its own. */
+	shows_ns(w, NS1_V4, "example.com. 86400 IN NS ns1.a.info.\nexample.com. 86400 IN NS ns7.a.info.\n");
 	expect_at(w, NOW, "NS-PARENT-EXTRA!" S1V4 "; NS-SPLIT!" S1V4 "; NS-APEX-IGNORED!" S1V4 "; NS-CHILD-EXTRA" S1V4);
 	shows_ns(w, NS1_V4, NS_TEXT);
 	shows_ns(w, NS2_V4, ONLY_1);   /* another's names alone: that is no set of its own */
@@ -832,7 +835,8 @@ static void a_ttl_is_short(void **state)
 	answers(&w->servers[NS1_V6].mx, RR_MX, AA, "example.com. 300 IN MX 10 mx.example.com.\n");
 	expect_at(w, NOW, "TTL-SHORT" S1V4);
 	set(&w->servers[NS1_V4].mx, NULL);
-	set(&w->servers[NS1_V4].www_a, reply_for((const uint8_t *)"\3www\7example\3com", RR_A, AA, RCODE_NOERROR, "www.example.com. 299 IN CNAME example.org.\n", NULL, NULL));
+	set(&w->servers[NS1_V4].www_a, reply_for((const uint8_t *)"\3www\7example\3com", RR_A, AA, RCODE_NOERROR,
+		"www.example.com. 299 IN CNAME example.org.\n", NULL, NULL));
 	expect_at(w, NOW, "TTL-SHORT");
 	says(w, 0, "www.example.com. CNAME");
 	set(&w->servers[NS1_V4].www_a, NULL);
@@ -880,7 +884,8 @@ static char *flood(bool of_signatures)
 	assert_non_null(text);
 	used = (size_t)snprintf(text, room, "%s", SOA_TEXT);
 	for (unsigned i = 0; i < (of_signatures ? SIGS : TYPES); i++)
-		used += of_signatures ? (size_t)snprintf(text + used, room - used, "example.com. 3600 IN RRSIG SOA %u 2 3600 20400101000000 20200101000000 %u example.com. AAAA\n", i % 256, i)
+		used += of_signatures ? (size_t)snprintf(text + used, room - used,
+			"example.com. 3600 IN RRSIG SOA %u 2 3600 20400101000000 20200101000000 %u example.com. AAAA\n", i % 256, i)
 			: (size_t)snprintf(text + used, room - used, "example.com. 1 IN TYPE%u \\# 0\n", 2000 + i);
 	return text;
 }
@@ -1242,7 +1247,8 @@ static void signers_of_different_algorithms_are_split(void **state)
 static void what_the_parent_would_act_on_differs(void **state)
 {
 	static const char cds[] = "example.com. 3600 IN CDS 12345 13 2 0000000000000000000000000000000000000000000000000000000000000000\n",
-		cdnskey[] = "example.com. 3600 IN CDNSKEY 257 3 13 mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+KkxLbxILfDLUT0rAK9iUzy1L53eKGQ==\n",
+		cdnskey[] = "example.com. 3600 IN CDNSKEY 257 3 13 "
+			"mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+KkxLbxILfDLUT0rAK9iUzy1L53eKGQ==\n",
 		csync[] = "example.com. 3600 IN CSYNC 7 3 A NS AAAA\n";
 	struct world *w = make_world();
 

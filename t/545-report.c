@@ -71,7 +71,9 @@ static void all_is_well(void **state)
 	zone.verdict = w->verdict;
 	text = text_of(&report);
 	assert_int_equal(report_status(&report), STATUS_OK);
-	assert_int_equal(strncmp(text, "LOCKSTEP OK - example.com.: serial 7 at 4 addresses | zones=1 servers=4 critical=0 unknown=0 warning=0 lag=0s rtt=0.001500s\n", 118), 0);
+	assert_int_equal(strncmp(text,
+		"LOCKSTEP OK - example.com.: serial 7 at 4 addresses"
+		" | zones=1 servers=4 critical=0 unknown=0 warning=0 lag=0s rtt=0.001500s\n", 118), 0);
 	has(text, "\nexample.com.  OK  serial 7, first seen 60 s ago\n");
 	has(text, "  NAMESERVER   ADDRESS        SERIAL  LAG  NS SET  RTT     UDP  TCP  EDNS\n");
 	has(text, "  ns1.a.info.  192.0.2.1      7       0 s  A       1.5 ms  ok   ok   ok\n");
@@ -108,7 +110,9 @@ static void who_is_a_little_behind_is_counted_though_all_is_well(void **state)
 	found(w, NOW);
 	expect_at(w, NOW + 5, "");
 	zones[0].verdict = w->verdict;
-	begins(zones, 1, "LOCKSTEP OK - example.com.: serial 7 at 3 of 4 addresses, 1 still at serial 6, lag 5 s | zones=1 servers=4 critical=0 unknown=0 warning=0 lag=5s ");
+	begins(zones, 1,
+		"LOCKSTEP OK - example.com.: serial 7 at 3 of 4 addresses, 1 still at serial 6, lag 5 s"
+		" | zones=1 servers=4 critical=0 unknown=0 warning=0 lag=5s ");
 	begins(zones, 2, "LOCKSTEP OK - 2 zones, their newest serial at 7 of 8 addresses, 1 still at an older one, lag 5 s | zones=2 ");
 	memory_free(w->memory);
 	w->memory = memory_new(example);
@@ -135,7 +139,9 @@ static void what_is_found_stands_on_a_line_with_its_server(void **state)
 
 	(void)state;
 	assert_int_equal(report_status(&report), STATUS_CRITICAL);
-	assert_int_equal(strncmp(text, "LOCKSTEP CRITICAL - example.com.: LAME ns2.b.net. 198.51.100.2: asked for the SOA record, it answers REFUSED (and 1 more) | zones=1 servers=4 critical=1 ", 150), 0);
+	assert_int_equal(strncmp(text,
+		"LOCKSTEP CRITICAL - example.com.: LAME ns2.b.net. 198.51.100.2: asked for the SOA record, it answers REFUSED (and 1 more)"
+		" | zones=1 servers=4 critical=1 ", 150), 0);
 	has(text, "\n  critical  LAME ns2.b.net. 198.51.100.2: ");
 	has(text, "\n  warning   TTL-SHORT: example.com. SOA");
 	has(text, "  ns2.b.net.   198.51.100.2   REFUSED  -    -       1.5 ms  no   ok   ok\n");
@@ -242,7 +248,8 @@ static void of_several_zones_the_worst_is_named_first(void **state)
 	document = json_of(&report);
 	assert_int_equal(json_array_size(document), 3);
 	assert_string_equal(json_string_value(json_object_get(json_array_get(document, 1), "status")), "UNKNOWN");
-	assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(json_array_get(document, 1), "findings"), 0), "id")), "CHECK-INCOMPLETE");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(json_array_get(document, 1), "findings"), 0),
+		"id")), "CHECK-INCOMPLETE");
 	json_decref(document);
 	free_world(well);
 	free_world(bad);
@@ -355,8 +362,10 @@ static void what_was_never_kept_is_refused(void **state)
 {
 	static const char *const wrong[] = {"{}", "[]", "{\"zone\":\"a.\",\"findings\":{}}", "{\"zone\":1,\"nameservers\":[],\"findings\":[]}",
 		"{\"zone\":\"a.\",\"nameservers\":[{\"name\":\"b.\"}],\"findings\":[]}"};
-	json_t *document = json_loads("{\"zone\":\"a.\\u001b[31m\",\"nameservers\":[{\"name\":\"\\n\",\"address\":\"x\",\"says\":\"y\",\"ns_set\":-7,\"rtt\":1e300}],"
-		"\"findings\":[{\"id\":\"UNHEARD-OF\",\"severity\":\"critical\",\"message\":\"m\"},7,{\"id\":\"LAME\",\"severity\":\"critical\",\"message\":\"\\u0007\"}]}", 0, NULL);
+	json_t *document = json_loads("{\"zone\":\"a.\\u001b[31m\","
+		"\"nameservers\":[{\"name\":\"\\n\",\"address\":\"x\",\"says\":\"y\",\"ns_set\":-7,\"rtt\":1e300}],"
+		"\"findings\":[{\"id\":\"UNHEARD-OF\",\"severity\":\"critical\",\"message\":\"m\"},7,"
+		"{\"id\":\"LAME\",\"severity\":\"critical\",\"message\":\"\\u0007\"}]}", 0, NULL);
 	struct verdict *verdict = report_verdict_of(document, 0);
 
 	(void)state;

@@ -24,7 +24,8 @@ static const char plain[] =
 	"alias CNAME www\n"
 	"a.b.ent A 192.0.2.5\n"
 	"*.wild A 192.0.2.6\n*.wild TXT \"w\"\nb.wild A 192.0.2.7\n"
-	"sub NS ns.sub\nsub NS ns1\nsub DS 1 8 2 AABBCCDDAABBCCDDAABBCCDDAABBCCDDAABBCCDDAABBCCDDAABBCCDDAABBCCDD\nns.sub A 192.0.2.9\nx.y.sub A 192.0.2.9\n"
+	"sub NS ns.sub\nsub NS ns1\nsub DS 1 8 2 AABBCCDDAABBCCDDAABBCCDDAABBCCDDAABBCCDDAABBCCDDAABBCCDDAABBCCDD\n"
+	"ns.sub A 192.0.2.9\nx.y.sub A 192.0.2.9\n"
 	"plain NS ns.elsewhere.\n"
 	"d DNAME target\nd TXT \"beside\"\nbelow.d A 192.0.2.10\n"
 	"x.target A 192.0.2.13\n"
@@ -191,7 +192,8 @@ static void signatures_and_nsec3_records_are_not_asked_for(void **state)
 	(void)state;
 	assert_questions(zone_of(soa, signed_text), 0,
 		"example. NS\nexample. SOA\nexample. NSEC\nexample. DNSKEY\nwww.example. A\nwww.example. NSEC\n");
-	assert_questions(zone_of(soa, "@ NSEC3PARAM 1 0 0 -\n0p9mhaveqvm6t7vbl5lop2u3t2rp3tom NSEC3 1 0 0 - 0p9mhaveqvm6t7vbl5lop2u3t2rp3tom NS\n"), 0,
+	assert_questions(zone_of(soa,
+		"@ NSEC3PARAM 1 0 0 -\n0p9mhaveqvm6t7vbl5lop2u3t2rp3tom NSEC3 1 0 0 - 0p9mhaveqvm6t7vbl5lop2u3t2rp3tom NS\n"), 0,
 		"example. NS\nexample. SOA\nexample. NSEC3PARAM\n");
 }
 
@@ -281,7 +283,8 @@ static void a_server_of_the_zone_below_does_not_refer_to_it(void **state)
 	struct rr below = reply->authority[0];
 
 	(void)state;
-	assert_one(zone, &sub, reply, true, "-sub.example. NS: 300 NS ns.sub.example.\n-sub.example. NS: 300 NS ns1.example.\n+sub.example. NS: NODATA\n");
+	assert_one(zone, &sub, reply, true,
+		"-sub.example. NS: 300 NS ns.sub.example.\n-sub.example. NS: 300 NS ns1.example.\n+sub.example. NS: NODATA\n");
 	reply = answer(other, &sub);
 	below.owner = sub.name;
 	reply->authority = &below;
@@ -302,12 +305,14 @@ static void a_server_of_the_zone_below_does_not_refer_to_it(void **state)
 static void an_alias_to_elsewhere_may_lead_where_it_will(void **state)
 {
 	(void)state;
-	assert_diff(zone_of(soa, "alias CNAME x.sub\nsub NS ns.elsewhere.\n"), zone_of(soa, "alias CNAME x.sub\nsub NS ns.elsewhere.\nx.sub A 192.0.2.1\n"), "");
+	assert_diff(zone_of(soa, "alias CNAME x.sub\nsub NS ns.elsewhere.\n"),
+		zone_of(soa, "alias CNAME x.sub\nsub NS ns.elsewhere.\nx.sub A 192.0.2.1\n"), "");
 }
 
 static void a_compact_denial_says_that_a_name_is_not_there(void **state)
 {
-	static uint8_t next[] = {4, 'n', 'o', 'p', 'e', 7, 'e', 'x', 'a', 'm', 'p', 'l', 'e', 0, 0, 17, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80};
+	static uint8_t next[] = {4, 'n', 'o', 'p', 'e', 7, 'e', 'x', 'a', 'm', 'p', 'l', 'e', 0, 0, 17, 0, 0, 0, 0, 0, 3, 0, 0, 0,
+		0, 0, 0, 0, 0, 0, 0, 0x80};
 	struct zone *zone = zone_of(soa, signed_text);
 	struct question nope = ask("nope", RR_A);
 	struct reply *reply = answer(zone, &nope);
@@ -385,9 +390,11 @@ static void a_delegation_that_differs_is_shown(void **state)
 {
 	(void)state;
 	assert_diff(zone_of(soa, "sub NS ns1\nsub NS ns2\n"), zone_of(soa, "sub NS ns1\n"), "-sub.example. NS: 300 NS ns2.example.\n");
-	assert_diff(zone_of(soa, "sub NS ns1\n"), zone_of(soa, "sub A 192.0.2.1\n"), "-sub.example. NS: 300 NS ns1.example.\n+sub.example. NS: NODATA\n");
+	assert_diff(zone_of(soa, "sub NS ns1\n"), zone_of(soa, "sub A 192.0.2.1\n"),
+		"-sub.example. NS: 300 NS ns1.example.\n+sub.example. NS: NODATA\n");
 	assert_diff(zone_of(soa, "sub A 192.0.2.1\n"), zone_of(soa, "sub NS ns1\n"),
-		"-sub.example. A: 300 A 192.0.2.1\n+sub.example. A: referral to sub.example.\n-sub.example. MX: NODATA\n+sub.example. MX: referral to sub.example.\n");
+		"-sub.example. A: 300 A 192.0.2.1\n+sub.example. A: referral to sub.example.\n-sub.example. MX: NODATA\n"
+		"+sub.example. MX: referral to sub.example.\n");
 	assert_diff(zone_of(soa, "sub NS ns1\n"), zone_of(soa, "sub NS ns1\nsub DS 1 8 1 AABBCCDDAABBCCDDAABBCCDDAABBCCDDAABBCCDD\n"),
 		"-sub.example. DS: NODATA\n+sub.example. DS: 300 DS 1 8 1 aabbccddaabbccddaabbccddaabbccddaabbccdd\n");
 }
@@ -422,7 +429,8 @@ static void an_error_is_shown_and_no_answer_is_none(void **state)
 	assert_one(zone, &www, reply, true, "-www.example. A: 300 A 192.0.2.3\n-www.example. A: 300 A 192.0.2.4\n+www.example. A: REFUSED\n");
 	reply = answer(zone, &mx);
 	reply->rcode = RCODE_REFUSED;
-	assert_one(zone, &sub, reply, true, "-sub.example. NS: 300 NS ns.sub.example.\n-sub.example. NS: 300 NS ns1.example.\n+sub.example. NS: REFUSED\n");
+	assert_one(zone, &sub, reply, true,
+		"-sub.example. NS: 300 NS ns.sub.example.\n-sub.example. NS: 300 NS ns1.example.\n+sub.example. NS: REFUSED\n");
 	assert_int_equal(compare_reply(zone, &www, none, true, &d), COMPARE_NO_ANSWER);
 	reply_free(none);
 	zone_put(zone);

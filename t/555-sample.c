@@ -1,4 +1,5 @@
-/* check/sample: what is said of a server on loopback that has the same version of a zone, drops a record of it, takes another version meanwhile, or falls silent. */
+/* check/sample: what is said of a server on loopback that has the same version of a zone, drops a record of it, takes another
+ * version meanwhile, or falls silent. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

@@ -181,7 +181,8 @@ static void the_example_of_the_interface_is_read(void **state)
 		");\n"
 		"zones: (\n"
 		"    { name = \"example.com\"; },\n"
-		"    { name = \"example.org\"; template = \"default\"; primaries = [ \"hidden\", \"over-tls\" ]; allow-transfer = [ \"office\", \"hidden\" ]; },\n"
+		"    { name = \"example.org\"; template = \"default\"; primaries = [ \"hidden\", \"over-tls\" ]; "
+		"allow-transfer = [ \"office\", \"hidden\" ]; },\n"
 		");\n"
 		"zone-lists: (\n"
 		"    { file = \"customers.list\"; template = \"default\"; },\n"
@@ -305,7 +306,8 @@ static const struct { const char *text, *error; } wrong[] = {
 		"lockstep.conf:3: catalog-template: there is no template \"members\""},
 	{PLAIN "zones: ( { name = \"a\"; catalog-zone = \"cat\"; } );",
 		"lockstep.conf:3: catalog-zone: there is no zone \"cat.\" with catalog = \"produce\""},
-	{HIDDEN "templates: ( { name = \"t\"; } );\nzones: ( { name = \"a\"; primaries = [ \"hidden\" ]; catalog = \"consume\"; catalog-template = \"t\"; } );",
+	{HIDDEN "templates: ( { name = \"t\"; } );\n"
+		"zones: ( { name = \"a\"; primaries = [ \"hidden\" ]; catalog = \"consume\"; catalog-template = \"t\"; } );",
 		"lockstep.conf:3: catalog-template: the template \"t\" does not fit: it names no primaries"},
 	{PLAIN "zones: ( { name = \"a\"; catalog-members-max = 0; } );", "lockstep.conf:3: zones.catalog-members-max: 0 is not from 1 to 10000000"},
 	{PLAIN "zones: ( { name = \"a\"; catalog-members-under = [ \"a..b\" ]; } );",
@@ -329,7 +331,8 @@ static const struct { const char *text, *error; } wrong[] = {
 	{TLS("pin = [ \"abc\" ];"), "lockstep.conf:1: remotes.tls.pin: \"abc\" is no pin: the SHA-256 of a public key, in base64 (44 characters)"},
 	{"acls: ( { name = \"a\"; cert-name = \"b\"; } );",
 		"lockstep.conf:1: acls.cert-name: \"server.tls-ca\" is missing: the authorities of the clients' certificates"},
-	{"acls: ( { name = \"a\"; cert-pin = [ " PIN " ]; tls = false; } );", "lockstep.conf:1: acls.tls: \"cert-pin\" is for requests over TLS alone"},
+	{"acls: ( { name = \"a\"; cert-pin = [ " PIN " ]; tls = false; } );",
+		"lockstep.conf:1: acls.tls: \"cert-pin\" is for requests over TLS alone"},
 	{"providers: ( { name = \"a\"; } );", "lockstep.conf:1: providers: \"ns\" is missing"},
 	/* what is not there */
 	{"remotes: ( { name = \"a\"; address = [ \"192.0.2.1\" ]; key = \"k\"; } );", "lockstep.conf:1: remotes.key: there is no key \"k\""},
@@ -503,7 +506,8 @@ static void what_is_wrong_in_a_long_list_is_said_with_its_line(void **state)
 		{700, "{ name = \"odd.example\"; ),", ");", "lockstep.conf:704: syntax error"},
 		{700, "{ name = \"Z0001.example\"; },", ");",
 			"lockstep.conf:704: zones: the zone \"z0001.example.\" is here a second time (the first: lockstep.conf:5)"},
-		{700, "{ name = \"odd.example\"; approve = { }; },", ");", "lockstep.conf:704: zones.approve: \"command\" or \"max-change\" is missing"},
+		{700, "{ name = \"odd.example\"; approve = { }; },", ");",
+			"lockstep.conf:704: zones.approve: \"command\" or \"max-change\" is missing"},
 		{LONG, "", ");\nserver: { worker = 1; };", "lockstep.conf:1005: server.worker: there is no such key (did you mean \"workers\"?)"},
 		{LONG, "", ");\n\nzones: ( );", "lockstep.conf:1006: zones: duplicate setting name"},
 	};
@@ -615,7 +619,8 @@ static void who_may_transfer_without_a_certificate_is_told_where_others_may_not(
 				"remotes: ( { name = \"far\"; address = [ \"192.0.2.1\" ]; }, { name = \"certified\"; address = [ \"192.0.2.1\" ]; "
 				"tls = { auth-name = \"a\"; }; } ); acls: ( { name = \"open\"; }, { name = \"signed\"; key = \"k.\"; }, "
 				"{ name = \"secure\"; tls = true; }, { name = \"none\"; action = \"deny\"; } );\n"
-				"zones: ( { name = \"x\"; source = \"file\"; allow-transfer = [ \"%s\" ]; } );", ca ? "tls-ca = \"a.pem\";" : "", all[i].peer);
+				"zones: ( { name = \"x\"; source = \"file\"; allow-transfer = [ \"%s\" ]; } );",
+				ca ? "tls-ca = \"a.pem\";" : "", all[i].peer);
 			conf = must_read(text);
 			assert_int_equal(conf->warning_count, all[i].told && ca);
 			if (conf->warning_count)
@@ -763,7 +768,8 @@ static void a_hundred_thousand_zones_cost_few_octets_each(void **state)
 static void templates_fill_in_and_zones_override(void **state)
 {
 	struct conf *conf = must_read(KEY1
-		"remotes: ( { name = \"a\"; address = [ \"192.0.2.1\", \"2001:db8::1\" ]; key = \"k.example\"; }, { name = \"b\"; address = [ \"192.0.2.2\" ]; } );"
+		"remotes: ( { name = \"a\"; address = [ \"192.0.2.1\", \"2001:db8::1\" ]; key = \"k.example\"; }, "
+		"{ name = \"b\"; address = [ \"192.0.2.2\" ]; } );"
 		"templates: ( { name = \"default\"; primaries = [ \"a\" ]; zonefile-sync = 0; expire-min = \"1w\"; },"
 		"  { name = \"open\"; primaries = [ \"a\" ]; allow-notify = [ ]; } );"
 		"zones: ( { name = \"x\"; primaries = [ \"b\", \"a\" ]; }, { name = \"y\"; template = \"open\"; zonefile-sync = -1; },"
@@ -911,7 +917,8 @@ static const char everything[] =
 	"  limits: { connect = 7; }; log: { level = \"debug\"; target = \"syslog\"; }; };"
 	"keys: ( { name = \"k.example\"; secret-file = \"k.secret\"; algorithm = \"hmac-sha384\"; } );"
 	"remotes: ( { name = \"a\"; address = [ \"192.0.2.1\", \"2001:db8::1@5353\" ]; key = \"k.example\"; },"
-	"  { name = \"t\"; address = [ \"192.0.2.2\" ]; tls = { auth-name = \"ns.example\"; ca = \"ca.pem\"; cert = \"own.pem\"; key = \"own.key\"; }; },"
+	"  { name = \"t\"; address = [ \"192.0.2.2\" ]; tls = { auth-name = \"ns.example\"; ca = \"ca.pem\"; "
+	"cert = \"own.pem\"; key = \"own.key\"; }; },"
 	"  { name = \"u\"; address = [ \"192.0.2.3\" ]; tls = { pin = [ " PIN ", " PIN " ]; }; } );"
 	"acls: ( { name = \"o\"; address = [ \"192.0.2.0/24\" ]; key = \"k.example\"; action = \"deny\"; },"
 	"  { name = \"c\"; cert-pin = [ " PIN " ]; } );"

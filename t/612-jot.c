@@ -28,7 +28,8 @@ static void members_lists_and_commas(void **state)
 	jot_json(&j, "tree", json_pack("{s:f}", "x", 0.5));
 	jot_json(&j, "no", NULL);
 	jot_close(&j, '}');
-	assert_string_equal(jot_line(&j), "{\"none\":[],\"list\":[-9223372036854775808,0,{}],\"yes\":true,\"text\":null,\"tree\":{\"x\":0.5},\"no\":null}");
+	assert_string_equal(jot_line(&j),
+		"{\"none\":[],\"list\":[-9223372036854775808,0,{}],\"yes\":true,\"text\":null,\"tree\":{\"x\":0.5},\"no\":null}");
 	jot_clear(&j);
 	jot_int(&j, NULL, 7);
 	assert_string_equal(jot_line(&j), "7");

@@ -89,7 +89,8 @@ static void no_transfer_is_tried_at_any_address_of_a_remote(void **state)
 static void the_expected_set_is_that_of_providers_and_names(void **state)
 {
 	static const char text[] = "providers: ( { name = \"own\"; ns = [ \"ns1.own.example\", \"ns2.own.example\" ]; } );" REMOTES
-		"zones: ( { name = \"example.com\"; primaries = [ \"plain\" ]; ns-set = { mode = \"%s\"; providers = [ \"own\" ]; names = [ \"ns.other.example\" ]; }; } );";
+		"zones: ( { name = \"example.com\"; primaries = [ \"plain\" ]; ns-set = { mode = \"%s\"; "
+		"providers = [ \"own\" ]; names = [ \"ns.other.example\" ]; }; } );";
 	char one[1000];
 	struct given *given;
 
@@ -110,7 +111,8 @@ static void the_expected_set_is_that_of_providers_and_names(void **state)
 
 static void only_clamps_that_are_set_are_looked_at(void **state)
 {
-	struct given *given = give(REMOTES "zones: ( { name = \"example.com\"; primaries = [ \"plain\" ]; refresh-min = \"1h\"; expire-max = \"2w\"; } );", true);
+	struct given *given = give(REMOTES
+		"zones: ( { name = \"example.com\"; primaries = [ \"plain\" ]; refresh-min = \"1h\"; expire-max = \"2w\"; } );", true);
 
 	(void)state;
 	assert_int_equal(given->verdict.refresh_min, 3600);
@@ -124,8 +126,8 @@ static void only_clamps_that_are_set_are_looked_at(void **state)
 
 static void bounds_come_from_the_check_group(void **state)
 {
-	struct given *given = give("templates: ( { name = \"default\"; check = { lag-warn = \"1m\"; lag-crit = \"2m\"; ttl-min = \"3m\"; expire-warn = \"40d\"; expire-crit = \"20d\"; }; } );",
-		true);
+	struct given *given = give("templates: ( { name = \"default\"; "
+		"check = { lag-warn = \"1m\"; lag-crit = \"2m\"; ttl-min = \"3m\"; expire-warn = \"40d\"; expire-crit = \"20d\"; }; } );", true);
 
 	(void)state;
 	assert_int_equal(given->verdict.lag_warn, 60);

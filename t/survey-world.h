@@ -1,5 +1,5 @@
-/* A zone, its parent and its nameservers as check/delegation would have found them, for unit tests: all is well at first, then a test changes what one of them answers. Replies are made from
- * master file text, go on the wire, and are read from there.
+/* A zone, its parent and its nameservers as check/delegation would have found them, for unit tests: all is well at first, then a
+ * test changes what one of them answers. Replies are made from master file text, go on the wire, and are read from there.
  */
 #ifndef T_SURVEY_WORLD_H
 #define T_SURVEY_WORLD_H
@@ -16,7 +16,8 @@
 enum { NOW = 1700000000, AA = 1, BARE = 2 /* no EDNS */, RA = 4, TC = 8 };
 enum { NS1_V4, NS1_V6, NS2_V4, NS2_V6, SERVERS };     /* what the servers are in the beginning */
 
-static const uint8_t example[] = "\7example\3com", ns1_name[] = "\3ns1\1a\4info", ns2_name[] = "\3ns2\1b\3net", parent_name[] = "\1p\3com", com[] = "\3com";
+static const uint8_t example[] = "\7example\3com", ns1_name[] = "\3ns1\1a\4info", ns2_name[] = "\3ns2\1b\3net",
+	parent_name[] = "\1p\3com", com[] = "\3com";
 
 #define SOA_LINE(serial) "example.com. 3600 IN SOA ns1.a.info. host.example.com. " #serial " 7200 3600 1209600 3600\n"
 #define SOA_TEXT SOA_LINE(7)
@@ -54,7 +55,8 @@ static inline void put_section(struct msg_writer *writer, enum msg_section secti
 }
 
 /* An answer to the question for `name` and `type`. */
-static inline struct reply *reply_for(const uint8_t *name, uint16_t type, unsigned flags, unsigned rcode, const char *answer, const char *authority, const char *additional)
+static inline struct reply *reply_for(const uint8_t *name, uint16_t type, unsigned flags, unsigned rcode, const char *answer,
+	const char *authority, const char *additional)
 {
 	static struct msg_writer writer;
 	static uint8_t message[MSG_MAX];
@@ -69,7 +71,8 @@ static inline struct reply *reply_for(const uint8_t *name, uint16_t type, unsign
 	put_section(&writer, MSG_ADDITIONAL, additional);
 	if (!(flags & BARE))
 		assert_true(msg_put_opt(&writer, 1232, (uint16_t)rcode, true, NULL, 0));
-	length = msg_finish(&writer, 1, (uint16_t)(MSG_QR | (flags & AA ? MSG_AA : 0) | (flags & RA ? MSG_RA : 0) | (flags & TC ? MSG_TC : 0) | (rcode & 15)));
+	length = msg_finish(&writer, 1, (uint16_t)(MSG_QR | (flags & AA ? MSG_AA : 0) | (flags & RA ? MSG_RA : 0) |
+		(flags & TC ? MSG_TC : 0) | (rcode & 15)));
 	reply = reply_read(message, length, 1, name, type, CLASS_IN);
 	assert_non_null(reply);
 	if (reply->outcome != REPLY_OK)
@@ -237,8 +240,9 @@ static inline const char *found(struct world *w, int64_t now)
 	for (size_t i = 0; i < findings_count(w->verdict->findings); i++) {
 		const struct finding *f = findings_at(w->verdict->findings, i);
 
-		used += (size_t)snprintf(text + used, sizeof text - used, "%s%s%s%s%s%s%s", i ? "; " : "", finding_name(f->id), f->severity == SEVERITY_CRITICAL ? "!" : "",
-			f->server ? " " : "", f->server ? f->server : "", f->address ? " " : "", f->address ? f->address : "");
+		used += (size_t)snprintf(text + used, sizeof text - used, "%s%s%s%s%s%s%s", i ? "; " : "", finding_name(f->id),
+			f->severity == SEVERITY_CRITICAL ? "!" : "", f->server ? " " : "", f->server ? f->server : "",
+			f->address ? " " : "", f->address ? f->address : "");
 	}
 	return text;
 }

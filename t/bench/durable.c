@@ -260,7 +260,8 @@ static void bench_zones(unsigned count, unsigned records, const char *dir)
 	began = now();
 	if (steplog_open(&l, dir, &report, &why))
 		die(dir, ERR_IO, &why);
-	printf("step log read      %8.3f s  %llu octets, %llu records\n", now() - began, (unsigned long long)steplog_octets(l), (unsigned long long)report.records);
+	printf("step log read      %8.3f s  %llu octets, %llu records\n", now() - began, (unsigned long long)steplog_octets(l),
+		(unsigned long long)report.records);
 	began = now();
 	for (unsigned i = 0; i < count; i++) {
 		steplog_forget(l, loaded.version[i]->apex, (struct serial){1});
@@ -316,8 +317,8 @@ static void bench_steps(unsigned count, const char *dir)
 		die(dir, err, &why);
 	qsort(log_s, count, sizeof *log_s, order);
 	qsort(both_s, count, sizeof *both_s, order);
-	printf("step in the log    %8.3f ms  p99 %.3f\nin log, database   %8.3f ms  p99 %.3f\n", log_s[count / 2] * 1e3, log_s[count * 99 / 100] * 1e3,
-		both_s[count / 2] * 1e3, both_s[count * 99 / 100] * 1e3);
+	printf("step in the log    %8.3f ms  p99 %.3f\nin log, database   %8.3f ms  p99 %.3f\n", log_s[count / 2] * 1e3,
+		log_s[count * 99 / 100] * 1e3, both_s[count / 2] * 1e3, both_s[count * 99 / 100] * 1e3);
 	image_release(&image);
 	zone_put(zone);
 	steplog_close(l);

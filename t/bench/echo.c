@@ -25,7 +25,8 @@ static void serve(int fd)
 
 		for (unsigned i = 0; i < BATCH; i++) {
 			parts[i] = (struct iovec){packets[i], PACKET};
-			messages[i].msg_hdr = (struct msghdr){.msg_name = &from[i], .msg_namelen = sizeof from[i], .msg_iov = &parts[i], .msg_iovlen = 1};
+			messages[i].msg_hdr = (struct msghdr){.msg_name = &from[i], .msg_namelen = sizeof from[i],
+				.msg_iov = &parts[i], .msg_iovlen = 1};
 		}
 		n = recvmmsg(fd, messages, BATCH, MSG_WAITFORONE, NULL);
 		if (n <= 0)

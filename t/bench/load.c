@@ -131,7 +131,8 @@ static double percentile(double part)
 
 static unsigned type_of(const char *text)
 {
-	static const struct { const char *name; unsigned type; } types[] = {{"A", 1}, {"NS", 2}, {"CNAME", 5}, {"SOA", 6}, {"MX", 15}, {"TXT", 16}, {"AAAA", 28},
+	static const struct { const char *name; unsigned type; } types[] = {{"A", 1}, {"NS", 2}, {"CNAME", 5}, {"SOA", 6},
+		{"MX", 15}, {"TXT", 16}, {"AAAA", 28},
 		{"SRV", 33}, {"DS", 43}, {"DNSKEY", 48}, {"HTTPS", 65}, {"ANY", 255}};
 
 	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
@@ -240,8 +241,9 @@ static void release(struct lane *lane, struct slot *slot)
 
 static bool is_right(const struct query *q, const uint8_t *m, size_t n)
 {
-	return m[2] & 0x80 && get16(m + 4) == 1 && n >= (size_t)HEADER + q->question_length && memcmp(m + HEADER, q->wire + HEADER, q->question_length) == 0 &&
-	       (q->rcode == ANY || q->rcode == (m[3] & 15)) && (q->answers == ANY || q->answers == get16(m + 6));
+	return m[2] & 0x80 && get16(m + 4) == 1 && n >= (size_t)HEADER + q->question_length &&
+		memcmp(m + HEADER, q->wire + HEADER, q->question_length) == 0 && (q->rcode == ANY || q->rcode == (m[3] & 15)) &&
+		(q->answers == ANY || q->answers == get16(m + 6));
 }
 
 /* m: its beginning, as far as it is looked at; n: octets there; length: octets that it has. */
@@ -616,7 +618,8 @@ static void measure(void)
 	took = (double)(when - begun) / 1e9;
 	printf("qps %.1f\n", (double)count.answered / took);
 	if (opt.pids && count.answered)
-		printf("user %.1f\nsystem %.1f\n", (after.user - before.user) * 1e9 / (double)count.answered, (after.system - before.system) * 1e9 / (double)count.answered);
+		printf("user %.1f\nsystem %.1f\n", (after.user - before.user) * 1e9 / (double)count.answered,
+			(after.system - before.system) * 1e9 / (double)count.answered);
 }
 
 /* What is under way when the time is over has a second more. At a fixed rate it counts, since nothing was sent after the end. */
@@ -634,11 +637,13 @@ static void drain(void)
 
 static void report(void)
 {
-	printf("answered %lu\nlost %lu\nwrong %lu\nstray %lu\ntruncated %lu\nclosed %lu\n", count.answered, count.lost, count.wrong, count.stray, count.truncated, count.closed);
+	printf("answered %lu\nlost %lu\nwrong %lu\nstray %lu\ntruncated %lu\nclosed %lu\n", count.answered, count.lost, count.wrong,
+		count.stray, count.truncated, count.closed);
 	printf("octets %.1f\nidle %.3f\n", (double)count.octets / (double)(count.answered ? count.answered : 1),
 		(double)count.idle_rounds / (double)(count.rounds ? count.rounds : 1));
 	if (opt.rate)
-		printf("p50 %.3f\np99 %.3f\np99.9 %.3f\nmax %.3f\nlate %.3f\n", percentile(0.5), percentile(0.99), percentile(0.999), percentile(1), (double)count.late / 1e6);
+		printf("p50 %.3f\np99 %.3f\np99.9 %.3f\nmax %.3f\nlate %.3f\n", percentile(0.5), percentile(0.99),
+			percentile(0.999), percentile(1), (double)count.late / 1e6);
 }
 
 static bool read_option(int which)
@@ -663,7 +668,8 @@ static bool read_option(int which)
 static bool read_options(int argc, char *argv[])
 {
 	static const struct option options[] = {{"port", 1, NULL, 'p'}, {"queries", 1, NULL, 'q'}, {"seconds", 1, NULL, 's'}, {"warm", 1, NULL, 'w'},
-		{"lanes", 1, NULL, 'l'}, {"window", 1, NULL, 'n'}, {"rate", 1, NULL, 'r'}, {"tcp", 0, NULL, 't'}, {"size", 1, NULL, 'z'}, {"do", 0, NULL, 'd'},
+		{"lanes", 1, NULL, 'l'}, {"window", 1, NULL, 'n'}, {"rate", 1, NULL, 'r'}, {"tcp", 0, NULL, 't'},
+		{"size", 1, NULL, 'z'}, {"do", 0, NULL, 'd'},
 		{"any", 0, NULL, 'a'}, {"pid", 1, NULL, 'i'}, {NULL, 0, NULL, 0}};
 	int which;
 
@@ -672,8 +678,9 @@ static bool read_options(int argc, char *argv[])
 			return false;
 	if (opt.want_dnssec && !opt.size)
 		opt.size = 1232;
-	return optind == argc && opt.port && opt.port < 65536 && opt.file && opt.lanes && opt.lanes <= MAX_LANES && opt.window && opt.window <= MAX_WINDOW &&
-	       !(opt.window & (opt.window - 1)) && opt.seconds > 0 && opt.seconds <= 600 && opt.warm >= 0 && opt.warm <= 60 && !(opt.rate && opt.tcp);
+	return optind == argc && opt.port && opt.port < 65536 && opt.file && opt.lanes && opt.lanes <= MAX_LANES && opt.window &&
+		opt.window <= MAX_WINDOW && !(opt.window & (opt.window - 1)) && opt.seconds > 0 && opt.seconds <= 600 &&
+		opt.warm >= 0 && opt.warm <= 60 && !(opt.rate && opt.tcp);
 }
 
 int main(int argc, char *argv[])

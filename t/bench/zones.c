@@ -139,7 +139,8 @@ static void write_tld(void)
 	puts("$ORIGIN test.\n$TTL 86400\n@ IN SOA a.nic host.nic 1 1800 900 604800 3600\n@ IN NS a.nic\n@ IN NS b.nic\n"
 	     "a.nic A 192.0.2.53\na.nic AAAA 2001:db8::53\nb.nic A 198.51.100.53\nb.nic AAAA 2001:db8:1::53");
 	for (unsigned i = 0; i < PROVIDERS; i++)
-		printf("provider%u NS ns1.provider%u\nprovider%u NS ns2.provider%u\nns1.provider%u A 198.51.100.1\nns2.provider%u A 198.51.100.2\n", i, i, i, i, i, i);
+		printf("provider%u NS ns1.provider%u\nprovider%u NS ns2.provider%u\nns1.provider%u A 198.51.100.1\n"
+			"ns2.provider%u A 198.51.100.2\n", i, i, i, i, i, i);
 	for (uint32_t i = 0; i < names; i++)
 		write_delegation(&labels[i]);
 	free(labels);
@@ -193,7 +194,8 @@ static bool write_queries(const char *kind, uint32_t count)
 
 int main(int argc, char *argv[])
 {
-	static const char usage[] = "usage: zones flat|tld NAMES SEED\n       zones existing|missing|flood|referral|nxdomain|source NAMES SEED COUNT\n";
+	static const char usage[] =
+		"usage: zones flat|tld NAMES SEED\n       zones existing|missing|flood|referral|nxdomain|source NAMES SEED COUNT\n";
 	bool done = argc == 4 || argc == 5;
 
 	if (done) {

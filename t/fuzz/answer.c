@@ -1,6 +1,6 @@
-/* Any octets as a request, over UDP, TCP or TLS, limited or not, with or without a right signature, to a server of a parent zone, its child and one
- * that is not loaded, and of zones signed with NSEC, NSEC3, and NSEC3 with opt-out. The first octet says how; whatever is answered must be a message that can be read whole, within its
- * limit; a transfer is run to its end. */
+/* Any octets as a request, over UDP, TCP or TLS, limited or not, with or without a right signature, to a server of a parent zone,
+ * its child and one that is not loaded, and of zones signed with NSEC, NSEC3, and NSEC3 with opt-out. The first octet says how;
+ * whatever is answered must be a message that can be read whole, within its limit; a transfer is run to its end. */
 #include "../serve-zone.h"
 
 #include "base/log.h"

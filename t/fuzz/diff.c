@@ -9,7 +9,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const uint8_t apex[] = "\7example";
-static const char base_text[] = "@ 60 SOA ns host 1 2 3 4 5\n@ 60 NS ns\nns 60 A 192.0.2.1\nns 60 A 192.0.2.2\nns 60 TXT a\n*.w 60 CNAME ns\nd 60 DNAME e\n"
+static const char base_text[] =
+	"@ 60 SOA ns host 1 2 3 4 5\n@ 60 NS ns\nns 60 A 192.0.2.1\nns 60 A 192.0.2.2\nns 60 TXT a\n*.w 60 CNAME ns\nd 60 DNAME e\n"
 	"s 60 NS ns.s\nns.s 60 AAAA ::1\n";
 
 static void require(bool right)
