@@ -1,6 +1,6 @@
-/* base/clock: the two clocks, asked in one place. Who decides something by the time is given it as a parameter, or is
- * given one of these functions, so that tests can bring a clock of their own; only the modules that hold sockets ask here.
- * Any thread.
+/* base/clock: the two clocks, asked in one place. What decides for a zone by the time is given it as a parameter, or is given
+ * one of these functions, so that tests can bring a clock of their own; what holds sockets, keeps the disk busy, or measures how
+ * long it took asks here. Any thread.
  */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H

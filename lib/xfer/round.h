@@ -38,7 +38,7 @@ enum round_end {
 struct round_hooks {
 	/* It is over, and to be freed by round_free. */
 	void (*ended)(struct round *, enum round_end);
-	/* A version came (takes the hold): round_publishing, then round_published or round_not_published must follow, then or later. */
+	/* A version came (takes the hold): round_publishing, or round_not_published, must follow, then or later. */
 	void (*version)(struct round *, struct zone *);
 	/* The table of refresh has another timer now. */
 	void (*timed)(struct round *);

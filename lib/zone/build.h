@@ -15,7 +15,7 @@
 struct build;
 
 struct build_limits {
-	uint64_t bytes;              /* most uncompressed octets, zone_wire_bytes */
+	uint64_t bytes;              /* most uncompressed octets: wire_bytes of struct zone */
 	uint64_t records;
 	uint32_t per_type;           /* most records in one RRset; 65,535 is the most in any case */
 	uint32_t types;              /* most types at one name, RRSIG not counted */

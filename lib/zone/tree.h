@@ -3,7 +3,7 @@
  *   key of "b.a." below its origin:   a END b END END       (one symbol an octet, most significant label first)
  *
  *   branch: | tag,offset | bitmap of 48 symbols | ──► twigs, one node a set bit, in order
- *   leaf:   | tag | flags (the owner's to define) | ──► the item; its name is asked for by `tree_item_name`
+ *   leaf:   | tag | flags (the owner's to define) | ──► the item, which begins with its name
  *
  * A parent name's key is a prefix of its children's, and END is the lowest symbol, so canonical order (RFC 4034
  * 6.1) is the order of keys, the ancestors of a name lie on the path to it, and an empty non-terminal
