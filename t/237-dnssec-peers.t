@@ -31,8 +31,10 @@ my %key = map { $_ => key($_) } qw(RSASHA256 ECDSAP256SHA256 ECDSAP384SHA384 ED2
 my $usual = $key{ECDSAP256SHA256};
 
 # Data of every place: at the apex, an empty non-terminal, a wildcard, an alias, a delegation with and without DS, addresses below both, a DNAME.
-my @records = ('@ NS ns', 'ns A 192.0.2.53', '@ MX 10 Mail', 'www A 192.0.2.1', 'www A 192.0.2.2', 'www TXT "two" "strings"', 'a.b.empty A 192.0.2.3', '*.wild TXT wild',
-    'alias CNAME WWW', 'secure NS ns.secure', 'secure DS 12345 13 2 ' . 'ab' x 32, 'ns.secure A 192.0.2.4', 'bare NS ns.bare', 'bare NS ns', 'ns.bare A 192.0.2.5',
+my @records = ('@ NS ns', 'ns A 192.0.2.53', '@ MX 10 Mail', 'www A 192.0.2.1', 'www A 192.0.2.2', 'www TXT "two" "strings"',
+    'a.b.empty A 192.0.2.3', '*.wild TXT wild',
+    'alias CNAME WWW', 'secure NS ns.secure', 'secure DS 12345 13 2 ' . 'ab' x 32, 'ns.secure A 192.0.2.4', 'bare NS ns.bare',
+    'bare NS ns', 'ns.bare A 192.0.2.5',
     'deep.under.bare2.empty2 NS ns', 'dname DNAME www', 'mail AAAA 2001:db8::1', 'z.www A 192.0.2.6', '_sip._tcp SRV 1 2 5060 Sip');
 
 # A signed zone of these records, as lines; how: options of ldns-signzone.
@@ -75,7 +77,13 @@ sub right {
 }
 
 sub without { my ($pattern, @lines) = @_; my @left = grep { !/$pattern/ } @lines; die "nothing is $pattern" if @left == @lines; return \@left }
-sub altered { my ($change, @lines) = @_; my $n = 0; my @new = map { local $_ = $_; $n += $change->() ? 1 : 0; $_ } @lines; die 'nothing was altered' unless $n; return \@new }
+sub altered {
+    my ($change, @lines) = @_;
+    my $n = 0;
+    my @new = map { local $_ = $_; $n += $change->() ? 1 : 0; $_ } @lines;
+    die 'nothing was altered' unless $n;
+    return \@new;
+}
 
 right("signed with $_", [ sign(\@records, $key{$_}) ]) for sort keys %key;
 right('signed with two algorithms', [ sign(\@records, [ @key{qw(RSASHA256 ED25519)} ]) ]);
@@ -93,10 +101,12 @@ for my $how (sort keys %how) {
     wrong("$how: a signature is missing", qr/^www\.example\. TXT: it is not signed/, \@good, without(qr/^www\.example\.\s.*RRSIG\s+TXT/, @good));
     wrong("$how: a signature is flipped", qr/^www\.example\. A: its signature by key \d+ does not fit/, \@good,
         altered(sub { /^www\.example\.\s.*RRSIG\s+A / && s/(\S)(\S{20})$/($1 eq 'A' ? 'B' : 'A') . $2/e }, @good));
-    wrong("$how: a record comes that nobody signed", qr/^www\.example\. A: its signature by key \d+ does not fit/, \@good, [ @good, 'www.example. 300 IN A 192.0.2.66' ]);
+    wrong("$how: a record comes that nobody signed", qr/^www\.example\. A: its signature by key \d+ does not fit/, \@good,
+        [ @good, 'www.example. 300 IN A 192.0.2.66' ]);
     wrong("$how: a record is another", qr/^mail\.example\. AAAA: its signature/, \@good, altered(sub { s/2001:db8::1$/2001:db8::2/ }, @good));
     wrong("$how: a name comes that nobody signed", qr/^new\.example\. A: it is not signed/, \@good, [ @good, 'new.example. 300 IN A 192.0.2.66' ]);
-    wrong("$how: the DS of a delegation is not signed", qr/^secure\.example\. DS: it is not signed/, \@good, without(qr/^secure\.example\.\s.*RRSIG\s+DS/, @good));
+    wrong("$how: the DS of a delegation is not signed", qr/^secure\.example\. DS: it is not signed/, \@good,
+        without(qr/^secure\.example\.\s.*RRSIG\s+DS/, @good));
     wrong("$how: a DS comes", qr/^bare\.example\. DS: it is not signed/, \@good, [ @good, 'bare.example. 300 IN DS 1 13 2 ' . 'cd' x 32 ]);
     wrong("$how: the keys are not signed", qr/^example\. DNSKEY: it is not signed/, \@good, without(qr/RRSIG\s+DNSKEY/, @good));
     wrong("$how: the keys have gone", qr/no DNSKEY record/, \@good, without(qr/\sDNSKEY\s/, @good));
@@ -107,22 +117,30 @@ for my $how (sort keys %how) {
     like($early->[0], qr/its signature by key \d+ begins at 20\d\d-.* only/, "$how: before they begin");
 
     # The chain.
-    wrong("$how: a signed name is gone, its link is not", $chain eq 'NSEC' ? qr/NSEC: it says that www\.example\. is the next name, but z\.www\.example\. is/ : qr/belongs to no name/,
+    wrong("$how: a signed name is gone, its link is not",
+        $chain eq 'NSEC' ? qr/NSEC: it says that www\.example\. is the next name, but z\.www\.example\. is/
+        : qr/belongs to no name/,
         \@good, without($chain eq 'NSEC' ? qr/^www\.example\./ : qr/^z\.www\.example\./, @good));
     wrong("$how: a type that the chain knows of is gone", qr/types/, \@good, without(qr/^www\.example\.\s.*IN\s+(?:RRSIG\s+)?TXT\s/, @good));
     my ($link) = $chain eq 'NSEC' ? '^alias\.example\.\s.*(?:RRSIG\s+NSEC|IN\s+NSEC)\s' :
         '^' . quotemeta((map { /^(\S+)\s.*\sIN\s+NSEC3\s/ ? $1 : () } @good)[2]) . '\s';
     wrong("$how: a link is missing", qr/NSEC/, \@good, without(qr/$link/, @good));
-    wrong("$how: a delegation is hidden", $chain eq 'NSEC' ? qr/secure\.example\. is the next name/ : qr/belongs to no name/, \@good, without(qr/^(?:ns\.)?secure\.example\./, @good));
+    wrong("$how: a delegation is hidden", $chain eq 'NSEC' ? qr/secure\.example\. is the next name/ : qr/belongs to no name/,
+        \@good, without(qr/^(?:ns\.)?secure\.example\./, @good));
 
     # What is right.
     my @now = @records;
     my @steps = (\@good);
-    for my $edit ([ [], ['new A 192.0.2.9'] ], [ ['new A 192.0.2.9'], [] ], [ [], ['x.y.z.empty3 A 192.0.2.1'] ], [ ['a.b.empty A 192.0.2.3'], [ 'b.empty TXT x' ] ],
-        [ [], [ 'under NS ns.under', 'ns.under A 192.0.2.7' ] ], [ [], [ 'more.under A 192.0.2.7' ] ], [ [ 'under NS ns.under' ], [] ], [ [], [ 'under NS ns' ] ],
-        [ [], [ 'bare DS 1 13 2 ' . 'cd' x 32 ] ], [ [ 'bare DS 1 13 2 ' . 'cd' x 32 ], [] ], [ [ 'deep.under.bare2.empty2 NS ns' ], [] ], [ ['dname DNAME www'], ['dname A 192.0.2.1'] ],
-        [ [ 'z.www A 192.0.2.6', 'www A 192.0.2.1', 'www A 192.0.2.2', 'www TXT "two" "strings"' ], [] ], [ [], ['zz A 192.0.2.1'] ], [ [], ['deleg.opt NS ns'] ],
-        [ [], ['sibling.opt A 192.0.2.1'] ], [ ['sibling.opt A 192.0.2.1'], [] ], [ [], [ map { "n$_ NS ns" } 1 .. 40 ] ], [ [], [ map { "d$_ A 192.0.2.1" } 1 .. 40 ] ]) {
+    for my $edit ([ [], ['new A 192.0.2.9'] ], [ ['new A 192.0.2.9'], [] ], [ [], ['x.y.z.empty3 A 192.0.2.1'] ],
+        [ ['a.b.empty A 192.0.2.3'], [ 'b.empty TXT x' ] ],
+        [ [], [ 'under NS ns.under', 'ns.under A 192.0.2.7' ] ], [ [], [ 'more.under A 192.0.2.7' ] ],
+        [ [ 'under NS ns.under' ], [] ], [ [], [ 'under NS ns' ] ],
+        [ [], [ 'bare DS 1 13 2 ' . 'cd' x 32 ] ], [ [ 'bare DS 1 13 2 ' . 'cd' x 32 ], [] ],
+        [ [ 'deep.under.bare2.empty2 NS ns' ], [] ], [ ['dname DNAME www'], ['dname A 192.0.2.1'] ],
+        [ [ 'z.www A 192.0.2.6', 'www A 192.0.2.1', 'www A 192.0.2.2', 'www TXT "two" "strings"' ], [] ],
+        [ [], ['zz A 192.0.2.1'] ], [ [], ['deleg.opt NS ns'] ],
+        [ [], ['sibling.opt A 192.0.2.1'] ], [ ['sibling.opt A 192.0.2.1'], [] ], [ [], [ map { "n$_ NS ns" } 1 .. 40 ] ],
+        [ [], [ map { "d$_ A 192.0.2.1" } 1 .. 40 ] ]) {
         my ($less, $more) = @$edit;
         my %less = map { $_ => 1 } @$less;
         @now = ((grep { !$less{$_} } @now), @$more);
@@ -173,13 +191,15 @@ my @foreign = sign(\@records, $other);
 wrong('records signed by a key that the zone does not have', qr/is by no key of the zone/, \@before,
     [ (grep { !/^www\.example\./ } @before), grep { /^www\.example\./ } @foreign ]);
 right('from NSEC to NSEC3 and back', \@before, [ sign(\@records, $usual, '-n') ], [ sign(\@records, $usual) ]);
-right('from opt-out to none and back', [ sign(\@records, $usual, '-n', '-p') ], [ sign(\@records, $usual, '-n') ], [ sign(\@records, $usual, '-n', '-p') ]);
+right('from opt-out to none and back', [ sign(\@records, $usual, '-n', '-p') ], [ sign(\@records, $usual, '-n') ],
+    [ sign(\@records, $usual, '-n', '-p') ]);
 
 SKIP: {
     require Signed;
     skip 'BIND\'s tools are needed', 1 unless Signed::have();
     my $key = Signed::key('example');
     my $text = join "\n", '$ORIGIN example.', '$TTL 300', '@ SOA ns host 1 3600 900 604800 300', @records, '$ORIGIN .', '';
-    right("BIND: @$_", [ split /\n/, Signed::sign('example', $text, $key, @$_) ]) for [], [ nsec3 => '-' ], [ nsec3 => 'aabb', iterations => 5, optout => 1 ];
+    right("BIND: @$_", [ split /\n/, Signed::sign('example', $text, $key, @$_) ])
+        for [], [ nsec3 => '-' ], [ nsec3 => 'aabb', iterations => 5, optout => 1 ];
 }
 done_testing;

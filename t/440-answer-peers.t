@@ -25,9 +25,12 @@ my @names = (qw(. test www.nowhere example), map { "$_.example" } qw(ns1 mail ww
 my @types = qw(A AAAA NS CNAME SOA MX TXT DS SRV DNAME HTTPS PTR TYPE65280);
 
 my @known = (
-    { kind => 'bind', name => qr/^(?:loop1|a\.wildloop|a\.wildself)\.example/, why => 'it fails where a chain of aliases goes in a circle; the others give the chain' },
-    { kind => 'bind', type => qr/^SOA$/, but_for => qr/^authority \S+ \K\d+(?= in soa )/m, why => 'the SOA of a denial has the TTL 0 where the SOA was asked for (zero-no-soa-ttl)' },
-    { kind => 'bind', name => qr/^tokid\.example/, why => 'it stops before the delegation to a child that it serves too; NSD goes on in the child; Knot refers to it, as we do' },
+    { kind => 'bind', name => qr/^(?:loop1|a\.wildloop|a\.wildself)\.example/,
+        why => 'it fails where a chain of aliases goes in a circle; the others give the chain' },
+    { kind => 'bind', type => qr/^SOA$/, but_for => qr/^authority \S+ \K\d+(?= in soa )/m,
+        why => 'the SOA of a denial has the TTL 0 where the SOA was asked for (zero-no-soa-ttl)' },
+    { kind => 'bind', name => qr/^tokid\.example/,
+        why => 'it stops before the delegation to a child that it serves too; NSD goes on in the child; Knot refers to it, as we do' },
     { kind => 'nsd', name => qr/^tokid\.example/, why => 'see above' },
     { kind => 'nsd', name => qr/^up\.kid\.example/, why => 'it goes on in the parent zone' },
     { kind => 'nsd', name => qr/^a\.wildself\.example/, why => 'it gives an alias again that a wildcard has made of itself' },
@@ -41,7 +44,8 @@ my %peer = map { $_ => Peer->new($_, zones => [ map { { name => $_, text => $tex
 $_->start for $ours, values %peer;
 
 # Addresses beside an answer: Knot gives those that we do, NSD and BIND more, or fewer.
-my $compare = Answers->new(ours => $ours, peers => \%peer, apexes => [ keys %text ], known => \@known, additional => ['knot'], gives_less => ['bind']);
+my $compare = Answers->new(ours => $ours, peers => \%peer, apexes => [ keys %text ], known => \@known, additional => ['knot'],
+    gives_less => ['bind']);
 for my $how (qw(edns udp tcp)) {
     $compare->run($how, map { my $name = $_; map { { name => $name, type => $_, how => $how } } @types } @names);
 }

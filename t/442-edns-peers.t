@@ -49,7 +49,8 @@ is(counted('cookies_good'), 1, 'which is counted');
 is("$word $rcode", 'good NOERROR', 'a cookie that is none of ours is answered all the same');
 is(counted('cookies_bad'), 1, 'and counted');
 like(dig($ours, '+cookie=0011223344', 'www.example', 'TXT'), qr/status: FORMERR/, 'a malformed one is FORMERR');
-like(dig($ours, '+cookie', '+header-only'), qr/status: NOERROR.*QUERY: 0, ANSWER: 0.*^; COOKIE: [0-9a-f]{48} \(good\)/ms, 'a cookie without a question');
+like(dig($ours, '+cookie', '+header-only'), qr/status: NOERROR.*QUERY: 0, ANSWER: 0.*^; COOKIE: [0-9a-f]{48} \(good\)/ms,
+    'a cookie without a question');
 like(dig($ours, '+expire', 'example', 'SOA'), qr/^; EXPIRE: 604800 /m, 'EXPIRE');
 like(dig($ours, '+nsid', 'example', 'SOA'), qr/^; NSID: 68 65 72 65 \("here"\)/m, 'NSID');
 like(dig($ours, '+keepalive', '+tcp', 'example', 'SOA'), qr/^; TCP.KEEPALIVE: 10\.0 secs/m, 'keepalive');

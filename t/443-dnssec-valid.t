@@ -40,8 +40,10 @@ sub questions {
     my ($zone, $sample) = @_;
     my $like = $zone =~ s/^bare/kid/r;
     my %seen;
-    return grep { my ($name, $type) = @$_; $name = lc $name; !$seen{"$name $type"}++ && $type ne 'RRSIG' && !($type eq 'DS' && $name =~ /^\w*\.(?:test\.)?$/) }
-        map { [ $_->{name} =~ s/\Q$like\E\.$/$zone./ir, $_->{type} ] } Corners::questions($seed, 0, ['tcpdo'], $like => $text{$like}, sample => $sample);
+    return grep { my ($name, $type) = @$_; $name = lc $name; !$seen{"$name $type"}++ && $type ne 'RRSIG'
+        && !($type eq 'DS' && $name =~ /^\w*\.(?:test\.)?$/) }
+        map { [ $_->{name} =~ s/\Q$like\E\.$/$zone./ir, $_->{type} ] } Corners::questions($seed, 0, ['tcpdo'],
+            $like => $text{$like}, sample => $sample);
 }
 
 # ------------------------------------------------------------------------------------------

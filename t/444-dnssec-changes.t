@@ -93,7 +93,8 @@ for my $step (0 .. $#steps) {
     next if $what =~ /no signatures/;
     my $resolver = Resolver->new(stub => { $zone => $ours->at }, anchors => [ $key->{ds} ])->start;
     my %seen = ("$zone. ds" => 1);
-    my @questions = grep { !$seen{ lc "@$_" }++ && $_->[1] !~ /^(?:RRSIG|NSEC3PARAM)$/ } map { [ $_->{name}, $_->{type} ] } questions(['tcpdo'], 250, $serial);
+    my @questions = grep { !$seen{ lc "@$_" }++
+        && $_->[1] !~ /^(?:RRSIG|NSEC3PARAM)$/ } map { [ $_->{name}, $_->{type} ] } questions(['tcpdo'], 250, $serial);
     Valid->new(ours => $ours, resolver => $resolver, served => { $zone => 1 })->validate($what, $zone, @questions);
     is($resolver->stop, 0, 'unbound stops');
 }

@@ -93,11 +93,13 @@ subtest 'handshakes that go wrong' => sub {
     my $raw = sub { return IO::Socket::IP->new(PeerHost => '127.0.0.1', PeerPort => $lockstep->{tls_port}, Timeout => 5) };
     ok(!Tls::connect($lockstep->{tls_port}, SSL_alpn_protocols => ['h2']), 'ALPN without dot');
     like(Tls::error(), qr/no application protocol/, 'is told so');
-    my ($status, $out, $said) = run_command('openssl', 's_client', '-connect', "127.0.0.1:$lockstep->{tls_port}", '-tls1_1', '-cipher', 'ALL:@SECLEVEL=0');
+    my ($status, $out, $said) = run_command('openssl', 's_client', '-connect', "127.0.0.1:$lockstep->{tls_port}", '-tls1_1',
+        '-cipher', 'ALL:@SECLEVEL=0');
     like("$out$said", qr/alert protocol version/, 'TLS 1.1 is refused');
     ok(wait_for(sub { stat_of($lockstep, 'tls_failed') == 2 }), 'both are counted');
     my @sockets;
-    for my $bytes (Wire::frame($soa), "GET / HTTP/1.0\r\n\r\n", "\x16\x03\x01\x40\x00\x01" . "\0" x 5000, "\x16\x03\x01\xff\xff" . 'x' x 70000, join '', map { chr int rand 256 } 1 .. 3000) {
+    for my $bytes (Wire::frame($soa), "GET / HTTP/1.0\r\n\r\n", "\x16\x03\x01\x40\x00\x01" . "\0" x 5000,
+        "\x16\x03\x01\xff\xff" . 'x' x 70000, join '', map { chr int rand 256 } 1 .. 3000) {
         push @sockets, my $socket = $raw->();
         syswrite $socket, $bytes;
     }
@@ -105,7 +107,8 @@ subtest 'handshakes that go wrong' => sub {
     my $half = $raw->();
     syswrite $half, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     close $half;
-    ok(wait_for(sub { stat_of($lockstep, 'tls_failed') == 2 + 7 }), 'so is noise, what is cut, and a hello that never ends') or diag(stat_of($lockstep, 'tls_failed'));
+    ok(wait_for(sub { stat_of($lockstep, 'tls_failed') == 2 + 7 }), 'so is noise, what is cut, and a hello that never ends')
+        or diag(stat_of($lockstep, 'tls_failed'));
     my $silent = $raw->();
     my $begun = Time::HiRes::time;
     my $slow = $raw->();
@@ -220,7 +223,8 @@ subtest 'addresses and limits change with a reload' => sub {
     is(join('', map { $at->($one) } 1 .. 8), '0' x 8, 'for all workers');
     my $other = IO::Socket::IP->new(LocalHost => '127.0.0.1', Listen => 1);
     is($to->($one, $other->sockport), 0, 'an address that another program has');
-    like(($lockstep->log_lines(qr/a change of server\.listen-tls takes effect with the next start/))[0] // '', qr/ warning reload .*Address already in use/, 'is for the next start, with the reason');
+    like(($lockstep->log_lines(qr/a change of server\.listen-tls takes effect with the next start/))[0] // '',
+        qr/ warning reload .*Address already in use/, 'is for the next start, with the reason');
     is($at->($one), 0, 'the others stay');
     delete $lockstep->{conf}{server}{'listen-tls'};
     is(($lockstep->reload)[0], 0, 'none at all');
@@ -292,7 +296,8 @@ subtest 'certificates change' => sub {
         $lockstep->signal('HUP');
         ok(wait_for(sub { my @now = $lockstep->log_lines(qr/error reload msg="nothing was changed: .*$wanted/); @now > $lines }), 'SIGHUP too');
         is(shown($lockstep), $print{second}, 'the certificate in force stays');
-        like((run_command("$build/lockstepd", '-t', '-c', $lockstep->conf_file))[2], qr/\Alockstepd: $wanted|\Alockstepd: .*$wanted/, '-t says so too');
+        like((run_command("$build/lockstepd", '-t', '-c', $lockstep->conf_file))[2],
+            qr/\Alockstepd: $wanted|\Alockstepd: .*$wanted/, '-t says so too');
         put_cert($lockstep, $cert{second});
     }
     delete $lockstep->{conf}{server}{'tls-ca'};

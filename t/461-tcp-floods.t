@@ -175,7 +175,8 @@ subtest 'questions that trickle in' => sub {
 
 # A question with some octets changed, cut, or grown.
 sub noise {
-    my $bytes = Wire::message(id => int rand 65536, question => Wire::question((qw(own big.own none.own other))[ rand 4 ], (qw(A SOA TXT ANY IXFR))[ rand 5 ]),
+    my $bytes = Wire::message(id => int rand 65536,
+        question => Wire::question((qw(own big.own none.own other))[ rand 4 ], (qw(A SOA TXT ANY IXFR))[ rand 5 ]),
         additional => [ Wire::raw_rr(owner => '.', type => 'OPT', class => 1232, ttl => 0, rdata => pack 'n n/a', int rand 20, 'x' x rand 12) ]);
     substr $bytes, int rand length $bytes, 1, chr int rand 256 for 0 .. rand 6;
     $bytes = substr $bytes, 0, int rand length $bytes if rand() < 0.2;

@@ -60,7 +60,8 @@ sub request_is {
 
 my %ok = (zone => 'example.com.', serial => 7, state => 'ok', reason => undef, primary => 'hidden', age => 12, refresh => 3588,
     expiry => 604788, durable => 6, written => 7, best => 7, source => 'transfer', file => '/z/example.com.zone', records => 123,
-    memory => 4567, changed => 86400, written_age => 60, best_age => 60, primaries => [ { name => 'hidden', address => '192.0.2.1@53', serial => 7, age => 3, healthy => JSON::PP::true,
+    memory => 4567, changed => 86400, written_age => 60, best_age => 60,
+        primaries => [ { name => 'hidden', address => '192.0.2.1@53', serial => 7, age => 3, healthy => JSON::PP::true,
         error => undef } ], last_failure => undef);
 my %stale = (%ok, zone => 'b.example.', state => 'stale', reason => "no answer\e[31m\x{9b}", serial => 4294967295, age => 90061, refresh => -5,
     last_failure => { time => '2026-11-21T19:00:00Z', primary => 'hidden', reason => "timed\nout" });
@@ -117,12 +118,14 @@ my $status = { done => { zones => [ \%ok, \%stale, \%empty ], summary => { zones
         'primary       hidden 192.0.2.1@53: serial 7, asked 3s ago, healthy',
         'last failure  2026-11-21T19:00:00Z hidden: timed\010out') . "\n", 'one zone in full');
 
-    my $failing = { %ok, file_error => 'disk full', primaries => [ { name => 'a', address => '::1@53', serial => undef, age => undef, healthy => JSON::PP::false,
+    my $failing = { %ok, file_error => 'disk full',
+        primaries => [ { name => 'a', address => '::1@53', serial => undef, age => undef, healthy => JSON::PP::false,
         error => 'connection refused' } ] };
     ($exit, $out) = lockstep([ { done => { zones => [ $failing ] } } ], 'status', 'example.com');
     like($out, qr/^primary       a ::1\@53: serial -, failing; last error: connection refused$/m, 'a primary that fails, and how');
     $failing->{primaries}[0] = { %{ $failing->{primaries}[0] }, healthy => JSON::PP::true, error => 'REFUSED' };
-    like((lockstep([ { done => { zones => [ $failing ] } } ], 'status', 'example.com'))[1], qr/^primary       a ::1\@53: serial -, answering; last error: REFUSED$/m,
+    like((lockstep([ { done => { zones => [ $failing ] } } ], 'status', 'example.com'))[1],
+        qr/^primary       a ::1\@53: serial -, answering; last error: REFUSED$/m,
         'a primary that answers, but not what was wanted');
     like($out, qr/^file          \S+\nfile error    disk full$/m, 'a file that cannot be written, and why');
 
@@ -285,7 +288,8 @@ my $status = { done => { zones => [ \%ok, \%stale, \%empty ], summary => { zones
     is(decode_json($out)->{zones}[0]{source}, 'file', 'as JSON too');
     spew("$dir/lockstep.conf", "\nzones: ( { nam = 1; } );\n");
     ($exit, $out, $said) = run_command($program, '-c', "$dir/lockstep.conf", 'config');
-    is("$exit $out$said", "1 lockstep: $dir/lockstep.conf:2: zones.nam: there is no such key (did you mean \"name\"?)\n", 'config says what is wrong');
+    is("$exit $out$said", "1 lockstep: $dir/lockstep.conf:2: zones.nam: there is no such key (did you mean \"name\"?)\n",
+        'config says what is wrong');
 }
 
 # --- help and wrong usage ----------------------------------------------------------

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# `lockstep check` where there is nothing to check with: wrong usage, no configuration, no network, a state directory that is not there. Always a clear line, and the exit
-# status of a monitoring plugin. What it finds of real servers is in t/970 to t/973.
+# `lockstep check` where there is nothing to check with: wrong usage, no configuration, no network, a state directory that is not
+# there. Always a clear line, and the exit status of a monitoring plugin. What it finds of real servers is in t/970 to t/973.
 use strict;
 use warnings;
 use FindBin;
@@ -25,8 +25,10 @@ sub check { return run_command($program, '-c', $conf, 'check', @_) }
 
 # --- usage -------------------------------------------------------------------------
 configure('');
-for my $wrong ([ '--resolver', 'nonsense' ], [ '--resolver', '127.0.0.1@99999' ], [ '--parent', 'here' ], [ '--timeout', 'soon' ], [ '--timeout', '0' ], [ '--timeout', '0ms' ], [ '--timeout', '-1' ],
-    [ '--port', '70000' ], [ '--port', '0' ], [ '--ns', 'a..b' ], [ '--ns', 'ns/1.2.3' ], [ '--ns', '' ], [ '--unheard-of' ], [ '-4', '-6' ], [ '--rate', '5' ], [ '--from', '192.0.2.1' ], [ '--resolver' ],
+for my $wrong ([ '--resolver', 'nonsense' ], [ '--resolver', '127.0.0.1@99999' ], [ '--parent', 'here' ], [ '--timeout', 'soon' ],
+    [ '--timeout', '0' ], [ '--timeout', '0ms' ], [ '--timeout', '-1' ],
+    [ '--port', '70000' ], [ '--port', '0' ], [ '--ns', 'a..b' ], [ '--ns', 'ns/1.2.3' ], [ '--ns', '' ], [ '--unheard-of' ],
+    [ '-4', '-6' ], [ '--rate', '5' ], [ '--from', '192.0.2.1' ], [ '--resolver' ],
     [ '--from-daemon', '--timeout', '5s' ], [ '--from-daemon', '--ns', 'ns.example' ], [ '--from-daemon=yes' ], ['a..b'], [ 'x' x 64 ]) {
     my ($status, undef, $said) = check(@$wrong, @$wrong == 1 && $wrong->[0] !~ /^-/ ? () : 'example.com');
     is($status, 3, "@$wrong: status 3");
@@ -46,7 +48,8 @@ is($status, 3, 'a configuration with an error: status 3');
 like($out, qr/\ALOCKSTEP UNKNOWN - .*nonsense.* \| zones=0\n\z/, 'which the first line names');
 like($said, qr/lockstep\.conf:2: nonsense/, 'and standard error too');
 ($status, $out) = check('--json', @asked, 'example.com', 'example.net');
-is(join(' ', $status, map { "$_->{zone} $_->{status}" } @{ (eval { decode_json($out) }) // [] }), '3 example.com. UNKNOWN example.net. UNKNOWN', '--json: and the document') or diag($out);
+is(join(' ', $status, map { "$_->{zone} $_->{status}" } @{ (eval { decode_json($out) }) // [] }),
+    '3 example.com. UNKNOWN example.net. UNKNOWN', '--json: and the document') or diag($out);
 like($out, qr/CHECK-INCOMPLETE.*nonsense/s, 'which names it too');
 ($status, $out) = check('--json', @asked);
 my $none = (eval { decode_json($out) }) // {};
@@ -97,7 +100,9 @@ configure('remotes: ( { name = "r"; address = [ "127.0.0.1" ]; } );' . "\n" . 't
 is($status, 3, 'the zones of the configuration: status 3');
 my %checked = map { $_->{zone} => $_ } @{ decode_json($out) };
 is(join(' ', sort keys %checked), 'a.example. b.example. c.example.', 'are an array');
-like($checked{'c.example.'}{findings}[0]{message}, qr/^which zones this catalog brings is not known, they were not looked at: lockstepd is not running\?/, 'the catalog is there for its zones, that nobody knows');
+like($checked{'c.example.'}{findings}[0]{message},
+    qr/^which zones this catalog brings is not known, they were not looked at: lockstepd is not running\?/,
+    'the catalog is there for its zones, that nobody knows');
 is("$checked{'c.example.'}{status} $checked{'c.example.'}{findings}[0]{id}", 'UNKNOWN CHECK-INCOMPLETE', 'and is UNKNOWN');
 is(scalar @{ $checked{'c.example.'}{findings} }, 1, 'for that alone');
 ($status, $out) = check(@asked, 'b.example', 'x.example');
@@ -124,14 +129,16 @@ SKIP: {
     spew("$daemon->{dir}/state/roster", 'rubbish');
     spew("$daemon->{dir}/zones/.lockstep-roster", 'rubbish');
     ($status, $out, $said) = $daemon->verb('check', @asked);
-    like($said, qr/\Alockstep: [^\n]*roster[^\n]*: zones that were added at run time are not known, and were not looked at\n\z/, 'where that cannot be read it is said');
+    like($said, qr/\Alockstep: [^\n]*roster[^\n]*: zones that were added at run time are not known, and were not looked at\n\z/,
+        'where that cannot be read it is said');
     like($out, qr/ \| zones=1 /, 'and the others are checked');
 }
 
 # --- what is remembered --------------------------------------------------------------------
 configure('');
 check(@asked, 'a\\047.example', '.');
-is_deeply([ sort map { s{.*/}{}r } glob "$dir/state/check/*" ], [ 'a%2F.example', 'a.example', 'b.example', 'example.com', 'root', 'x.example' ], 'a file for each zone, whatever its name');
+is_deeply([ sort map { s{.*/}{}r } glob "$dir/state/check/*" ],
+    [ 'a%2F.example', 'a.example', 'b.example', 'example.com', 'root', 'x.example' ], 'a file for each zone, whatever its name');
 like(slurp("$dir/state/check/example.com"), qr/\Alockstep-check 1\nzone example\.com\.\nend\n\z/, 'nothing of servers that were not found');
 spew("$dir/state/check/example.com", "rubbish\n\e[31m");
 ($status, $out, $said) = check(@asked, 'example.com');

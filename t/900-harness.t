@@ -27,7 +27,8 @@ sub zone_text {
 my %primary = map { $_ => Peer->new($_, zones => [ { name => "$_.example", text => zone_text("$_.example", 1), key => $key{$_}, notify => [] } ]) } @primaries;
 my %secondary;
 for my $kind (@kinds) {
-    $secondary{$kind} = Peer->new($kind, zones => [ map { { name => "$_.example", key => $key{$_}, primaries => [ $primary{$_}->at ] } } @primaries ]);
+    $secondary{$kind} = Peer->new($kind,
+        zones => [ map { { name => "$_.example", key => $key{$_}, primaries => [ $primary{$_}->at ] } } @primaries ]);
     push @{ $_->{zones}[0]{notify} }, $secondary{$kind}->at for values %primary;
 }
 $_->start for values %primary, values %secondary;
@@ -59,7 +60,8 @@ subtest 'several edits come as one IXFR of several steps' => sub {
     for my $kind (@kinds) {
         $primary{$kind}->edit("$kind.example", zone_text("$kind.example", $_, map { "new$_.$kind.example. 60 IN A 192.0.2.$_" } 3 .. $_)) for 3 .. 5;
         my ($host, $port) = $primary{$kind}->split_at($primary{$kind}->at);
-        my $answer = $primary{$kind}->run('dig', Dump::at_options($primary{$kind}->at), Dump::dig_key($key), "$kind.example", 'IXFR=3', '+nocmd', '+nostats');
+        my $answer = $primary{$kind}->run('dig', Dump::at_options($primary{$kind}->at), Dump::dig_key($key), "$kind.example",
+            'IXFR=3', '+nocmd', '+nostats');
         my @serials = $answer =~ /\sSOA\s+\S+\s+\S+\s+(\d+)/g;
         is("@serials", '5 3 4 4 5 5', "$kind gives the steps from 3 to 5");
     }

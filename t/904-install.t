@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# What a packager gets: `make install` below DESTDIR puts each file in its place and writes nowhere else, what was installed runs, and `make uninstall` takes it
-# all away again.
+# What a packager gets: `make install` below DESTDIR puts each file in its place and writes nowhere else, what was installed runs,
+# and `make uninstall` takes it all away again.
 use strict;
 use warnings;
 use FindBin;
@@ -36,7 +36,8 @@ sub place {
 }
 
 make('install');
-my @wanted = (place('bindir') . '/lockstep', place('sbindir') . '/lockstepd', place('mandir') . '/man1/lockstep.1', place('mandir') . '/man5/lockstep.conf.5',
+my @wanted = (place('bindir') . '/lockstep', place('sbindir') . '/lockstepd', place('mandir') . '/man1/lockstep.1',
+    place('mandir') . '/man5/lockstep.conf.5',
     place('mandir') . '/man8/lockstepd.8', place('docdir') . '/lockstep.conf.example');
 my @examples = map { place('docdir') . "/examples/$_" } qw(lockstep-check.cron lockstep-check.service lockstep-check.timer nagios-lockstep.cfg icinga2-lockstep.conf);
 my $unit = $made =~ /^systemdsystemunit_DATA = \S/m ? place('systemdsystemunitdir') . '/lockstepd.service' : undef;

@@ -1,5 +1,6 @@
 #!/usr/bin/perl
-# Real clients ask lockstepd, which serves the sample zones from their files: dig, kdig, drill and Net::DNS over UDP and TCP, with EDNS, and AXFR with TSIG.
+# Real clients ask lockstepd, which serves the sample zones from their files: dig, kdig, drill and Net::DNS over UDP and TCP, with
+# EDNS, and AXFR with TSIG.
 use strict;
 use warnings;
 use FindBin;
@@ -51,7 +52,9 @@ subtest 'dig' => sub {
     like(said(@dig, "nothing.$zone", 'A'), qr/status: NXDOMAIN.*AUTHORITY: 1.*\sSOA\s/s, 'a name that is not there');
     like(said(@dig, "mail.$zone", 'TXT'), qr/status: NOERROR.*ANSWER: 0.*\sSOA\s/s, 'a type that is not there');
     like(said(@dig, "a.b.dev.$zone", 'A'), qr/a\.b\.dev\.\Q$zone\E\.\s+3600\s+IN\s+A\s+192\.0\.2\.80/, 'a wildcard');
-    like(said(@dig, "x.lab.$zone", 'A'), qr/flags: qr[; ].*ANSWER: 0.*lab\.\Q$zone\E\.\s+3600\s+IN\s+NS\s.*ns\.lab\.\Q$zone\E\.\s+3600\s+IN\s+A/s, 'a referral with glue');
+    like(said(@dig, "x.lab.$zone", 'A'),
+        qr/flags: qr[; ].*ANSWER: 0.*lab\.\Q$zone\E\.\s+3600\s+IN\s+NS\s.*ns\.lab\.\Q$zone\E\.\s+3600\s+IN\s+A/s,
+        'a referral with glue');
     like(said(@dig, "lab.$zone", 'DS'), qr/flags: qr aa.*\sDS\s+41824/s, 'DS at the cut');
     like(said(@dig, 'other.example', 'A'), qr/status: REFUSED/, 'a zone that is not here');
     like(said(@dig, $zone, 'ANY'), qr/status: NOERROR/, 'ANY');

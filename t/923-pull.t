@@ -26,7 +26,8 @@ for my $kind (grep { Peer->have($_) } qw(nsd knot bind)) {
     ($status, undef, $said) = run_command($lockstep, 'pull', 'pull.example', '--from', $peer->at, '--key', $named, '-o', "$dir/$kind");
     is($status, 0, "$kind: into a file") or diag($said);
     is(slurp("$dir/$kind"), $out, "$kind: the same");
-    ($status, $out, $said) = run_command($lockstep, 'pull', 'pull.example', '--from', $peer->at, '--key', "$key->{name}:$key->{secret}", '-o', "$dir/not");
+    ($status, $out, $said) = run_command($lockstep, 'pull', 'pull.example', '--from', $peer->at, '--key',
+        "$key->{name}:$key->{secret}", '-o', "$dir/not");
     is($status, 1, "$kind: with another algorithm: it fails");
     like($said, qr/\S/, "$kind: and says why");
     ok(!-e "$dir/not", "$kind: and leaves no file");

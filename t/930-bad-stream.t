@@ -17,7 +17,8 @@ my @records = $pair->records;
 # --- it breaks off -------------------------------------------------------------------
 
 $pair->refused('it closes when the connection is there', 'network', connect => sub { $_[0]->close });
-$pair->refused('it closes after one octet of the length', 'network.*closed the connection within a message', axfr => sub { $_[0]->bytes("\0"); $_[0]->close });
+$pair->refused('it closes after one octet of the length', 'network.*closed the connection within a message',
+    axfr => sub { $_[0]->bytes("\0"); $_[0]->close });
 $pair->refused('it closes in the middle of a message', 'network.*closed the connection within a message', axfr => sub {
     my ($talk) = @_;
     my $message = Wire::frame($talk->message(answer => [ $talk->soa, @records, $talk->soa ]));
@@ -99,8 +100,10 @@ $pair->refused('octets follow the last record', 'trailing', axfr => sub {
 
 # --- headers ---------------------------------------------------------------------------
 
-for my $case ([ 'another ID', 'not-response', id => 0 ], [ 'the QR bit 0', 'not-response', qr => 0 ], [ 'the opcode UPDATE', 'not-response', opcode => 5 ],
-    [ 'the TC bit', 'truncated', tc => 1 ], [ 'the code SERVFAIL', 'rcode.*SERVFAIL', rcode => 2 ], [ 'the code NOTAUTH', 'rcode.*NOTAUTH \(it may not have the zone', rcode => 9 ],
+for my $case ([ 'another ID', 'not-response', id => 0 ], [ 'the QR bit 0', 'not-response', qr => 0 ],
+    [ 'the opcode UPDATE', 'not-response', opcode => 5 ],
+    [ 'the TC bit', 'truncated', tc => 1 ], [ 'the code SERVFAIL', 'rcode.*SERVFAIL', rcode => 2 ],
+    [ 'the code NOTAUTH', 'rcode.*NOTAUTH \(it may not have the zone', rcode => 9 ],
     [ 'the code REFUSED', 'rcode.*REFUSED \(it may not let this address', rcode => 5 ]) {
     my ($what, $reason, $field, $value) = @$case;
     for my $nth (1, 2) {

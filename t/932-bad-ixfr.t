@@ -26,7 +26,8 @@ sub ixfr {
 
 $pair->taken('one step', records => 24, ixfr('new', 0, 'new', 'added.example. 300 IN A 192.0.2.1', 'new'), @no_axfr);
 $pair->{offered} += 2;
-$pair->taken('three steps', records => 24, ixfr('new', 0, 1, 'b.example. 300 IN A 192.0.2.1', 1, 'b.example. 300 IN A 192.0.2.1', 2, 'c.example. 300 IN A 192.0.2.1',
+$pair->taken('three steps', records => 24,
+    ixfr('new', 0, 1, 'b.example. 300 IN A 192.0.2.1', 1, 'b.example. 300 IN A 192.0.2.1', 2, 'c.example. 300 IN A 192.0.2.1',
     2, 'added.example. 300 IN A 192.0.2.1', 'new', 'new'), @no_axfr);
 $pair->taken('a step that changes nothing but the serial', records => 24, ixfr('new', 0, 'new', 'new'), @no_axfr);
 $pair->taken('a whole zone in answer to IXFR', records => 23, ixfr('new', @records, 'new'), @no_axfr);
@@ -70,14 +71,16 @@ for my $case (@bad) {
     next unless $what =~ /last SOA is missing|nothing but|another serial than|breaks off/;
     # What broke off in the middle is not tried again in the same way.
     $pair->{offered} += 20;
-    $pair->taken("$what: AXFR the next time", records => 23, ixfr(@list), axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, $talk->soa ]) });
+    $pair->taken("$what: AXFR the next time", records => 23, ixfr(@list),
+        axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, $talk->soa ]) });
     is(join(' ', map { $_->{asked} } $pair->attempts), 'AXFR', 'at once');
 }
 for my $case (@bad) {
     my ($what, undef, @list) = @$case;
     next if $what =~ /last SOA is missing|nothing but|another serial than|breaks off/;        # broken off: another time, not another way
     $pair->{offered} += 20;
-    $pair->taken("$what, and AXFR helps", records => 23, ixfr(@list), axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, $talk->soa ]) });
+    $pair->taken("$what, and AXFR helps", records => 23, ixfr(@list),
+        axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, $talk->soa ]) });
     is(join(' ', map { $_->{asked} } $pair->attempts), 'IXFR AXFR', 'in one go');
 }
 for my $case ([ SERVFAIL => 2 ], [ NOTIMP => 4 ], [ FORMERR => 1 ], [ REFUSED => 5 ], [ 'an unknown code' => 15 ]) {
@@ -93,10 +96,13 @@ $pair->refused('the differences, then SERVFAIL in place of the end', 'rcode', ix
 
 # The probe shows a newer serial, the answer to IXFR is the single SOA of our version: a primary that is several machines.
 for my $case ([ 'and AXFR has it', sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, $talk->soa ]) }, 0, 'ok' ], [ 'and AXFR is refused', sub { $_[0]->send(rcode => 5) }, 1, 'lagging' ],
-    [ 'and AXFR has no newer one either', sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa($pair->{served}), @records, $talk->soa($pair->{served}) ]) }, 0, 'ok' ]) {
+    [ 'and AXFR has no newer one either',
+        sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa($pair->{served}), @records, $talk->soa($pair->{served}) ]) }, 0,
+        'ok' ]) {
     my ($what, $axfr, $status, $state) = @$case;
     $what = "nothing newer by IXFR than we have, though the probe has shown it, $what";
-    $pair->{fake}->serve(serial => ++$pair->{offered}, axfr => $axfr, ixfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa($talk->serial) ]) });
+    $pair->{fake}->serve(serial => ++$pair->{offered}, axfr => $axfr,
+        ixfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa($talk->serial) ]) });
     my ($got, $out, $said) = $pair->{lockstep}->verb('refresh', 'example');
     is($got, $status, "$what: refresh") or diag($said);
     is($pair->{lockstep}->state('example'), $state, "$what: the state");
@@ -115,17 +121,21 @@ sub step_by_step {
     my ($ours, $new) = ($talk->serial, $talk->{fake}{serial});
     my @wait = ($talk->soa);
     for my $at ($ours .. $new - 1) {
-        push @wait, $talk->soa($at), $at > $ours ? "step$at.example. 300 IN A 192.0.2.1" : (), $talk->soa($at + 1), 'step' . ($at + 1) . '.example. 300 IN A 192.0.2.1';
+        push @wait, $talk->soa($at), $at > $ours ? "step$at.example. 300 IN A 192.0.2.1" : (), $talk->soa($at + 1),
+            'step' . ($at + 1) . '.example. 300 IN A 192.0.2.1';
         $talk->send(answer => [ splice @wait ]) if @wait > 200;
     }
     $talk->send(answer => [ @wait, $unended ? () : $talk->soa ]);
 }
 my $steps = $ENV{LONG} ? 100_000 : 5000;
 $pair->{offered} += $steps - 1;
-$pair->taken("$steps steps", records => 24, list => [ 'new', 0, 'new', 'step' . ($pair->{offered} + 1) . '.example. 300 IN A 192.0.2.1', 'new' ], ixfr => \&step_by_step, @no_axfr);
+$pair->taken("$steps steps", records => 24,
+    list => [ 'new', 0, 'new', 'step' . ($pair->{offered} + 1) . '.example. 300 IN A 192.0.2.1', 'new' ], ixfr => \&step_by_step,
+    @no_axfr);
 
 $pair->{offered} += 5000;
-$pair->refused('thousands of steps, and SERVFAIL in place of the end', 'rcode', ixfr => sub { my ($talk) = @_; step_by_step($talk, 1); $talk->send(rcode => 2) }, @no_axfr);
+$pair->refused('thousands of steps, and SERVFAIL in place of the end', 'rcode',
+    ixfr => sub { my ($talk) = @_; step_by_step($talk, 1); $talk->send(rcode => 2) }, @no_axfr);
 is($pair->{fake}->count('IXFR', 'UDP'), 0, 'IXFR is never asked for over UDP, where anybody could answer');
 
 # --- answers -----------------------------------------------------------------------------------
@@ -148,17 +158,24 @@ my $hash = ('x' x 32) . '.example.';
 my @nsec = (raw_rr(owner => 'example.', type => 'NSEC', rdata => name('h1.example.') . "\0\6\x62\0\0\0\0\3"), $rrsig->('example.', 47));
 my @nsec3 = (raw_rr(owner => 'example.', type => 'NSEC3PARAM', rdata => pack('C2 n C', 1, 0, 0, 0)), raw_rr(owner => $hash, type => 'NSEC3',
     rdata => pack('C2 n C C/a', 1, 0, 0, 0, 'h' x 20) . "\0\1\x40"), $rrsig->($hash, 50), $rrsig->('example.', 51));
-my @keys = (raw_rr(owner => 'example.', type => 'DNSKEY', rdata => pack('n C2', 257, 3, 8) . 'key'), $rrsig->('example.', 48), $rrsig->('example.', 6));
+my @keys = (raw_rr(owner => 'example.', type => 'DNSKEY', rdata => pack('n C2', 257, 3, 8) . 'key'), $rrsig->('example.', 48),
+    $rrsig->('example.', 6));
 my $ds = raw_rr(owner => 'cut.example.', type => 'DS', rdata => pack('n C2', 7, 8, 2) . 'd' x 32);
 my @cut = ('cut.example. 300 IN NS ns.cut.example.', 'ns.cut.example. 300 IN A 192.0.2.1');
 my @below = ('w.cut.example. 300 IN A 192.0.2.2');
 my @wild = ('*.wild.example. 300 IN A 192.0.2.3');
-my @steps = ([ 'a plain zone', [], [] ], [ 'empty non-terminals come', [], [ 'a.b.ent.example. 300 IN A 192.0.2.1', @below, @wild ] ], [ 'it is signed, with NSEC', [], [ @keys, @nsec ] ],
+my @steps = ([ 'a plain zone', [], [] ],
+    [ 'empty non-terminals come', [], [ 'a.b.ent.example. 300 IN A 192.0.2.1', @below, @wild ] ],
+    [ 'it is signed, with NSEC', [], [ @keys, @nsec ] ],
     [ 'the signature of the DNSKEY set goes', [ $keys[1] ], [] ], [ 'and comes back', [], [ $keys[1] ] ],
     [ 'an empty non-terminal is no longer empty', [], [ 'b.ent.example. 300 IN TXT "x"' ] ], [ 'a delegation comes above data', [], [ @cut, $ds ] ],
-    [ 'from NSEC to NSEC3', \@nsec, \@nsec3 ], [ 'what was below goes, and with it what was empty', [ 'a.b.ent.example. 300 IN A 192.0.2.1', 'b.ent.example. 300 IN TXT "x"' ], [] ],
-    [ 'the delegation goes, a DNAME and an alias come', [ @cut, $ds ], [ 'd.example. 300 IN DNAME wild.example.', 'alias.example. 300 IN CNAME x.wild.example.' ] ],
-    [ 'the wildcard goes', \@wild, [ 'y.x.wild.example. 300 IN A 192.0.2.4' ] ], [ 'from NSEC3 to NSEC', \@nsec3, \@nsec ], [ 'it is signed no more', [ @keys, @nsec ], [] ]);
+    [ 'from NSEC to NSEC3', \@nsec, \@nsec3 ],
+    [ 'what was below goes, and with it what was empty',
+    [ 'a.b.ent.example. 300 IN A 192.0.2.1', 'b.ent.example. 300 IN TXT "x"' ], [] ],
+    [ 'the delegation goes, a DNAME and an alias come', [ @cut, $ds ],
+        [ 'd.example. 300 IN DNAME wild.example.', 'alias.example. 300 IN CNAME x.wild.example.' ] ],
+    [ 'the wildcard goes', \@wild, [ 'y.x.wild.example. 300 IN A 192.0.2.4' ] ], [ 'from NSEC3 to NSEC', \@nsec3, \@nsec ],
+    [ 'it is signed no more', [ @keys, @nsec ], [] ]);
 my @zone = @records;
 $pair->taken('a zone to begin with', records => 23, axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, $talk->soa ]) });
 my $last;
@@ -170,10 +187,12 @@ for my $step (@steps) {
     $pair->taken("$what, by IXFR", records => 1 + @next, ixfr('new', 0, @$less, 'new', @$more, 'new'), @no_axfr);
     my $by_ixfr = answers();
     $pair->{offered}--;
-    $pair->taken("$what, the same serial by AXFR", records => 1 + @next, axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @next, $talk->soa ]) });
+    $pair->taken("$what, the same serial by AXFR", records => 1 + @next,
+        axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @next, $talk->soa ]) });
     my $by_axfr = answers();
     is(join(', ', grep { substr($by_ixfr->{$_}, 4) ne substr($by_axfr->{$_}, 4) } sort keys %$by_axfr), '', "$what: every answer is the same");
-    cmp_ok(scalar(grep { length $by_axfr->{$_} != length $last->{$_} } keys %$by_axfr), '>', 0, "$what: and some are others than before") if @$less + @$more;
+    cmp_ok(scalar(grep { length $by_axfr->{$_} != length $last->{$_} } keys %$by_axfr), '>', 0,
+        "$what: and some are others than before") if @$less + @$more;
     ($last, @zone) = ($by_axfr, @next);
 }
 $pair->finish;

@@ -98,7 +98,8 @@ for my $place (0, 2, 3, 7, 13, 35, 60, 200, -1, -20, -40, -60) {
 }
 $pair->refused('messages change places', 'tsig|no-soa', axfr => sub {
     my ($talk) = @_;
-    my @messages = map { $talk->sign($talk->message(answer => $_)) } [ $talk->soa, @records ], ['x.example. 300 IN A 192.0.2.1'], ['y.example. 300 IN A 192.0.2.1'], [ $talk->soa ];
+    my @messages = map { $talk->sign($talk->message(answer => $_)) } [ $talk->soa, @records ], ['x.example. 300 IN A 192.0.2.1'],
+        ['y.example. 300 IN A 192.0.2.1'], [ $talk->soa ];
     $talk->send_message($_) for @messages[ 0, 2, 1, 3 ];
 });
 
@@ -114,12 +115,15 @@ sub placed {
     });
 }
 my $opt = raw_rr(owner => '.', type => 'OPT', class => 1232, ttl => 0);
-$pair->refused('TSIG before another record', 'tsig|protocol', placed(sub { my ($tsig, $zone) = @_; return (answer => $zone, additional => [ $tsig, $opt ]) }));
+$pair->refused('TSIG before another record', 'tsig|protocol',
+    placed(sub { my ($tsig, $zone) = @_; return (answer => $zone, additional => [ $tsig, $opt ]) }));
 $pair->refused('two TSIGs', 'tsig|protocol', placed(sub { my ($tsig, $zone) = @_; return (answer => $zone, additional => [ $tsig, $tsig ]) }));
 $pair->refused('TSIG in the answer section', 'tsig|protocol', placed(sub { my ($tsig, $zone) = @_; return (answer => [ @$zone, $tsig ]) }));
-$pair->refused('TSIG in the authority section', 'tsig|protocol', placed(sub { my ($tsig, $zone) = @_; return (answer => $zone, authority => [$tsig]) }));
+$pair->refused('TSIG in the authority section', 'tsig|protocol',
+    placed(sub { my ($tsig, $zone) = @_; return (answer => $zone, authority => [$tsig]) }));
 $pair->refused('TSIG of class IN', 'tsig|protocol', signed(class => 1));
-for my $case ([ 'cut short', sub { substr $_[0], 0, -5 } ], [ 'with a MAC longer than itself', sub { my $r = shift; substr($r, 21, 2) = "\xff\xff"; $r } ],
+for my $case ([ 'cut short', sub { substr $_[0], 0, -5 } ],
+    [ 'with a MAC longer than itself', sub { my $r = shift; substr($r, 21, 2) = "\xff\xff"; $r } ],
     [ 'with other data longer than itself', sub { my $r = shift; substr($r, -2) = "\xff\xff"; $r } ], [ 'of nothing', sub { '' } ]) {
     my ($what, $change) = @$case;
     $pair->refused("a TSIG $what", 'tsig|protocol', axfr => sub {
@@ -149,7 +153,8 @@ for my $nth (0 .. 4) {
 # --- time ----------------------------------------------------------------------------------------
 
 my $now = time;
-$pair->refused("signed at $_->[0]", 'tsig.*BADTIME', signed(time => $_->[1])) for [ '1000 s ago', $now - 1000 ], [ '1000 s ahead', $now + 1000 ], [ '0', 0 ],
+$pair->refused("signed at $_->[0]", 'tsig.*BADTIME', signed(time => $_->[1]))
+    for [ '1000 s ago', $now - 1000 ], [ '1000 s ahead', $now + 1000 ], [ '0', 0 ],
     [ '2^32', 2 ** 32 + $now ], [ '2^48 - 1', 2 ** 48 - 1 ];
 $pair->refused('a minute ago, with a fudge of 0', 'tsig.*BADTIME', signed(time => $now - 60, fudge => 0));
 $pair->taken('250 s ago, within its fudge', records => 23, signed(time => $now - 250));
@@ -164,6 +169,7 @@ for my $case ([ 'BADSIG (compare the secrets)' => 16 ], [ 'BADKEY (compare the n
         $talk->send_message($talk->message(rcode => 9, additional => [$tsig]));
     });
 }
-$pair->refused('BADTIME', 'tsig.*BADTIME \(compare the clocks\)', axfr => sub { $_[0]->send(rcode => 9, tsig => { error => 18, other => pack 'nN', 0, $now + 5000 }) });
+$pair->refused('BADTIME', 'tsig.*BADTIME \(compare the clocks\)',
+    axfr => sub { $_[0]->send(rcode => 9, tsig => { error => 18, other => pack 'nN', 0, $now + 5000 }) });
 $pair->finish;
 done_testing;

@@ -18,7 +18,9 @@ my @records = ('example. 300 IN NS ns.example.');
 my $fake = Fake->new(zone => 'example.', key => $key)->serve(serial => 1, records => \@records);
 my $plain = Fake->new(zone => 'plain.', address => '127.0.0.2')->serve(serial => 1, records => ['plain. 300 IN NS ns.plain.']);
 my $ahead = Fake->new(zone => 'ahead.', address => '127.0.0.4')->serve(serial => 1, records => ['ahead. 300 IN NS ns.ahead.']);
-my $lockstep = Lockstep->new(keys => [$key], remotes => [ Lockstep::remote('signed', $fake, $key), Lockstep::remote('unsigned', $plain), Lockstep::remote('ahead', $ahead) ],
+my $lockstep = Lockstep->new(keys => [$key],
+    remotes => [ Lockstep::remote('signed', $fake, $key), Lockstep::remote('unsigned', $plain),
+    Lockstep::remote('ahead', $ahead) ],
     server => { limits => { connect => '1s', 'transfer-idle' => '2s', 'transfer-time' => '8s' } },
     templates => [ { name => 'default', 'refresh-min' => '1h', 'retry-min' => '1h' } ],
     zones => [ { name => 'example', primaries => ['signed'] }, { name => 'plain', primaries => ['unsigned'] },
@@ -64,7 +66,8 @@ not_heeded('with no question', 1, $plain, question => '', counts => [ 0, 0, 0, 0
 not_heeded('with a count that lies', 1, $plain, counts => [ 1, 5, 0, 0 ], serial => undef);
 not_heeded('with the serial that is served', 0, $plain, serial => 1);
 not_heeded('with an older serial', 0, $plain, serial => 0);
-not_heeded('with a SOA whose RDATA is short', 1, $plain, answer => [ raw_rr(owner => 'plain.', type => 'SOA', rdata => substr soa_rdata('plain.', 9), 0, -3) ]);
+not_heeded('with a SOA whose RDATA is short', 1, $plain,
+    answer => [ raw_rr(owner => 'plain.', type => 'SOA', rdata => substr soa_rdata('plain.', 9), 0, -3) ]);
 
 # --- heeded, though odd ----------------------------------------------------------------------------
 
@@ -171,7 +174,8 @@ bad_probe('three octets, another ID, another question', sub {
 bad_probe('the TC bit, and nothing over TCP', sub { my ($talk) = @_; $talk->{peer} ? $talk->send(tc => 1) : $talk->close });
 bad_probe('silence', sub { $_[0]{peer} or $_[0]->close });
 
-$plain->serve(serial => $plain->{serial} + 1, soa => sub { my ($talk) = @_; $talk->{peer} ? $talk->send(tc => 1) : $talk->send(answer => [ $talk->soa ]) });
+$plain->serve(serial => $plain->{serial} + 1,
+    soa => sub { my ($talk) = @_; $talk->{peer} ? $talk->send(tc => 1) : $talk->send(answer => [ $talk->soa ]) });
 my ($status, $out, $said) = $lockstep->verb('refresh', 'plain');
 is($status, 0, 'the TC bit: TCP brings the answer') or diag($said);
 ok($lockstep->wait_serial('plain', $plain->{serial}, 15), 'and the new version');
@@ -191,7 +195,8 @@ is(($lockstep->verb('refresh', 'plain'))[0], 0, 'the same SOA twice says what it
 ok($lockstep->wait_serial('plain', $plain->{serial}, 15), 'and is followed');
 
 my $asked = $plain->count('SOA');
-$plain->serve(serial => $plain->{serial} + 1, soa => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa ]) if $talk->{peer} && $talk->nth > $asked + 1 });
+$plain->serve(serial => $plain->{serial} + 1,
+    soa => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa ]) if $talk->{peer} && $talk->nth > $asked + 1 });
 is(($lockstep->verb('refresh', 'plain'))[0], 0, 'a lost query or answer: it is asked again');
 ok($lockstep->wait_serial('plain', $plain->{serial}, 15), 'and the new version comes');
 
@@ -204,7 +209,8 @@ subtest 'a serial that is another one each time' => sub {
         $lockstep->verb('refresh', 'plain');
         is($lockstep->serial('plain'), $served, 'the zone is served as it is');
     }
-    cmp_ok($plain->count('SOA') + $plain->count('IXFR') + $plain->count('AXFR') - $asked, '<=', 40, 'the primary is asked a few times for each refresh, no more');
+    cmp_ok($plain->count('SOA') + $plain->count('IXFR') + $plain->count('AXFR') - $asked, '<=', 40,
+        'the primary is asked a few times for each refresh, no more');
     $plain->serve(serial => $served + 1);
     is(($lockstep->verb('refresh', 'plain'))[0], 0, 'and when it has settled');
     is($lockstep->serial('plain'), $served + 1, 'it is followed');

@@ -30,7 +30,10 @@ sub digest {
     return $hash{$hash}->(join '', map { $_->[1] } @sorted);
 }
 
-sub zonemd { my ($serial, $digest, $hash, $scheme) = @_; return raw_rr(owner => 'example.', type => 'ZONEMD', rdata => pack('N C2', $serial, $scheme // 1, $hash // 1) . $digest) }
+sub zonemd {
+    my ($serial, $digest, $hash, $scheme) = @_;
+    return raw_rr(owner => 'example.', type => 'ZONEMD', rdata => pack('N C2', $serial, $scheme // 1, $hash // 1) . $digest);
+}
 
 # The whole zone, with these records more, which are made with the serial.
 sub whole {
@@ -53,17 +56,20 @@ my $wrong = sub { zonemd($_[0], 'x' x 48) };
 my $strange = sub { zonemd($_[0], 'x' x 48, 1, 240), zonemd($_[0], 'y' x 20, 240, 1) };
 my $check = Hostile->new;
 $check->taken('a right digest', records => 24, whole($check, $right));
-$check->taken('a right digest of SHA-512', records => 24, whole($check, sub { my ($serial, @zone) = @_; zonemd($serial, digest($serial, 2, @zone), 2) }));
+$check->taken('a right digest of SHA-512', records => 24,
+    whole($check, sub { my ($serial, @zone) = @_; zonemd($serial, digest($serial, 2, @zone), 2) }));
 $check->taken('no digest', records => 23, whole($check, sub { }));
 $check->taken('digests of unknown kinds', records => 25, whole($check, $strange));
 $check->taken('one of two digests is right', records => 25, whole($check, sub { $right->(@_), zonemd($_[0], 'x' x 64, 2) }));
 my $line = $check->refused('a wrong digest', 'zonemd ZONEMD: the zone\'s digest is not the one', whole($check, $wrong));
-like("$line->{got} $line->{outcome}: $line->{why}", qr/^AXFR refused: ZONEMD: the zone's digest is not the one/, 'the line of the transfer says what became of it');
+like("$line->{got} $line->{outcome}: $line->{why}", qr/^AXFR refused: ZONEMD: the zone's digest is not the one/,
+    'the line of the transfer says what became of it');
 is(() = $check->attempts, 1, 'and there is one');
 rejected_for($check, "the zone's digest is not the one that the record gives", 'a wrong digest');
 is(scalar(my @once = $check->attempts), 1, 'it is not fetched again at once');
 $check->refused('a wrong digest among unknown ones', 'zonemd', whole($check, sub { $wrong->(@_), $strange->(@_) }));
-$check->refused('a digest for another serial', 'zonemd ZONEMD: the record is for serial \d+, the zone has \d+', whole($check, sub { my ($serial, @zone) = @_; zonemd($serial - 1, digest($serial, 1, @zone)) }));
+$check->refused('a digest for another serial', 'zonemd ZONEMD: the record is for serial \d+, the zone has \d+',
+    whole($check, sub { my ($serial, @zone) = @_; zonemd($serial - 1, digest($serial, 1, @zone)) }));
 $check->refused('two digests of one kind', 'zonemd ZONEMD: more than one record for SHA-384', whole($check, sub { $right->(@_), $wrong->(@_) }));
 $check->refused('a record more than was digested', 'zonemd', axfr => sub {
     my ($talk) = @_;
@@ -121,7 +127,8 @@ SKIP: {
     is($status, 1, 'the file loses a record');
     like($said, qr/the zone's digest is not the one that the record gives/, 'and is not taken');
     is($lockstep->state('.'), 'rejected', 'the state');
-    is(scalar @{ Wire::parse(Wire::ask_udp($lockstep->at, Wire::message(question => question('aaa.', 'NS'))))->{authority} }, 6, 'what was served is served');
+    is(scalar @{ Wire::parse(Wire::ask_udp($lockstep->at, Wire::message(question => question('aaa.', 'NS'))))->{authority} }, 6,
+        'what was served is served');
     $lockstep->put_zone('.', $text =~ s/2018012900 1800/2018012900 1801/r =~ s/^\S+\s+\d+\s+IN\s+ZONEMD\s.*\n//mgr);
     like(($lockstep->verb('transfer', '.'))[2], qr/no ZONEMD record/, 'nor is one without a digest');
     $lockstep->put_zone('.', $text);
@@ -140,7 +147,8 @@ SKIP: {
     my $lines = sub {
         my ($records, %how) = @_;
         my $serial = $pair->{offered} + 1;
-        my $text = join "\n", "example. 300 IN SOA ns.example. host.example. $serial 3600 900 604800 300", @$records, 'cut.example. 300 IN NS ns.cut.example.',
+        my $text = join "\n", "example. 300 IN SOA ns.example. host.example. $serial 3600 900 604800 300", @$records,
+            'cut.example. 300 IN NS ns.cut.example.',
             'ns.cut.example. 300 IN A 192.0.2.77', '';
         my @lines = grep { /\S/ && !/^;/ } split /\n/, Signed::sign('example', $text, $key, %how);
         my ($soa) = grep { /\sSOA\s/ && !/RRSIG/ } @lines;
@@ -167,10 +175,13 @@ SKIP: {
     for my $how ([ 'NSEC' ], [ 'NSEC3', nsec3 => '-' ]) {
         my ($name, @how) = @$how;
         $pair->taken("$name: a signed zone", $signed->(sub { @_ }, @how));
-        $pair->refused("$name: a signature is missing", 'dnssec h7\.example\. A: it is not signed', $signed->(sub { grep { !/^h7\.example\..*RRSIG\s+A / } @_ }, @how));
+        $pair->refused("$name: a signature is missing", 'dnssec h7\.example\. A: it is not signed',
+            $signed->(sub { grep { !/^h7\.example\..*RRSIG\s+A / } @_ }, @how));
         rejected_for($pair, 'h7\.example\. A: it is not signed', "$name: a signature is missing");
-        $pair->refused("$name: another address", 'dnssec h7\.example\. A: its signature by key \d+ does not fit', $signed->(sub { map { s/192\.0\.2\.7$/192.0.2.107/r } @_ }, @how));
-        $pair->refused("$name: expired", 'dnssec example\. DNSKEY: its signature by key \d+ expired at ', $signed->(sub { @_ }, @how, from => 'now-86400', until => 'now-3600'));
+        $pair->refused("$name: another address", 'dnssec h7\.example\. A: its signature by key \d+ does not fit',
+            $signed->(sub { map { s/192\.0\.2\.7$/192.0.2.107/r } @_ }, @how));
+        $pair->refused("$name: expired", 'dnssec example\. DNSKEY: its signature by key \d+ expired at ',
+            $signed->(sub { @_ }, @how, from => 'now-86400', until => 'now-3600'));
         $pair->refused("$name: a name is left out", "dnssec .*$name", $signed->(sub { grep { !/^h7\.example\./ } @_ }, @how));
         my @old = $lines->([ $pair->records ], @how);
         my $refuses = sub { $_[0]->send(rcode => 5) };
@@ -178,9 +189,11 @@ SKIP: {
         $pair->refused("$name: an address changes by IXFR, without its signature", 'dnssec h7\.example\. A: it is not signed',
             $resigned->(\@old, sub { grep { !/RRSIG\s+A\s/ } @_ }, @how), axfr => $refuses);
         is(join(' ', map { "$_->{got} $_->{outcome}" } ($pair->attempts)[0]), 'IXFR refused', 'as a difference');
-        $pair->refused("$name: an address changes by IXFR, with a signature that is not its own", 'dnssec h7\.example\. A: its signature by key \d+ does not fit',
+        $pair->refused("$name: an address changes by IXFR, with a signature that is not its own",
+            'dnssec h7\.example\. A: its signature by key \d+ does not fit',
             $resigned->(\@old, sub { map { s/192\.0\.2\.107$/192.0.2.108/r } @_ }, @how), axfr => $refuses);
-        $pair->taken("$name: an address changes by IXFR, with its signature", records => scalar @old, $resigned->(\@old, sub { @_ }, @how), axfr => $refuses);
+        $pair->taken("$name: an address changes by IXFR, with its signature", records => scalar @old,
+            $resigned->(\@old, sub { @_ }, @how), axfr => $refuses);
         is(($pair->attempts)[0]{got}, 'IXFR', 'as a difference');
     }
     $pair->taken('a zone that is not signed any more', whole($pair, sub { }));
@@ -232,8 +245,11 @@ $asked->finish;
 
 my $share = Hostile->new(settings => { approve => { 'max-change' => '25%' } });
 $share->taken('a quarter of the records changes', records => 23, whole($share, sub { }, map { s/(h[1-5]\.\S+) 300/$1 60/r } $share->records));
-$share->refused('more than a quarter goes', 'max-change 6 of 22 records change \(27\.3%\), more than approve\.max-change = 25%', whole($share, sub { }, (map { s/(h[1-5]\.\S+) 300/$1 60/r } $share->records)[ 0 .. 15 ]));
-$share->refused('more than a quarter comes', 'max-change 6 of 22 records', whole($share, sub { map { "new$_.example. 60 IN A 192.0.2.1" } 1 .. 6 }, map { s/(h[1-5]\.\S+) 300/$1 60/r } $share->records));
+$share->refused('more than a quarter goes', 'max-change 6 of 22 records change \(27\.3%\), more than approve\.max-change = 25%',
+    whole($share, sub { }, (map { s/(h[1-5]\.\S+) 300/$1 60/r } $share->records)[ 0 .. 15 ]));
+$share->refused('more than a quarter comes', 'max-change 6 of 22 records',
+    whole($share, sub { map { "new$_.example. 60 IN A 192.0.2.1" } 1 .. 6 },
+    map { s/(h[1-5]\.\S+) 300/$1 60/r } $share->records));
 is(($share->{lockstep}->reload(zones => [ { %{ $share->{lockstep}{conf}{zones}[0] }, approve => { 'max-change' => '30%' } } ]))[0], 0, 'the operator allows more');
 ok(wait_for(sub { $share->{lockstep}->serial('example') == $share->{offered} }), 'and the version that was refused is taken');
 is($share->{lockstep}->stop, 0, 'lockstepd ends cleanly');
@@ -245,7 +261,8 @@ my $one = Fake->new(zone => 'slow.')->serve(serial => 1, records => ['slow. 300 
 my $two = Fake->new(zone => 'quick.', address => '127.0.0.2');
 my $digest = sub { my ($serial) = @_; raw_rr(owner => 'quick.', type => 'ZONEMD', rdata => pack('N C2', $serial, 1, 240) . 'x' x 48) };
 $two->serve(serial => 1, records => [ 'quick. 300 IN NS ns.quick.', $digest->(1) ]);
-my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('one', $one), Lockstep::remote('two', $two) ], templates => [ { name => 'default', 'refresh-min' => '1h' } ],
+my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('one', $one), Lockstep::remote('two', $two) ],
+    templates => [ { name => 'default', 'refresh-min' => '1h' } ],
     zones => [ { name => 'slow', primaries => ['one'], approve => { command => "$dir/slow" } }, { name => 'quick', primaries => ['two'] } ])->start;
 ok($lockstep->wait_serial('quick', 1), 'while a command sleeps, another zone is judged and served');
 $two->serve(serial => 2, records => [ 'quick. 300 IN NS ns.quick.', $digest->(2) ]);

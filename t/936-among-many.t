@@ -44,7 +44,8 @@ sub offer {
 sub asked { my ($zone, $types) = @_; return scalar grep { ($_->{type} // '') =~ /^(?:$types)$/ && $_->{name} eq "$zone." } $fake->asked }
 
 offer(1);
-my $lockstep = Lockstep->new(server => { limits => { connect => '2s', 'transfer-idle' => '2s', 'transfer-time' => '20s' } }, remotes => [ Lockstep::remote('one', $fake) ],
+my $lockstep = Lockstep->new(server => { limits => { connect => '2s', 'transfer-idle' => '2s', 'transfer-time' => '20s' } },
+    remotes => [ Lockstep::remote('one', $fake) ],
     templates => [ { name => 'default', primaries => ['one'], 'refresh-min' => '1h', 'retry-min' => '1h', 'max-records' => 1000 },
         { name => 'bad', primaries => ['one'], 'refresh-min' => 2, 'retry-min' => 1, 'max-records' => 1000 } ],
     zones => [ map { { name => $_, $_ eq $bad ? (template => 'bad') : () } } @zones ])->start;
@@ -69,7 +70,8 @@ sub as_the_primary {
 my $serial = 1;
 my $served = 1;
 my @ways = (
-    [ 'malformed RDATA', qr/malformed RDATA/, 1, sub { my ($talk) = @_; $talk->send(answer => [ soa($talk), records($bad, 9), raw_rr(owner => "$bad.", type => 'A', rdata => 'abc'), soa($talk) ]) } ],
+    [ 'malformed RDATA', qr/malformed RDATA/, 1,
+        sub { my ($talk) = @_; $talk->send(answer => [ soa($talk), records($bad, 9), raw_rr(owner => "$bad.", type => 'A', rdata => 'abc'), soa($talk) ]) } ],
     [ 'a wrong digest', qr/digest/, 1, sub { my ($talk) = @_;
         $talk->send(answer => [ soa($talk), records($bad, 9), raw_rr(owner => "$bad.", type => 'ZONEMD', rdata => pack('N C2', $talk->{fake}{serial}, 1, 1) . 'x' x 48), soa($talk) ]) } ],
     [ 'records without end', qr/max-records/, 1, sub { my ($talk) = @_;
@@ -87,7 +89,8 @@ for my $way (@ways) {
     $fake->notify($lockstep->at, zone => "$_.", serial => $serial) for @zones;
     all_fresh($serial, "$what: the other 99 are fresh", @good);
     my $said = $refused ? sub { $_[0]{reason} } : sub { $_[0]{last_failure}{reason} };
-    ok(wait_for(sub { ($said->($lockstep->status($bad)) // '') =~ $why }, 15), "$what: the status says why") or diag(explain($lockstep->status($bad)));
+    ok(wait_for(sub { ($said->($lockstep->status($bad)) // '') =~ $why }, 15), "$what: the status says why")
+        or diag(explain($lockstep->status($bad)));
     like($lockstep->status($bad)->{state}, $refused ? qr/^rejected$/ : qr/^(?:lagging|refreshing|rejected)$/, "$what: and the state");
     is($lockstep->serial($bad), $served, "$what: what was served is served");
     as_the_primary($good[ $serial * 7 % @good ], $what);
@@ -114,7 +117,8 @@ is($lockstep->status($bad)->{reason}, undef, 'without a reason');
 
 my $probes = sub { scalar grep { ($_->{type} // '') eq 'SOA' && $_->{name} ne "$bad." } $fake->asked };
 my $before = $probes->();
-my $socket = IO::Socket::IP->new(PeerHost => '127.0.0.1', PeerPort => $lockstep->{port}, LocalHost => '127.0.0.1', Type => SOCK_DGRAM) or die "UDP: $!";
+my $socket = IO::Socket::IP->new(PeerHost => '127.0.0.1', PeerPort => $lockstep->{port}, LocalHost => '127.0.0.1',
+    Type => SOCK_DGRAM) or die "UDP: $!";
 my @messages = map { Wire::message(opcode => 4, aa => 1, question => question("$_.", 'SOA'),
     answer => [ raw_rr(owner => "$_.", type => 'SOA', rdata => soa_rdata("$_.", $serial + 5)) ]) } @good;
 my $began = time;

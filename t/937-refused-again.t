@@ -62,22 +62,28 @@ subtest 'a version that was refused' => sub {
     ended();
 };
 
-# What goes wrong on the way is tried again at each retry, a second later here; what came whole and was refused is not fetched again. Either way the zone is
-# served, it is said why, and when the primary is well again the zone is too, without anybody's doing.
+# What goes wrong on the way is tried again at each retry, a second later here; what came whole and was refused is not fetched
+# again. Either way the zone is served, it is said why, and when the primary is well again the zone is too, without anybody's
+# doing.
 my @wrong = (
-    [ 'it breaks off', 'fetched again', qr/closed|reset|ended/, sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records ]); $talk->close } ],
+    [ 'it breaks off', 'fetched again', qr/closed|reset|ended/,
+        sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records ]); $talk->close } ],
     [ 'it stalls', 'fetched again', qr/idle|nothing/, sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa ]); $talk->wait_close } ],
     [ 'SERVFAIL', 'fetched again', qr/SERVFAIL/, sub { $_[0]->send(rcode => 2) } ],
     [ 'REFUSED', 'fetched again', qr/REFUSED/, sub { $_[0]->send(rcode => 5) } ],
-    [ 'another ID', 'fetched again', qr/not a response to our query/, sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, $talk->soa ], id => $talk->query->{id} ^ 1) } ],
+    [ 'another ID', 'fetched again', qr/not a response to our query/,
+        sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, $talk->soa ], id => $talk->query->{id} ^ 1) } ],
     [ 'malformed RDATA', 'refused', qr/malformed RDATA/, sub { my ($talk) = @_;
         $talk->send(answer => [ $talk->soa, @records, Wire::raw_rr(owner => 'x.example.', type => 'A', rdata => 'abc'), $talk->soa ]) } ],
     [ 'another SOA at the end', 'refused', qr/SOA/, sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, $talk->soa(99) ]) } ],
-    [ 'a record of another zone', 'refused', qr/not in the zone/, sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, 'www.other. 300 IN A 192.0.2.1', $talk->soa ]) } ],
-    [ 'more than the zone may have', 'refused', qr/max-records/, sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, map({ "h$_.example. 300 IN A 192.0.2.1" } 1 .. 60), $talk->soa ]) } ],
+    [ 'a record of another zone', 'refused', qr/not in the zone/,
+        sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, 'www.other. 300 IN A 192.0.2.1', $talk->soa ]) } ],
+    [ 'more than the zone may have', 'refused', qr/max-records/,
+        sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, map({ "h$_.example. 300 IN A 192.0.2.1" } 1 .. 60), $talk->soa ]) } ],
     [ 'a wrong digest', 'refused', qr/digest/, sub { my ($talk) = @_;
         $talk->send(answer => [ $talk->soa, @records, Wire::raw_rr(owner => 'example.', type => 63, rdata => pack('N C2', 2, 1, 1) . 'x' x 48), $talk->soa ]) } ],
-    [ 'a signature that does not verify', 'fetched again', qr/TSIG/, sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, $talk->soa ], tsig => { mac => 'x' x 32 }) }, 1 ],
+    [ 'a signature that does not verify', 'fetched again', qr/TSIG/,
+        sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, $talk->soa ], tsig => { mac => 'x' x 32 }) }, 1 ],
 );
 for my $case (@wrong) {
     my ($what, $then, $why, $script, $signed) = @$case;
@@ -93,7 +99,8 @@ for my $case (@wrong) {
         ok($lockstep->wait_serial('example', 1), 'a good version');
         $p->serve(fast(serial => 2, axfr => $script, ixfr => $script));
         $p->notify($lockstep->at);
-        my $said = sub { my $status = $lockstep->status('example'); return join ' ', $status->{reason} // '', ($status->{last_failure} // {})->{reason} // '' };
+        my $said = sub { my $status = $lockstep->status('example'); return join ' ', $status->{reason} // '',
+            ($status->{last_failure} // {})->{reason} // '' };
         ok(wait_for(sub { $said->() =~ $why }, 15), 'the status says why') or diag($said->());
         like(join(' ', map { $_->{why} // '' } $lockstep->events('transfer', zone => 'example.'), $lockstep->events('version-refused', zone => 'example.')), $why, 'so does the log');
         my $probes = $p->count('SOA');
@@ -181,7 +188,8 @@ subtest 'options that nobody asked for' => sub {
     my ($p) = @fakes;
     my $opt = sub { my ($options) = @_; return Wire::raw_rr(owner => '.', type => 41, class => 1232, ttl => 0, rdata => $options) };
     my $serial = 0;
-    for my $case ([ 'a cookie' => pack('nn/a', 10, 'c' x 8 . 's' x 16) ], [ 'a cookie of an odd length' => pack('nn/a', 10, 'c' x 3) ], [ 'EXPIRE of two octets' => pack('nn/a', 9, 'xx') ],
+    for my $case ([ 'a cookie' => pack('nn/a', 10, 'c' x 8 . 's' x 16) ],
+        [ 'a cookie of an odd length' => pack('nn/a', 10, 'c' x 3) ], [ 'EXPIRE of two octets' => pack('nn/a', 9, 'xx') ],
         [ 'an unknown option' => pack('nn/a', 65001, 'x' x 500) ], [ 'padding' => pack('nn/a', 12, "\0" x 300) ]) {
         my ($what, $options) = @$case;
         $serial++;
@@ -227,7 +235,8 @@ subtest 'EXPIRE' => sub {
     my $opt = sub { my ($seconds) = @_; return Wire::raw_rr(owner => '.', type => 41, class => 1232, ttl => 0, rdata => pack('nnN', 9, 4, $seconds)) };
     my $script = sub {
         my ($seconds) = @_;
-        return (times => [ 3600, 600, 86400, 60 ], soa => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa ], additional => [ $opt->($seconds) ]) },
+        return (times => [ 3600, 600, 86400, 60 ],
+            soa => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa ], additional => [ $opt->($seconds) ]) },
             axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @records, $talk->soa ], additional => [ $opt->($seconds) ]) });
     };
     $p->serve(serial => 1, $script->(5000));

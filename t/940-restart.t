@@ -20,7 +20,8 @@ my $month = 30 * 86400;
 my $fake = Fake->new(zone => 'example.', times => [ 3600, 900, $month, 300 ])->serve(serial => 5, records => ['example. 300 IN NS ns.example.']);
 my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('hidden', $fake) ],
     server => { limits => { connect => '1s', 'transfer-idle' => '1s' }, metrics => '127.0.0.1@' . free_port },
-    templates => [ { name => 'default', primaries => ['hidden'], 'zonefile-sync' => 0, 'expire-max' => $month } ], zones => [ { name => 'example' } ]);
+    templates => [ { name => 'default', primaries => ['hidden'], 'zonefile-sync' => 0, 'expire-max' => $month } ],
+        zones => [ { name => 'example' } ]);
 my $database = "$lockstep->{dir}/state/lockstep.db";
 my $file = $lockstep->zone_file('example');
 
@@ -220,7 +221,8 @@ subtest 'the database was made by a newer program' => sub {
     forget_log();
     $lockstep->start;
     ok($lockstep->wait_serial('example', 8), 'the zone is served from its file');
-    like(join('', $lockstep->log_lines(qr/error state-write-failed copy=database /)), qr/made by a newer version of Lockstep \(schema 3, this one knows 2\)/, 'the log says what is wrong');
+    like(join('', $lockstep->log_lines(qr/error state-write-failed copy=database /)),
+        qr/made by a newer version of Lockstep \(schema 3, this one knows 2\)/, 'the log says what is wrong');
     like($lockstep->json('status')->{storage}{database_error}, qr/made by a newer version/, 'so does status');
     is($lockstep->stop, 0, 'lockstepd ends cleanly');
     is(slurp($database), $kept, 'and has left it as it is');
@@ -336,7 +338,8 @@ is($lockstep->stop, 0, 'lockstepd ends cleanly');
 
 subtest 'many zones do not ask all at once' => sub {
     my @names = map { sprintf 'z%04d', $_ } 1 .. 1000;
-    my $source = Lockstep->new(acls => [ { name => 'all', address => ['127.0.0.0/8'] } ], zones => [ map { { name => $_, source => 'file', 'allow-transfer' => ['all'] } } @names ]);
+    my $source = Lockstep->new(acls => [ { name => 'all', address => ['127.0.0.0/8'] } ],
+        zones => [ map { { name => $_, source => 'file', 'allow-transfer' => ['all'] } } @names ]);
     $source->put_zone($_, "$_. 300 IN SOA ns.$_. host.$_. 1 3600 900 604800 300\n$_. 300 IN NS ns.$_.\n") for @names;
     my $many = Lockstep->new(remotes => [ Lockstep::remote('source', $source) ], zones => [ map { { name => $_, primaries => ['source'] } } @names ]);
     my $probes = sub { return $many->json('stats')->{transfer}{probes} };

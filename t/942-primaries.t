@@ -50,7 +50,8 @@ sub refresh { return ($lockstep->verb('refresh', 'example'))[0] }
 
 subtest 'a primary of several addresses' => sub {
     plan skip_all => 'this machine has no ::1' unless $have_v6;
-    my ($silent, $living) = (Fake->new(zone => 'example.', address => '127.0.0.1'), Fake->new(zone => 'example.', address => '::1', records => \@records));
+    my ($silent, $living) = (Fake->new(zone => 'example.', address => '127.0.0.1'),
+        Fake->new(zone => 'example.', address => '::1', records => \@records));
     $living->serve(serial => 1);
     start_with([ [ '127.0.0.1@' . free_port, '::1@' . free_port, $silent->at, $living->at, '127.0.0.2@' . free_port ] ]);
     ok($lockstep->wait_serial('example', 1), 'refused, refused, silent: the fourth gives the zone');
@@ -77,7 +78,8 @@ subtest 'the first primary is of no use' => sub {
     is(attempts(), 'p1 network, p2 ok', 'the first was tried');
     for my $case ([ 'it refuses everything', 'p2 ok', soa => sub { $_[0]->send(rcode => 5) }, axfr => sub { $_[0]->send(rcode => 5) } ],
         [ 'it refuses transfers', 'p1 protocol, p1 protocol, p2 ok', axfr => sub { $_[0]->send(rcode => 5) } ],
-        [ 'it gives transfers that are wrong', 'p1 protocol, p1 protocol, p2 ok', axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, $talk->soa($talk->{fake}{serial} + 1) ]) } ],
+        [ 'it gives transfers that are wrong', 'p1 protocol, p1 protocol, p2 ok',
+            axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, $talk->soa($talk->{fake}{serial} + 1) ]) } ],
         [ 'it is no more authoritative', 'p2 ok', soa => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa ], aa => 0) } ],
         [ 'it breaks transfers off', 'p1 network, p2 ok', connect => sub { $_[0]->reset } ]) {
         my ($what, $wanted, %script) = @$case;

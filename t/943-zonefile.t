@@ -130,7 +130,8 @@ subtest '`write`' => sub {
     my $inode = (stat $file)[1];
     is(($lockstep->verb('write', '--all'))[0], 0, 'write --all');
     is((stat $file)[1], $inode, 'what is up to date is not written again');
-    for my $case ([ 'removed', sub { unlink $file } ], [ 'emptied', sub { spew($file, '') } ], [ 'edited', sub { spew($file, slurp($file) =~ s/192/193/gr) } ]) {
+    for my $case ([ 'removed', sub { unlink $file } ], [ 'emptied', sub { spew($file, '') } ],
+        [ 'edited', sub { spew($file, slurp($file) =~ s/192/193/gr) } ]) {
         my ($what, $damage) = @$case;
         my $text = slurp($file);
         $damage->();
@@ -193,7 +194,8 @@ subtest 'what cannot be written is served all the same' => sub {
 my $mounted;
 END { local $?; run_command('umount', $mounted) if $mounted }
 subtest 'a full disk' => sub {
-    my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('hidden', $fake) ], zones => [ { name => 'example', primaries => ['hidden'], 'zonefile-sync' => 1 } ]);
+    my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('hidden', $fake) ],
+        zones => [ { name => 'example', primaries => ['hidden'], 'zonefile-sync' => 1 } ]);
     my $small = "$lockstep->{dir}/small";
     mkdir $small;
     plan skip_all => 'no file system can be mounted' if $> || (run_command('mount', '-t', 'tmpfs', '-o', 'size=128k', 'none', $small))[0];
@@ -221,9 +223,11 @@ subtest 'a full disk' => sub {
 };
 
 subtest 'names' => sub {
-    my @names = ('.', 'root', 'a/b.example', '\.\..example', '\.', '\.\.', '\.\./etc', '%.example', '%s', '%00.example', '\000.example', '\000', '\032\009.example',
+    my @names = ('.', 'root', 'a/b.example', '\.\..example', '\.', '\.\.', '\.\./etc', '%.example', '%s', '%00.example',
+        '\000.example', '\000', '\032\009.example',
         '\255\200.example', '-', '~', '*.example', '\\\\.example', '\".example', ('x' x 63) . '.' . ('y' x 63) . '.' . ('z' x 63) . '.' . ('w' x 61),
-        ('\001' x 63) . '.' . ('\001' x 63) . '.' . ('\001' x 63) . '.' . ('\002' x 61), ('\001' x 63) . '.' . ('\001' x 63) . '.' . ('\001' x 63) . '.' . ('\003' x 61));
+        ('\001' x 63) . '.' . ('\001' x 63) . '.' . ('\001' x 63) . '.' . ('\002' x 61),
+            ('\001' x 63) . '.' . ('\001' x 63) . '.' . ('\001' x 63) . '.' . ('\003' x 61));
     my $any = sub {
         my ($talk) = @_;
         my $zone = $talk->{asked}{name};
@@ -232,14 +236,17 @@ subtest 'names' => sub {
     };
     for my $pattern ('%s.zone', '%1/%2/%s', '%1%%%2-%s') {
         $fake->serve(soa => $any, axfr => $any);
-        my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('hidden', $fake) ], templates => [ { name => 'default', primaries => ['hidden'], file => $pattern } ],
+        my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('hidden', $fake) ],
+            templates => [ { name => 'default', primaries => ['hidden'], file => $pattern } ],
             zones => [ map { { name => $_ } } @names ])->start;
-        ok(wait_for(sub { $lockstep->json('status')->{summary}{ok} == @names }, 20), "$pattern: all zones are there") or diag(($lockstep->verb('status'))[1]);
+        ok(wait_for(sub { $lockstep->json('status')->{summary}{ok} == @names }, 20), "$pattern: all zones are there")
+            or diag(($lockstep->verb('status'))[1]);
         is(($lockstep->verb('write', '--all'))[0], 0, "$pattern: all are written");
         my @files;
         File::Find::find(sub { push @files, $File::Find::name if -f }, "$lockstep->{dir}/zones");
         is(scalar @files, scalar @names, "$pattern: into as many files") or diag(join "\n", @files);
-        is(scalar(grep { m,[^\w./%-], || m,/\.\.?(?:/|$), } map { substr $_, length "$lockstep->{dir}/zones" } @files), 0, "$pattern: with harmless names") or diag(join "\n", @files);
+        is(scalar(grep { m,[^\w./%-], || m,/\.\.?(?:/|$), } map { substr $_, length "$lockstep->{dir}/zones" } @files), 0,
+            "$pattern: with harmless names") or diag(join "\n", @files);
         is((grep { $_->{zone} eq '.' } @{ $lockstep->json('status')->{zones} })[0]{file}, "$lockstep->{dir}/zones/"
             . { '%s.zone' => 'root.zone', '%1/%2/%s' => 'r/o/root', '%1%%%2-%s' => 'r%o-root' }->{$pattern}, "$pattern: the root's");
         is($lockstep->stop, 0, 'lockstepd ends cleanly');

@@ -24,9 +24,13 @@ my $down = Fake->new(zone => 'own.', address => '127.0.0.3')->serve;
 my @remotes = (Lockstep::remote('hidden', $fake[0]), Lockstep::remote('down', $down));
 my $example = { name => 'example', primaries => ['hidden'] };
 my $own = { name => 'own', source => 'file', notify => ['down'] };
-my $lockstep = Lockstep->new(keys => [ $key, $other_key ], remotes => \@remotes, zones => [ $example, $own ], server => { limits => { connect => '1s' } });
+my $lockstep = Lockstep->new(keys => [ $key, $other_key ], remotes => \@remotes, zones => [ $example, $own ],
+    server => { limits => { connect => '1s' } });
 
-sub own_text { my ($serial, @more) = @_; return join "\n", "own. 300 IN SOA ns.own. host.own. $serial 3600 900 604800 300", 'own. 300 IN NS ns.own.', @more, '' }
+sub own_text {
+    my ($serial, @more) = @_;
+    return join "\n", "own. 300 IN SOA ns.own. host.own. $serial 3600 900 604800 300", 'own. 300 IN NS ns.own.', @more, '';
+}
 
 # An axfr script for whatever zone is asked for, with a pause before its end.
 sub slow {
@@ -56,7 +60,8 @@ ok($lockstep->wait_serial($_, 1), "$_ is there") for qw(example own);
 subtest 'zones come and go' => sub {
     my $asked = $fake[0]->count('AXFR');
     $lockstep->put_zone('more', own_text(5) =~ s/own\./more./gr);
-    like(reloaded('a zone is added', zones => [ $example, $own, { name => 'more', source => 'file' } ]), qr/^reload: 1 added, 0 removed, 0 changed; 3 zones$/, 'which is said');
+    like(reloaded('a zone is added', zones => [ $example, $own, { name => 'more', source => 'file' } ]),
+        qr/^reload: 1 added, 0 removed, 0 changed; 3 zones$/, 'which is said');
     ok($lockstep->wait_serial('more', 5), 'and served');
     like(reloaded('it is removed', zones => [ $example, $own ]), qr/0 added, 1 removed, 0 changed; 2 zones/, 'which is said');
     is($lockstep->outcome('more'), 'REFUSED 20', 'and it is ours no more');
@@ -88,7 +93,8 @@ subtest 'a zone that comes back is no older and no younger than it is' => sub {
 subtest 'another source' => sub {
     is(($lockstep->verb('refresh', 'example'))[0], 0, 'the zone is confirmed');
     my $before = $fake[0]->count('SOA') + $fake[0]->count('IXFR') + $fake[0]->count('AXFR');
-    like(reloaded('the zone is a file from now on', zones => [ { name => 'example', source => 'file' }, $own ]), qr/0 added, 0 removed, 1 changed/, 'that is a change');
+    like(reloaded('the zone is a file from now on', zones => [ { name => 'example', source => 'file' }, $own ]),
+        qr/0 added, 0 removed, 1 changed/, 'that is a change');
     ok($lockstep->wait_serial('example', 1), 'it is served from what was transferred');
     is($lockstep->status('example')->{source}, 'file', 'status says so');
     spew($lockstep->zone_file('example'), slurp($lockstep->zone_file('example')) =~ s/ 1 / 2 /r);
@@ -103,9 +109,11 @@ subtest 'another source' => sub {
 
 subtest 'other primaries are asked at once' => sub {
     $fake[1]->serve(serial => 4);
-    like(reloaded('another address', remotes => [ Lockstep::remote('hidden', $fake[1]), $remotes[1] ]), qr/0 added, 0 removed, 1 changed/, 'that is a change');
+    like(reloaded('another address', remotes => [ Lockstep::remote('hidden', $fake[1]), $remotes[1] ]),
+        qr/0 added, 0 removed, 1 changed/, 'that is a change');
     ok($lockstep->wait_serial('example', 4), 'its version is taken');
-    reloaded('nobody is at this address', remotes => [ Lockstep::remote('hidden', '127.0.0.1@1'), $remotes[1] ], zones => [ $example, { %$example, name => 'new' }, $own ]);
+    reloaded('nobody is at this address', remotes => [ Lockstep::remote('hidden', '127.0.0.1@1'), $remotes[1] ],
+        zones => [ $example, { %$example, name => 'new' }, $own ]);
     ok($lockstep->wait_log(qr/primary-lost primary=hidden address=127\.0\.0\.1\@1 /), 'a new zone cannot be had');
     $fake[0]->serve(serial => 5, soa => slow(5, 0), axfr => slow(5, 0));
     reloaded('the right address', remotes => \@remotes);
@@ -116,7 +124,8 @@ subtest 'other primaries are asked at once' => sub {
 subtest 'keys and rights' => sub {
     my @acl = map { { name => "may-$_->{name}", address => ['127.0.0.1'], key => $_->{name}, action => 'allow' } } $key, $other_key;
     is(dump_axfr($lockstep->at, 'example', $key), undef, 'nobody may transfer');
-    like(reloaded('one may', acls => \@acl, zones => [ { %$example, 'allow-transfer' => ['may-one'] }, $own ]), qr/0 added, 0 removed, 1 changed/, 'that is a change');
+    like(reloaded('one may', acls => \@acl, zones => [ { %$example, 'allow-transfer' => ['may-one'] }, $own ]),
+        qr/0 added, 0 removed, 1 changed/, 'that is a change');
     ok(dump_axfr($lockstep->at, 'example', $key), 'with its key');
     is(dump_axfr($lockstep->at, 'example', $other_key), undef, 'not with the other');
     reloaded('now the other', zones => [ { %$example, 'allow-transfer' => ['may-two'] }, $own ]);
@@ -236,7 +245,8 @@ subtest 'a hundred reloads during transfers and queries' => sub {
     reloaded('some more zones', zones => [ @all, { %$example, name => 'keep', 'allow-transfer' => ['down'] } ],
         remotes => [ $remotes[0], Lockstep::remote('down', '127.0.0.1') ]);
     ok($lockstep->wait_serial('keep', 10), 'they are there');
-    my @queries = map { Wire::message(id => $_->[2], question => Wire::question(@$_[ 0, 1 ])) } [ 'keep', 'SOA', 1 ], [ 'www.keep', 'A', 2 ], [ 'keep', 'NS', 3 ];
+    my @queries = map { Wire::message(id => $_->[2], question => Wire::question(@$_[ 0, 1 ])) } [ 'keep', 'SOA', 1 ],
+        [ 'www.keep', 'A', 2 ], [ 'keep', 'NS', 3 ];
     my $pid = fork // die;
     if ($pid == 0) {
         my %count = (asked => 0, lost => 0, wrong => 0, transfers => 0, broken => 0);

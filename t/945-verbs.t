@@ -17,14 +17,20 @@ use Wire;
 
 plan skip_all => 'lockstepd is not built' unless Lockstep::have();
 my $build = $ENV{top_builddir} // '.';
-my @records = ('example. 300 IN NS ns.example.', 'ns.example. 300 IN A 192.0.2.53', 'www.example. 60 IN A 192.0.2.1', 'www.example. 60 IN TXT "a b" "\""');
+my @records = ('example. 300 IN NS ns.example.', 'ns.example. 300 IN A 192.0.2.53', 'www.example. 60 IN A 192.0.2.1',
+    'www.example. 60 IN TXT "a b" "\""');
 my @p = map { Fake->new(zone => 'example.', address => "127.0.0.$_", records => \@records)->serve(serial => 1) } 1, 2;
 my $big = 100_000;
 my $down = Fake->new(zone => 'big.', address => '127.0.0.3')->serve;
 my $lockstep = Lockstep->new(remotes => [ (map { Lockstep::remote("p$_", $p[ $_ - 1 ]) } 1, 2), Lockstep::remote('nobody', '127.0.0.1@1'), Lockstep::remote('down', $down) ],
-    zones => [ { name => 'example', primaries => [ 'p1', 'p2' ] }, { name => 'never', primaries => ['nobody'] }, { name => 'big', source => 'file', notify => ['down'] } ]);
+    zones => [ { name => 'example', primaries => [ 'p1', 'p2' ] }, { name => 'never', primaries => ['nobody'] },
+        { name => 'big', source => 'file', notify => ['down'] } ]);
 
-sub big_text { my ($serial) = @_; return join "\n", "big. 300 IN SOA ns.big. host.big. $serial 3600 900 604800 300", 'big. 300 IN NS ns.big.', map({ "h$_.big. 300 IN A 10.0.0.1" } 1 .. $big), '' }
+sub big_text {
+    my ($serial) = @_;
+    return join "\n", "big. 300 IN SOA ns.big. host.big. $serial 3600 900 604800 300", 'big. 300 IN NS ns.big.',
+        map({ "h$_.big. 300 IN A 10.0.0.1" } 1 .. $big), '';
+}
 
 # A verb that must fail: with exit status 1, nothing on standard output, and one line that says why.
 sub fails {
@@ -46,7 +52,8 @@ $lockstep->put_zone('big', big_text(1));
 $lockstep->configure;
 
 subtest 'without a daemon' => sub {
-    for my $words (['status'], [ 'status', 'example' ], [ 'transfer', 'example' ], [ 'refresh', '--all' ], [ 'notify', '--all' ], [ 'write', '--all' ], ['reload'], [ 'dump', 'example' ],
+    for my $words (['status'], [ 'status', 'example' ], [ 'transfer', 'example' ], [ 'refresh', '--all' ], [ 'notify', '--all' ],
+        [ 'write', '--all' ], ['reload'], [ 'dump', 'example' ],
         ['stats'], ['stop']) {
         is(fails("@$words", 'lockstepd is not running', @$words), '', "@$words: nothing is printed");
     }
@@ -194,9 +201,11 @@ subtest 'refresh, notify, write' => sub {
 };
 
 subtest 'one JSON document for each verb' => sub {
-    my %member = (status => 'zones', transfer => 'zones', refresh => 'zones', notify => 'zones', write => 'zones', reload => 'changed', dump => 'records', stats => 'serve',
+    my %member = (status => 'zones', transfer => 'zones', refresh => 'zones', notify => 'zones', write => 'zones',
+        reload => 'changed', dump => 'records', stats => 'serve',
         config => 'server', pull => 'records');
-    my %words = (transfer => ['example'], refresh => ['example'], notify => ['big'], write => ['example'], dump => ['example'], pull => [ 'example', '--from', $p[0]->at ]);
+    my %words = (transfer => ['example'], refresh => ['example'], notify => ['big'], write => ['example'], dump => ['example'],
+        pull => [ 'example', '--from', $p[0]->at ]);
     for my $verb (sort keys %member) {
         my @got = map { works("@$_", @$_) } [ '--json', $verb, @{ $words{$verb} // [] } ], [ $verb, @{ $words{$verb} // [] }, '--json' ];
         for my $place ('before the verb', 'behind it') {
@@ -213,14 +222,19 @@ subtest 'one JSON document for each verb' => sub {
 };
 
 subtest 'the log: one line for each attempt to transfer, with all that is known' => sub {
-    my %part = (zone => qr/^example\.$/, primary => qr/^p1$/, address => qr/^\Q@{[ $p[0]->at ]}\E$/, transport => qr/^tcp$/, key => qr/^none$/, asked => qr/^AXFR$/, got => qr/^AXFR$/,
-        old => qr/^8$/, new => qr/^8$/, messages => qr/^1$/, records => qr/^6$/, bytes => qr/^[1-9]\d\d$/, seconds => qr/^0\.\d{3}$/, outcome => qr/^ok$/);
-    my %refused = (%part, outcome => qr/^protocol$/, new => qr/^9$/, records => qr/^3$/, reason => qr/^soa-differs$/, why => qr/^message 1, record 3: .*SOA/);
+    my %part = (zone => qr/^example\.$/, primary => qr/^p1$/, address => qr/^\Q@{[ $p[0]->at ]}\E$/, transport => qr/^tcp$/,
+        key => qr/^none$/, asked => qr/^AXFR$/, got => qr/^AXFR$/,
+        old => qr/^8$/, new => qr/^8$/, messages => qr/^1$/, records => qr/^6$/, bytes => qr/^[1-9]\d\d$/,
+            seconds => qr/^0\.\d{3}$/, outcome => qr/^ok$/);
+    my %refused = (%part, outcome => qr/^protocol$/, new => qr/^9$/, records => qr/^3$/, reason => qr/^soa-differs$/,
+        why => qr/^message 1, record 3: .*SOA/);
     my %silent = (%part, outcome => qr/^network$/, got => qr/^nothing$/, messages => qr/^0$/, records => qr/^0$/, bytes => qr/^0$/, why => qr/\S/);
     delete $silent{new};
     $_->serve(serial => 8) for @p;
     works('serial 8', 'refresh', 'example');
-    for my $case ([ 'a good one', \%part ], [ 'one that is refused', \%refused, serial => 9, axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, $records[0], $talk->soa(undef, times => [ 1 .. 4 ]) ]) } ],
+    for my $case ([ 'a good one', \%part ],
+        [ 'one that is refused', \%refused, serial => 9,
+        axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, $records[0], $talk->soa(undef, times => [ 1 .. 4 ]) ]) } ],
         [ 'one that breaks off', \%silent, axfr => sub { $_[0]->reset } ]) {
         my ($what, $wanted, %script) = @$case;
         my $before = () = $lockstep->events('transfer');
@@ -237,8 +251,11 @@ subtest 'the log: one line for each attempt to transfer, with all that is known'
 
 subtest 'dump' => sub {
     my $text = works('dump', 'dump', 'example');
-    same_zone(dump_text($text, 'example'), dump_text(join("\n", 'example. 300 IN SOA ns.example. host.example. 8 3600 900 604800 300', @records, ''), 'example'), 'is the zone');
-    is_deeply([ map { (split /\t/)[0] } split /\n/, $text ], [ 'example.', 'example.', 'ns.example.', 'www.example.', 'www.example.' ], 'in canonical order');
+    same_zone(dump_text($text, 'example'),
+        dump_text(join("\n", 'example. 300 IN SOA ns.example. host.example. 8 3600 900 604800 300', @records, ''), 'example'),
+        'is the zone');
+    is_deeply([ map { (split /\t/)[0] } split /\n/, $text ],
+        [ 'example.', 'example.', 'ns.example.', 'www.example.', 'www.example.' ], 'in canonical order');
     is(works('a name', 'dump', 'example', 'WWW.example.'), join('', grep { /^www/ } split /^/, $text), 'of one name');
     is(works('a type', 'dump', 'example', 'www.example', 'txt'), join('', grep { /\tTXT\t/ } split /^/, $text), 'of one type');
     fails('no such type there', 'no records of that type', 'dump', 'example', 'www.example', 'MX');
@@ -303,12 +320,17 @@ subtest 'stats' => sub {
 subtest 'the control socket' => sub {
     my $path = $lockstep->{conf}{server}{control};
     is(sprintf('%o', (stat $path)[2] & 07777), '660', 'its mode');
-    for my $case ([ 'not JSON', "hello\n", 'not a line of JSON' ], [ 'an empty line', "\n", 'not a line of JSON' ], [ 'an array', "[]\n", 'no such verb' ], [ 'a number', "7\n", '.' ],
-        [ 'cut off', qq({"verb":"status"\n), 'not a line of JSON' ], [ 'no verb', "{}\n", 'no such verb' ], [ 'a verb that is a number', qq({"verb":7}\n), 'no such verb' ],
-        [ 'a verb that nobody knows', qq({"verb":"fly"}\n), 'no such verb' ], [ 'the same member twice', qq({"verb":"stop","verb":"status"}\n), 'not a line of JSON' ],
+    for my $case ([ 'not JSON', "hello\n", 'not a line of JSON' ], [ 'an empty line', "\n", 'not a line of JSON' ],
+        [ 'an array', "[]\n", 'no such verb' ], [ 'a number', "7\n", '.' ],
+        [ 'cut off', qq({"verb":"status"\n), 'not a line of JSON' ], [ 'no verb', "{}\n", 'no such verb' ],
+        [ 'a verb that is a number', qq({"verb":7}\n), 'no such verb' ],
+        [ 'a verb that nobody knows', qq({"verb":"fly"}\n), 'no such verb' ],
+        [ 'the same member twice', qq({"verb":"stop","verb":"status"}\n), 'not a line of JSON' ],
         [ 'bytes that are not UTF-8', qq({"verb":"\xff\xfe"}\n), 'not a line of JSON' ], [ 'a NUL', qq({"verb":"status\0"}\n), 'not a line of JSON' ],
-        [ 'very deep', ('[' x 100_000) . "\n", 'not a line of JSON' ], [ 'zones that are no list', qq({"verb":"dump","zones":"example."}\n), 'no such zone' ],
-        [ 'a zone that is a number', qq({"verb":"transfer","zones":[5]}\n), 'no such zone' ], [ 'a zone that is no name', qq({"verb":"transfer","zones":["a..b"]}\n), 'no such zone' ],
+        [ 'very deep', ('[' x 100_000) . "\n", 'not a line of JSON' ],
+        [ 'zones that are no list', qq({"verb":"dump","zones":"example."}\n), 'no such zone' ],
+        [ 'a zone that is a number', qq({"verb":"transfer","zones":[5]}\n), 'no such zone' ],
+        [ 'a zone that is no name', qq({"verb":"transfer","zones":["a..b"]}\n), 'no such zone' ],
         [ 'a name that is no name', qq({"verb":"dump","zones":["example."],"name":"a..b"}\n), 'not in the zone' ],
         [ 'a remote that is a list', qq({"verb":"transfer","zones":["never."],"from":["p1"]}\n), 'refused' ],
         [ 'too long', '"' . 'x' x (9 << 20) . qq("\n), 'longer than' ]) {
@@ -393,7 +415,8 @@ subtest 'all of a thousand zones' => sub {
         $socket->flush;
         my @answers = map { JSON::PP::decode_json($_) } <$socket>;
         cmp_ok(scalar(grep { $_->{zones} } @answers), '>=', 9, "$verb: it is told as it goes on");
-        is(join(' ', sort map { $_->{zone} } map { @{ $_->{zones} // $_->{done}{zones} } } @answers), join(' ', map { "$_." } @names), "$verb: each zone once");
+        is(join(' ', sort map { $_->{zone} } map { @{ $_->{zones} // $_->{done}{zones} } } @answers),
+            join(' ', map { "$_." } @names), "$verb: each zone once");
         is(($many->verb($verb, '--all'))[1], "$verb: 1000 zones\n", "$verb: which the command counts");
     }
     my $socket = $many->control_socket;

@@ -19,7 +19,8 @@ my $plain = Fake->new(zone => 'own.', address => '127.0.0.2')->serve;
 my $signed = Fake->new(zone => 'own.', address => '127.0.0.3', key => $key)->serve;
 my $silent = Fake->new(zone => 'own.', address => '127.0.0.4')->serve(notify => sub { });
 my $nobody = '127.0.0.5@' . free_port;
-my @remotes = (Lockstep::remote('plain', $plain), Lockstep::remote('signed', $signed, $key), Lockstep::remote('silent', $silent), Lockstep::remote('nobody', $nobody),
+my @remotes = (Lockstep::remote('plain', $plain), Lockstep::remote('signed', $signed, $key), Lockstep::remote('silent', $silent),
+    Lockstep::remote('nobody', $nobody),
     Lockstep::remote('both', [ $plain, $signed ]));
 my $lockstep = Lockstep->new(keys => [$key], remotes => \@remotes, zones => [ { name => 'own', source => 'file', notify => [ 'plain', 'signed' ] } ]);
 my $serial = 0;
@@ -51,7 +52,8 @@ subtest 'a new serial is told' => sub {
 
 subtest 'a zone that was transferred is told on' => sub {
     my $hidden = Fake->new(zone => 'example.', records => ['example. 300 IN NS ns.example.'])->serve(serial => 7);
-    $lockstep->reload(remotes => [ @remotes, Lockstep::remote('hidden', $hidden) ], zones => [ @{ $lockstep->{conf}{zones} }, { name => 'example', primaries => ['hidden'], notify => ['plain'] } ]);
+    $lockstep->reload(remotes => [ @remotes, Lockstep::remote('hidden', $hidden) ],
+        zones => [ @{ $lockstep->{conf}{zones} }, { name => 'example', primaries => ['hidden'], notify => ['plain'] } ]);
     ok(wait_for(sub { grep { $_->{name} eq 'example.' && $_->{serial} == 7 } told($plain) }), 'as soon as it is there');
     my $before = told($plain);
     is(($lockstep->verb('refresh', 'example'))[0], 0, 'a refresh that brings nothing');
@@ -80,7 +82,8 @@ subtest 'the verb' => sub {
     is(($lockstep->verb('notify', 'own'))[0], 0, 'and so are answers that are not signed as they must be');
     $signed->{key} = Tsig::key(name => $key->{name});
     $signed->serve(notify => sub { my ($talk) = @_; $talk->send_message($talk->message(rcode => 9, additional => [
-        Wire::raw_rr(owner => $key->{name}, type => 'TSIG', class => 255, ttl => 0, rdata => Wire::name('hmac-sha256') . pack('nNn n n n n', 0, time, 300, 0, $talk->query->{id}, 16, 0)) ])) });
+        Wire::raw_rr(owner => $key->{name}, type => 'TSIG', class => 255, ttl => 0,
+            rdata => Wire::name('hmac-sha256') . pack('nNn n n n n', 0, time, 300, 0, $talk->query->{id}, 16, 0)) ])) });
     ($status, $out, $said) = $lockstep->verb('notify', 'own');
     is($status, 1, 'a server with another secret refuses');
     ok($lockstep->wait_log(qr/warning notify-out zone=own\. to=signed .*outcome=BADSIG/), 'which is logged');
@@ -138,7 +141,8 @@ subtest 'many zones, and nobody there' => sub {
     $lockstep->put_zone($_, text($_, 1)) for @names;
     $lockstep->reload(zones => [ map { { name => $_, source => 'file', notify => [ 'nobody', 'plain' ] } } @names ]);
     ok($lockstep->wait_serial('z300', 1), 'they are served');
-    ok(wait_for(sub { my %told = map { $_->{name} => 1 } told($plain); return 300 == grep { $told{"$_."} } @names }), 'who is there is told of each, whoever is not');
+    ok(wait_for(sub { my %told = map { $_->{name} => 1 } told($plain); return 300 == grep { $told{"$_."} } @names }),
+        'who is there is told of each, whoever is not');
 };
 
 subtest 'after a start' => sub {

@@ -49,7 +49,8 @@ sub has_v6 { return IO::Socket::IP->new(LocalHost => '::1', Listen => 1) }
 
 subtest 'addresses' => sub {
     my $port = free_port;
-    fails_to_start('an address that is not ours', daemon(listen => ["192.0.2.1\@$port"]), qr/error not-started msg=".*192\.0\.2\.1\@$port: bind: Cannot assign/);
+    fails_to_start('an address that is not ours', daemon(listen => ["192.0.2.1\@$port"]),
+        qr/error not-started msg=".*192\.0\.2\.1\@$port: bind: Cannot assign/);
     my $udp = IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => $port, Type => SOCK_DGRAM);
     fails_to_start('another program has the UDP port', daemon(listen => ["127.0.0.1\@$port"]), qr/127\.0\.0\.1\@$port: bind: Address already in use/);
     close $udp;
@@ -63,7 +64,8 @@ subtest 'addresses' => sub {
     is($lockstep->stop, 0, 'lockstepd ends cleanly');
     SKIP: {
         skip '947-no-family cannot be run', 3 if !has_v6() || (run_command($no_family, 'inet6', '/bin/true'))[0];
-        fails_to_start('IPv6 was asked for and is not there', daemon(listen => [ "127.0.0.1\@$port", "::1\@$port" ]), qr/::1\@$port: socket: Address family not supported/, $no_family, 'inet6');
+        fails_to_start('IPv6 was asked for and is not there', daemon(listen => [ "127.0.0.1\@$port", "::1\@$port" ]),
+            qr/::1\@$port: socket: Address family not supported/, $no_family, 'inet6');
     }
 };
 
@@ -85,7 +87,8 @@ subtest 'no addresses: all of them, port 53' => sub {
         is($lockstep->outcome('own', 'SOA', at => '127.0.0.1@53'), 'NOERROR', 'a machine without IPv6 has IPv4');
         like(($lockstep->events('listen-left-out'))[0]{msg}, qr/^::\@53: .*not supported/, 'and the log says what is missing');
         is($lockstep->stop, 0, 'lockstepd ends cleanly');
-        fails_to_start('a machine without both', $all->(), qr/not-started msg=".*\@53: socket: Address family not supported/, $no_family, 'inet6,inet');
+        fails_to_start('a machine without both', $all->(), qr/not-started msg=".*\@53: socket: Address family not supported/,
+            $no_family, 'inet6,inet');
     }
     my $udp = IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => 53, Type => SOCK_DGRAM);
     fails_to_start('a port that another program has is not left out', $all->(), qr/0\.0\.0\.0\@53: bind: Address already in use/);
@@ -109,7 +112,8 @@ subtest 'clients over TCP' => sub {
 subtest 'the end' => sub {
     for my $signal (qw(TERM INT)) {
         my $fake = Fake->new(@fake_of)->serve(serial => 5);
-        my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('hidden', $fake) ], zones => [ { name => 'example', primaries => ['hidden'], 'zonefile-sync' => '1h' } ])->start;
+        my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('hidden', $fake) ],
+            zones => [ { name => 'example', primaries => ['hidden'], 'zonefile-sync' => '1h' } ])->start;
         ok($lockstep->wait_serial('example', 5), "SIG$signal: a zone that is not yet in its file");
         $fake->serve(serial => 6, axfr => sub { my ($talk) = @_; $talk->send(answer => [ $talk->soa, @{ $talk->{fake}{records} } ]); $talk->wait_close(20) });
         $fake->notify($lockstep->at);
@@ -121,7 +125,8 @@ subtest 'the end' => sub {
         is($lockstep->stop, 0, 'with exit status 0');
         like(slurp($lockstep->zone_file('example')) // '', qr/SOA.* 5 /, 'the file was written');
         ok(!-e $lockstep->{conf}{server}{control}, 'the socket is gone');
-        is_deeply([ map { s,.*/,,r } glob "$lockstep->{dir}/state/* $lockstep->{dir}/zones/*" ], [ 'lockstep.db', 'lockstep.lock', 'example.zone' ], 'and nothing else is left');
+        is_deeply([ map { s,.*/,,r } glob "$lockstep->{dir}/state/* $lockstep->{dir}/zones/*" ],
+            [ 'lockstep.db', 'lockstep.lock', 'example.zone' ], 'and nothing else is left');
         like($lockstep->log_text, qr/notice stopping /, 'the log says so');
     }
     my $lockstep = daemon();
@@ -172,14 +177,16 @@ subtest 'directories, and a user' => sub {
     $lockstep->start;
     is($lockstep->outcome('own'), 'NOERROR', 'what is missing is made');
     is($lockstep->stop, 0, 'lockstepd ends cleanly');
-    fails_to_start('a user that is not there', daemon(user => 'no-such-user'), qr/not-started msg="server\.user: there is no user \\"no-such-user\\"/);
+    fails_to_start('a user that is not there', daemon(user => 'no-such-user'),
+        qr/not-started msg="server\.user: there is no user \\"no-such-user\\"/);
     spew("$dir/file", '');
     my $without = daemon('state-dir' => "$dir/file/state")->start;
     is($without->outcome('own'), 'NOERROR', 'state-dir below a file: what there is is served');
     ok($without->wait_log(qr,error state-write-failed .*\Q$dir/file\E,), 'and what is wrong is said');
     is($without->stop, 0, 'it ends cleanly');
     fails_to_start('control below a file', daemon(control => "$dir/file/socket"), qr,error not-started msg=".*\Q$dir/file\E,);
-    fails_to_start('control too long for a socket', daemon(control => "$dir/" . 'x' x 120), qr/conf:\d+: server\.control: .* is longer than the \d+ octets/);
+    fails_to_start('control too long for a socket', daemon(control => "$dir/" . 'x' x 120),
+        qr/conf:\d+: server\.control: .* is longer than the \d+ octets/);
 };
 
 # Who may not read the build directory runs copies.
@@ -218,8 +225,10 @@ subtest 'users' => sub {
     is($status{Gid}, join("\t", ($gid) x 4), 'in its group');
     is($status{Groups} =~ s/ *$//r, $gid, 'and in no other');
     is($status{CapEff}, '0' x 16, 'without any rights');
-    $own->("$lockstep->{dir}/$_->[0]", "$_->[1] belongs to it") for [ 'state', 'state-dir' ], [ 'state/lockstep.db', 'the database' ], [ 'zones', 'zone-dir' ],
-        [ 'zones/e', 'a directory below it' ], [ 'zones/e/example', 'the zone file' ], [ 'run', 'the directory of the socket' ], [ 'run/socket', 'the socket' ];
+    $own->("$lockstep->{dir}/$_->[0]", "$_->[1] belongs to it")
+        for [ 'state', 'state-dir' ], [ 'state/lockstep.db', 'the database' ], [ 'zones', 'zone-dir' ],
+        [ 'zones/e', 'a directory below it' ], [ 'zones/e/example', 'the zone file' ], [ 'run', 'the directory of the socket' ],
+        [ 'run/socket', 'the socket' ];
     is(sprintf('%o', (stat $lockstep->zone_file('own'))[2] & 07777), '644', 'a file that was there keeps its mode');
     is(sprintf('%o', (stat "$lockstep->{dir}/zones/e/example")[2] & 07777), '640', 'a new one is not for everybody');
     $fake->serve(serial => 4);
@@ -240,6 +249,7 @@ subtest 'users' => sub {
     $lockstep->start;
     is($lockstep->stop, 0, 'one that was started as root');
     $lockstep->{conf}{server}{user} = 'nobody';
-    fails_to_start('is then to be somebody else', $lockstep, qr,error state-write-failed .*\Q$lockstep->{dir}\E/state/.*Permission denied.*error not-started ,s);
+    fails_to_start('is then to be somebody else', $lockstep,
+        qr,error state-write-failed .*\Q$lockstep->{dir}\E/state/.*Permission denied.*error not-started ,s);
 };
 done_testing;

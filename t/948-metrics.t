@@ -18,7 +18,8 @@ my $zone_text = "\$TTL 300\n@ IN SOA ns host 7 3600 900 604800 300\n@ IN NS ns\n
 my $lockstep = Lockstep->new(
     server => { metrics => "127.0.0.1\@$port", workers => 2 },
     remotes => [ { name => 'nobody', address => [ '127.0.0.1@' . free_port ] } ],
-    zones => [ { name => 'file.test', source => 'file', file => 'file' }, { name => 'broken.test', source => 'file', file => 'broken' }, { name => 'empty.test', primaries => ['nobody'] },
+    zones => [ { name => 'file.test', source => 'file', file => 'file' },
+        { name => 'broken.test', source => 'file', file => 'broken' }, { name => 'empty.test', primaries => ['nobody'] },
         { name => $odd, source => 'file', file => 'file' } ]);
 Process::spew("$lockstep->{dir}/zones/file", $zone_text);
 Process::spew("$lockstep->{dir}/zones/broken", "<script>alert(1)</script> IN FOO\n");
@@ -50,7 +51,8 @@ subtest 'metrics' => sub {
     my ($status, $head, $body) = http('/metrics');
     is($status, 200, 'there');
     like($head, qr{^content-type: text/plain; version=0\.0\.4}mi, 'in the text format');
-    my @wrong = grep { !/^# (?:HELP|TYPE) lockstep_\w+ / && !/^lockstep_\w+(?:\{\w+="(?:[^"\\]|\\.)*"(?:,\w+="(?:[^"\\]|\\.)*")*\})? -?[\d.e+]+$/ } split /\n/, $body;
+    my @wrong = grep { !/^# (?:HELP|TYPE) lockstep_\w+ /
+        && !/^lockstep_\w+(?:\{\w+="(?:[^"\\]|\\.)*"(?:,\w+="(?:[^"\\]|\\.)*")*\})? -?[\d.e+]+$/ } split /\n/, $body;
     is_deeply(\@wrong, [], 'each line is one of that');
     my %types;
     $types{$1}++ while $body =~ /^# TYPE (\S+)/mg;
@@ -98,7 +100,8 @@ subtest 'clients' => sub {
     is($status, 200, 'HEAD');
     is($body, '', 'has no body');
     isnt((http("POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))[0], 200, 'POST is refused');
-    isnt((http("GET /metrics HTTP/1.1\r\nHost: x\r\nX: " . 'x' x 20000 . "\r\nConnection: close\r\n\r\n"))[0], 200, 'headers without end are refused');
+    isnt((http("GET /metrics HTTP/1.1\r\nHost: x\r\nX: " . 'x' x 20000 . "\r\nConnection: close\r\n\r\n"))[0], 200,
+        'headers without end are refused');
     http("\x16\x03\x01\n\n");
     my @gone = map { my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port); print $s "GET /$_ HTTP/1.1\r\nHost: x\r\n\r\n"; $s } ('metrics?zones=all', 'health') x 20;
     close $_ for @gone;
@@ -125,7 +128,8 @@ subtest 'a server that does not answer' => sub {
 subtest 'the highest serial' => sub {
     my $highest = 4294967295;
     my $fake = Fake->new(zone => 'high.test.')->serve(serial => $highest, records => ['high.test. 300 IN NS ns.high.test.']);
-    my $high = Lockstep->new(server => { metrics => "127.0.0.1\@$port" }, remotes => [ Lockstep::remote('fake', $fake) ], zones => [ { name => 'high.test', primaries => ['fake'] } ])->start;
+    my $high = Lockstep->new(server => { metrics => "127.0.0.1\@$port" }, remotes => [ Lockstep::remote('fake', $fake) ],
+        zones => [ { name => 'high.test', primaries => ['fake'] } ])->start;
     my $told = sub {
         my ($serial, $when) = @_;
         ok($high->wait_state('high.test', 'ok'), "$when: it is well");

@@ -41,7 +41,8 @@ is(($lockstep->verb('hold', 'example'))[0], 0, 'meanwhile something else of the 
 sleep 0.3;           # so that this is on its way too: nothing tells; if it is not, it only comes later
 $faults->clear;
 ok($lockstep->wait_serial('example', 6), 'the version is served');
-ok(wait_for(sub { remembered('SELECT serial, held FROM zone') eq '6|1' }, 30), 'both are in the database') or diag(remembered('SELECT serial, held FROM zone'));
+ok(wait_for(sub { remembered('SELECT serial, held FROM zone') eq '6|1' }, 30), 'both are in the database')
+    or diag(remembered('SELECT serial, held FROM zone'));
 
 is($lockstep->stop, 0, 'lockstepd ends cleanly');
 done_testing;

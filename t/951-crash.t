@@ -27,7 +27,8 @@ note "SEED=$seed";
 my %sync = ('at-once.example.' => 0, 'soon.example.' => 1, 'later.example.' => 3600, 'never.example.' => -1);
 my @zones = sort keys %sync;
 my $history = History->new(seed => $seed, zones => \@zones)->serve;
-my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('hidden', $history) ], acls => [ { name => 'all', address => [ '127.0.0.0/8' ], action => 'allow' } ],
+my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('hidden', $history) ],
+    acls => [ { name => 'all', address => [ '127.0.0.0/8' ], action => 'allow' } ],
     server => { limits => { connect => '1s', 'transfer-idle' => '1s' } },
     zones => [ map { { name => $_, primaries => ['hidden'], 'zonefile-sync' => $sync{$_}, 'allow-transfer' => ['all'] } } @zones ]);
 my $seen_file = work_dir('client') . '/seen';

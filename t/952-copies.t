@@ -23,7 +23,8 @@ note "SEED=$seed";
 my %sync = ('level.example.' => 0, 'behind.example.' => 3600, 'far.example.' => 3600, 'never.example.' => -1);
 my @zones = sort keys %sync;
 my $history = History->new(seed => $seed, zones => \@zones, slots => 200)->serve;
-my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('hidden', $history) ], acls => [ { name => 'all', address => [ '127.0.0.0/8' ], action => 'allow' } ],
+my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('hidden', $history) ],
+    acls => [ { name => 'all', address => [ '127.0.0.0/8' ], action => 'allow' } ],
     server => { limits => { connect => '1s', 'transfer-idle' => '1s' } },
     zones => [ map { { name => $_, primaries => ['hidden'], 'zonefile-sync' => $sync{$_}, 'allow-transfer' => ['all'], 'refresh-min' => '1h' } } @zones ]);
 my ($state, $files) = map { "$lockstep->{dir}/$_" } qw(state zones);
@@ -109,7 +110,8 @@ my %change = (
 sub database_files { return ($database, "$database-wal") }
 sub other_files { return ((grep { -e } map { file_of($_) } @zones), glob "$state/steps-*") }
 
-# After this damage all zones are served, and it is said if it is known for sure to be seen; then all of the other copy is lost, and they are served still.
+# After this damage all zones are served, and it is said if it is known for sure to be seen; then all of the other copy is lost,
+# and they are served still.
 sub survives {
     my ($what, $damage, $lose, $said) = @_;
     restore($kept);
@@ -133,20 +135,25 @@ my $lose_files = sub { unlink other_files() };
 # What cannot be overlooked. A cut or a bit may be where nothing was, and a database that is gone may never have been.
 my $bad_file = qr/ error zone-file-damaged zone=\w+\.example\. /;
 my $other_file = qr/ (?:error zone-file-damaged|warning zone-file-edited) zone=\w+\.example\. /;
-my %file_said = ('removed' => qr/ warning zone-file-missing zone=\w+\.example\. /, 'empty' => $bad_file, 'noise' => $bad_file, 'cut' => $other_file, 'flipped in many bits' => $other_file);
+my %file_said = ('removed' => qr/ warning zone-file-missing zone=\w+\.example\. /, 'empty' => $bad_file, 'noise' => $bad_file,
+    'cut' => $other_file, 'flipped in many bits' => $other_file);
 my %log_said = map { $_ => qr/ error state-damaged places=\d+ octets=\d+ msg=/ } 'noise', 'flipped in many bits';
 my %database_said = ('noise' => qr/ error state-damaged msg=".*\Q$database\E was damaged/);
 
 for my $how (sort keys %change) {
-    survives("the database is $how", sub { change($change{$how}, database_files()); unlink "$database-shm" if $how eq 'removed' }, $lose_files, $database_said{$how});
+    survives("the database is $how", sub { change($change{$how}, database_files()); unlink "$database-shm" if $how eq 'removed' },
+        $lose_files, $database_said{$how});
     survives("the zone files are $how", sub { change($change{$how}, map { file_of($_) } @zones) }, $lose_database, $file_said{$how});
     survives("the log of steps is $how", sub { change($change{$how}, glob "$state/steps-*") }, $lose_database, $log_said{$how});
     survives("zone files and log are $how", sub { change($change{$how}, other_files()) }, $lose_database, $file_said{$how});
 }
 for my $at (18, 19, 63, 71) {
-    survives("a bit is flipped in octet $at of the database's head", sub { change(sub { my $bytes = $_[0]; substr($bytes, $at, 1) ^= "\4"; $bytes }, $database) }, $lose_files);
+    survives("a bit is flipped in octet $at of the database's head",
+        sub { change(sub { my $bytes = $_[0]; substr($bytes, $at, 1) ^= "\4"; $bytes }, $database) }, $lose_files);
 }
-survives('zone files are cut at a line\'s end', sub { change(sub { my @lines = $_[0] =~ /^.*\n/mg; join '', @lines[0 .. $#lines / 2] }, map { file_of($_) } @zones) }, $lose_database, $other_file);
+survives('zone files are cut at a line\'s end',
+    sub { change(sub { my @lines = $_[0] =~ /^.*\n/mg; join '', @lines[0 .. $#lines / 2] }, map { file_of($_) } @zones) },
+    $lose_database, $other_file);
 survives('zone files are edited', sub { change(sub { $_[0] =~ s/ at /  at /gr }, map { file_of($_) } @zones) }, $lose_database, $other_file);
 
 subtest 'a zone file that was edited is not served, and that is said' => sub {
@@ -201,7 +208,8 @@ subtest 'many small steps do not let the database grow' => sub {
     my $primary = History->new(seed => $seed, zones => [$zone], most => 1, whole => 0);
     $primary->{fake}{forgetful} = 1;
     $primary->serve;
-    my $small = Lockstep->new(remotes => [ Lockstep::remote('hidden', $primary) ], acls => [ { name => 'all', address => [ '127.0.0.0/8' ], action => 'allow' } ],
+    my $small = Lockstep->new(remotes => [ Lockstep::remote('hidden', $primary) ],
+        acls => [ { name => 'all', address => [ '127.0.0.0/8' ], action => 'allow' } ],
         zones => [ { name => $zone, primaries => ['hidden'], 'zonefile-sync' => 3600, 'allow-transfer' => ['all'], 'refresh-min' => '1h' } ])->start;
     $small->wait_serial($zone, 1) or BAIL_OUT("$zone is not served");
     my $came = 0;

@@ -1,6 +1,7 @@
 #!/usr/bin/perl
-# The disk fails under lockstepd (t/faults.c): full, read-only, broken, an fsync that fails, a database that is damaged while it is in use; or the process
-# ends at any of its calls to the disk. It goes on serving what it has, says what is wrong, and is well again when the disk is.
+# The disk fails under lockstepd (t/faults.c): full, read-only, broken, an fsync that fails, a database that is damaged while it
+# is in use; or the process ends at any of its calls to the disk. It goes on serving what it has, says what is wrong, and is well
+# again when the disk is.
 use strict;
 use warnings;
 use FindBin;
@@ -25,7 +26,8 @@ my %sync = ('example.' => 3600, 'at-once.example.' => 0);
 my @zones = sort keys %sync;
 
 sub new_lockstep {
-    return Lockstep->new(remotes => [ Lockstep::remote('hidden', $history) ], acls => [ { name => 'all', address => [ '127.0.0.0/8' ], action => 'allow' } ],
+    return Lockstep->new(remotes => [ Lockstep::remote('hidden', $history) ],
+        acls => [ { name => 'all', address => [ '127.0.0.0/8' ], action => 'allow' } ],
         server => { limits => { connect => '1s', 'transfer-idle' => '1s' } },
         zones => [ map { { name => $_, primaries => ['hidden'], 'zonefile-sync' => $sync{$_}, 'allow-transfer' => ['all'] } } @zones ]);
 }
@@ -96,7 +98,8 @@ for my $case ([ 'log', 'the log cannot be synced', 'sync */state/steps-* 1+ EIO'
         is_durable($lockstep, $what);
         my $failed = () = $lockstep->log_lines(qr/error state-write-failed copy=$copy /);
         $lockstep->start($faults->command);
-        my $again = sub { $lockstep->wait_serial('example.', next_serial($lockstep, 'example.')) && $lockstep->log_lines(qr/error state-write-failed copy=$copy /) > $failed };
+        my $again = sub { $lockstep->wait_serial('example.', next_serial($lockstep, 'example.'))
+            && $lockstep->log_lines(qr/error state-write-failed copy=$copy /) > $failed };
         ok(wait_for($again, 90), 'and again, whenever the copy that fails is written');
         $faults->clear;
         next_serial($lockstep, 'example.');
@@ -145,7 +148,8 @@ subtest 'what is purged cannot be forgotten' => sub {
         $faults->set($rule);
         my ($status, $out, $said) = $lockstep->verb('purge', 'example');
         is($status, 1, "$what: purge fails");
-        like($said, qr/^lockstep: purge: example\.: it begins anew, but what was kept of it may come back with a restart: /, "$what: and says what that means");
+        like($said, qr/^lockstep: purge: example\.: it begins anew, but what was kept of it may come back with a restart: /,
+            "$what: and says what that means");
         ok($lockstep->wait_serial('example.', $history->serial('example.')), "$what: the zone comes anew all the same");
         $faults->clear;
         ok(wait_for(sub { ($lockstep->verb('purge', 'example'))[0] == 0 }, 15), "$what: once the disk is well again it succeeds");
@@ -171,7 +175,8 @@ subtest 'what is removed cannot be forgotten' => sub {
         like($said, qr/^lockstep: remove: example\.: it is removed, but what was kept of it is not all gone: \S/, "$what: and says why") if $rule;
         is(($lockstep->verb('status', 'example'))[0], 1, "$what: the zone is there no more");
         $faults->clear;
-        ok($lockstep->wait_serial('at-once.example.', next_serial($lockstep, 'at-once.example.')), "$what: the disk is well again, another zone's version comes");
+        ok($lockstep->wait_serial('at-once.example.', next_serial($lockstep, 'at-once.example.')),
+            "$what: the disk is well again, another zone's version comes");
         ok(wait_for(sub { storage($lockstep)->{state} eq 'ok' }, 30), "$what: and the state is well too");
     }
     ok(!-e $lockstep->zone_file('example'), 'nor is its file');

@@ -1,7 +1,8 @@
 #!/usr/bin/perl
-# The power is cut at random moments under a stream of changes, while lockstepd starts, and while it mends what an earlier cut left: of what was written and not synced
-# the disk holds anything that it may (t/lib/PowerCut.pm). Each time, with the primary away, every zone is served again at the last serial that a
-# client had seen, or a later one, and is what the primary had at that serial; its zone file is whole; what an operator was told is done is done.
+# The power is cut at random moments under a stream of changes, while lockstepd starts, and while it mends what an earlier cut
+# left: of what was written and not synced the disk holds anything that it may (t/lib/PowerCut.pm). Each time, with the primary
+# away, every zone is served again at the last serial that a client had seen, or a later one, and is what the primary had at that
+# serial; its zone file is whole; what an operator was told is done is done.
 #
 # SEED=N repeats the changes and the dice of a run; LONG=1 cuts 200 times instead of 10.
 use strict;
@@ -31,7 +32,8 @@ note "SEED=$seed";
 my %sync = ('at-once.example.' => 0, 'soon.example.' => 1, 'later.example.' => 3600, 'never.example.' => -1);
 my @zones = sort keys %sync;
 my $history = History->new(seed => $seed, zones => \@zones)->serve;
-my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('hidden', $history) ], acls => [ { name => 'all', address => [ '127.0.0.0/8' ], action => 'allow' } ],
+my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('hidden', $history) ],
+    acls => [ { name => 'all', address => [ '127.0.0.0/8' ], action => 'allow' } ],
     server => { limits => { connect => '1s', 'transfer-idle' => '1s' } },
     zones => [ map { { name => $_, primaries => ['hidden'], 'zonefile-sync' => $sync{$_}, 'allow-transfer' => ['all'], file => 'of/%1/%s.zone' } } @zones ]);
 my @dirs = map { "$lockstep->{dir}/$_" } qw(state zones);

@@ -192,7 +192,8 @@ subtest 'a zone file that is edited' => sub {
     $take->(zone_text($zone, 3, changed => [5]));
     ok($reader->wait_serial($zone, 3), 'the next serial');
     same_zone($reader->dump($zone), dump_text(zone_text($zone, 3, changed => [5]), $zone), 'brings them all the same');
-    is(scalar($source->wait_events(1, 'transfer-out', zone => "$zone.", type => 'IXFR', sent => 'zone')), 1, 'with the whole zone, as serial 2 was not one content');
+    is(scalar($source->wait_events(1, 'transfer-out', zone => "$zone.", type => 'IXFR', sent => 'zone')), 1,
+        'with the whole zone, as serial 2 was not one content');
     is($source->status($zone)->{reason}, undef, 'and status has nothing to say');
     $take->(zone_text($zone, 4, changed => [5]));
     ok($reader->wait_serial($zone, 4), 'another one');
@@ -229,7 +230,8 @@ subtest 'a large zone file' => sub {
 subtest 'a primary that knows no IXFR' => sub {
     my $zone = 'whole.example';
     my $plain = Fake->new(zone => "$zone.");
-    my $middle = Lockstep->new(keys => [ $key{last} ], acls => [ { name => 'all', key => $key{last}{name} } ], remotes => [ Lockstep::remote('plain', $plain) ],
+    my $middle = Lockstep->new(keys => [ $key{last} ], acls => [ { name => 'all', key => $key{last}{name} } ],
+        remotes => [ Lockstep::remote('plain', $plain) ],
         zones => [ { name => $zone, primaries => ['plain'], 'allow-transfer' => ['all'], 'refresh-min' => '1h' } ]);
     # 2000 addresses and a name server; of the addresses so many differ with each serial.
     my $give = sub {
@@ -284,7 +286,8 @@ subtest 'over TLS' => sub {
     plan skip_all => 'needs openssl and IO::Socket::SSL' unless Tls::have();
     my ($zone, $port, $ca) = ('own.example', free_port, Tls::authority('Authority'));
     my $server = Tls::certificate('ns.example', $ca);
-    my $source = Lockstep->new(keys => [ $key{file} ], server => { 'listen-tls' => ["127.0.0.1\@$port"], 'tls-cert' => $server->{cert}, 'tls-key' => $server->{key} },
+    my $source = Lockstep->new(keys => [ $key{file} ],
+        server => { 'listen-tls' => ["127.0.0.1\@$port"], 'tls-cert' => $server->{cert}, 'tls-key' => $server->{key} },
         acls => [ { name => 'all', key => $key{file}{name}, tls => 'true' } ]);
     my $reader = Lockstep->new(keys => [ $key{file} ], zones => [ { name => $zone, primaries => ['source'] } ],
         remotes => [ { name => 'source', address => ["127.0.0.1\@$port"], key => $key{file}{name}, tls => { 'auth-name' => 'ns.example', ca => $ca->{cert} } } ]);
@@ -300,7 +303,8 @@ subtest 'over TLS' => sub {
         same_zone($reader->dump($zone), $source->dump($zone), 'what came is what is there');
         same_answers($reader, $zone, "serial $_");
     }
-    is(scalar($source->wait_events(5, 'transfer-out', type => 'IXFR', sent => 'steps', over => 'TLS', key => 'file.key.')), 5, 'each as a step, signed, over TLS');
+    is(scalar($source->wait_events(5, 'transfer-out', type => 'IXFR', sent => 'steps', over => 'TLS', key => 'file.key.')), 5,
+        'each as a step, signed, over TLS');
     is($_->stop, 0, 'it ends cleanly') for $reader, $source;
 };
 

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# Transfers in over TLS (RFC 9103): from our own daemon, from BIND, from a fake primary whose certificate, protocol or manners are wrong; never without
-# TLS where it is configured. Clients by their certificates.
+# Transfers in over TLS (RFC 9103): from our own daemon, from BIND, from a fake primary whose certificate, protocol or manners are
+# wrong; never without TLS where it is configured. Clients by their certificates.
 use strict;
 use warnings;
 use FindBin;
@@ -27,7 +27,9 @@ my %client = map { $_ => Tls::certificate("$_.example", $clients) } qw(down othe
 
 sub pin_of {
     my ($cert) = @_;
-    my ($status, $pin) = run_command('sh', '-c', 'openssl x509 -in "$0" -noout -pubkey | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | openssl base64', $cert->{cert});
+    my ($status, $pin) = run_command('sh', '-c',
+        'openssl x509 -in "$0" -noout -pubkey | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | openssl base64',
+        $cert->{cert});
     return $pin =~ s/\s//gr;
 }
 
@@ -52,13 +54,16 @@ sub primary {
 sub secondary {
     my ($at, $tls, %of) = @_;
     my @names = @{ delete $of{names} // ['own'] };
-    return Lockstep->new(remotes => [ { name => 'up', address => [$at], tls => $tls } ], zones => [ map { { name => $_, primaries => ['up'] } } @names ], %of);
+    return Lockstep->new(remotes => [ { name => 'up', address => [$at], tls => $tls } ],
+        zones => [ map { { name => $_, primaries => ['up'] } } @names ], %of);
 }
 
 subtest 'from our own daemon, with certificates on both sides' => sub {
     my @names = ('own', map { "z$_.example" } 1 .. 20);
     my $primary = primary(names => \@names, server => { 'tls-ca' => $clients->{cert} }, acls => [ { name => 'all', 'cert-name' => 'down.example' } ]);
-    my $below = secondary($primary->{tls_at}, { 'auth-name' => 'ns.example', ca => $ca->{cert}, cert => $client{down}{cert}, key => $client{down}{key} }, names => \@names);
+    my $below = secondary($primary->{tls_at},
+        { 'auth-name' => 'ns.example', ca => $ca->{cert}, cert => $client{down}{cert}, key => $client{down}{key} },
+        names => \@names);
     $primary->{conf}{remotes} = [ Lockstep::remote('below', $below) ];
     $_->{notify} = ['below'] for @{ $primary->{conf}{zones} };
     $primary->start;
@@ -98,7 +103,8 @@ subtest 'many zones: sessions are resumed' => sub {
         server => { limits => { 'transfers-per-primary' => 1 } })->start;
     ok($below->wait_serial($names[-1], 1) && wait_for(sub { !grep { !defined $below->serial($_) } @names }, 20), 'all have come');
     my ($accepted, $resumed) = map { stat_of($primary, 'serve', $_) } qw(tls_accepted tls_resumed);
-    ok($accepted <= 3 || $resumed * 2 > $accepted, 'over few connections, or most of them resume a session') or diag("$accepted connections, $resumed resumed");
+    ok($accepted <= 3 || $resumed * 2 > $accepted, 'over few connections, or most of them resume a session')
+        or diag("$accepted connections, $resumed resumed");
     is(($below->verb('reload'))[0], 0, 'a reload');
     my $before = stat_of($primary, 'serve', 'tls_accepted') - stat_of($primary, 'serve', 'tls_resumed');
     is((asks($below, $names[0], '--full'))[0], 0, 'a transfer after it');
@@ -111,7 +117,8 @@ subtest 'who may transfer, by certificate' => sub {
     my $primary = primary(server => { 'tls-ca' => $clients->{cert} }, acls => [ { name => 'all', 'cert-name' => 'down.example' } ])->start;
     my $with = sub {
         my ($cert) = @_;
-        my $client = Tls::connect($primary->{tls_port}, $cert ? (SSL_cert_file => $cert->{cert}, SSL_key_file => $cert->{key}) : ()) or return 'no connection';
+        my $client = Tls::connect($primary->{tls_port},
+            $cert ? (SSL_cert_file => $cert->{cert}, SSL_key_file => $cert->{key}) : ()) or return 'no connection';
         my ($rcode) = $client->transfer('own');
         return $rcode // 'none';
     };
@@ -156,7 +163,8 @@ subtest 'refused clients are logged, a few of them' => sub {
     ok(wait_for(sub { stat_of($primary, 'serve', 'tls_failed') == 30 }), 'thirty of them are counted');
     my @lines = $primary->events('tls-failed');
     ok(@lines >= 1 && @lines < 30, 'and some logged') or diag(scalar @lines);
-    like(($primary->log_lines(qr/ notice tls-failed /))[0], qr/client=\S*127\.0\.0\.1\@\d+.*expected a certificate of an authority in \S+, got one for \\?"bad\.example\\?" \(issuer CN=Others, until/, 'with what was expected and what came');
+    like(($primary->log_lines(qr/ notice tls-failed /))[0],
+        qr/client=\S*127\.0\.0\.1\@\d+.*expected a certificate of an authority in \S+, got one for \\?"bad\.example\\?" \(issuer CN=Others, until/, 'with what was expected and what came');
     IO::Socket::IP->new(PeerHost => '127.0.0.1', PeerPort => $primary->{tls_port})->close;
     ok(wait_for(sub { stat_of($primary, 'serve', 'tls_failed') == 31 }), 'one that only looks whether the port is there');
     is(scalar($primary->log_lines(qr/ notice tls-failed .*closed/)), 0, 'is not worth a line');
@@ -166,13 +174,15 @@ subtest 'refused clients are logged, a few of them' => sub {
 my @ns = ('example. 300 IN NS ns.example.', 'ns.example. 300 IN A 192.0.2.53');
 
 # A primary that gives 'example' over TLS, and what its certificate is by name.
-my %shows = (right => $server, 'another name' => Tls::certificate('www.example', $ca), 'an unknown authority' => Tls::certificate('ns.example', $others),
+my %shows = (right => $server, 'another name' => Tls::certificate('www.example', $ca),
+    'an unknown authority' => Tls::certificate('ns.example', $others),
     expired => Tls::certificate('ns.example', $ca, days => -1), 'self-signed' => { map { $_ => $others->{$_} } qw(cert key) });
 sub tls_of { my ($name, %more) = @_; return { SSL_cert_file => $shows{$name}{cert}, SSL_key_file => $shows{$name}{key}, %more } }
 
 subtest 'a primary that is not what it must be' => sub {
     my $fake = Fake->new(zone => 'example.', serial => 1, records => \@ns);
-    my $lockstep = secondary($fake->at, { 'auth-name' => 'ns.example', ca => $ca->{cert} }, names => ['example'], server => { limits => { connect => '2s' } });
+    my $lockstep = secondary($fake->at, { 'auth-name' => 'ns.example', ca => $ca->{cert} }, names => ['example'],
+        server => { limits => { connect => '2s' } });
     $fake->serve(tls => tls_of('expired'));
     $lockstep->start;
     my $tls = $lockstep->{conf}{remotes}[0]{tls};
@@ -198,20 +208,27 @@ subtest 'a primary that is not what it must be' => sub {
     };
     $case->('another name', qr/expected a certificate for "ns\.example", got one for "www\.example" \(issuer CN=Authority, until 20\d\d-/, tls => tls_of('another name'));
     $case->('an unknown authority', qr/expected a certificate of an authority in \S+, got one for "ns\.example" \(issuer CN=Others, /, tls => tls_of('an unknown authority'));
-    $case->('expired', qr/expected a certificate that is valid now, got one for "ns\.example".*until 20.*certificate has expired/, tls => tls_of('expired'));
+    $case->('expired', qr/expected a certificate that is valid now, got one for "ns\.example".*until 20.*certificate has expired/,
+        tls => tls_of('expired'));
     $case->('self-signed', qr/expected a certificate of an authority in .*self-signed certificate/, tls => tls_of('self-signed'));
     $case->('no ALPN', qr/expected ALPN "dot", got none/, tls => tls_of('right', SSL_alpn_protocols => undef));
     $case->('another ALPN', qr/expected ALPN "dot"/, tls => tls_of('right', SSL_alpn_protocols => ['h2']));
     $case->('TLS 1.2', qr/expected TLS 1\.3, /, tls => tls_of('right', SSL_version => 'TLSv1_2'));
-    $case->('it wants a certificate', qr/the server expects a certificate of ours, got none/, tls => tls_of('right', SSL_ca_file => $clients->{cert}, SSL_verify_mode => 3));
-    $case->('it does not like ours', qr/the server does not accept our certificate \S+: .*unknown ca/, tls => tls_of('right', SSL_ca_file => $others->{cert}, SSL_verify_mode => 3),
+    $case->('it wants a certificate', qr/the server expects a certificate of ours, got none/,
+        tls => tls_of('right', SSL_ca_file => $clients->{cert}, SSL_verify_mode => 3));
+    $case->('it does not like ours', qr/the server does not accept our certificate \S+: .*unknown ca/,
+        tls => tls_of('right', SSL_ca_file => $others->{cert}, SSL_verify_mode => 3),
         trust => { %$tls, cert => $client{down}{cert}, key => $client{down}{key} });
-    $case->('a wrong pin', qr/expected the pin \S{44}, got a certificate for "ns\.example".*pin \Q@{[ pin_of($server) ]}\E/, tls => tls_of('right'), trust => { pin => [ pin_of($shows{'another name'}) ] });
-    $case->('a right pin of a wrong name', qr/expected a certificate for "ns\.example", got/, tls => tls_of('another name'), trust => { %$tls, pin => [ pin_of($shows{'another name'}) ] });
+    $case->('a wrong pin', qr/expected the pin \S{44}, got a certificate for "ns\.example".*pin \Q@{[ pin_of($server) ]}\E/,
+        tls => tls_of('right'), trust => { pin => [ pin_of($shows{'another name'}) ] });
+    $case->('a right pin of a wrong name', qr/expected a certificate for "ns\.example", got/, tls => tls_of('another name'),
+        trust => { %$tls, pin => [ pin_of($shows{'another name'}) ] });
     $case->('plain DNS at the port', qr/expected TLS 1\.3, got (?:no handshake in time|something else|the end)/, tls => undef);
-    $case->('plain DNS that speaks first', qr/expected TLS 1\.3, got something else/, tls => undef, connect => sub { my ($talk) = @_; $talk->bytes(Wire::frame(Wire::message(rcode => 1))); $talk->wait_close(5) });
+    $case->('plain DNS that speaks first', qr/expected TLS 1\.3, got something else/, tls => undef,
+        connect => sub { my ($talk) = @_; $talk->bytes(Wire::frame(Wire::message(rcode => 1))); $talk->wait_close(5) });
     $case->('silence in the handshake', qr/no handshake in time/, tls => undef, connect => sub { my ($talk) = @_; $talk->wait_close(10) });
-    $case->('an end in the handshake', qr/expected TLS 1\.3, got the end of the connection|Connection reset/, tls => undef, connect => sub { my ($talk) = @_; $talk->close });
+    $case->('an end in the handshake', qr/expected TLS 1\.3, got the end of the connection|Connection reset/, tls => undef,
+        connect => sub { my ($talk) = @_; $talk->close });
     $fake->vanish;
     like(join('', asks($lockstep, 'example')), qr/Connection refused/, 'nobody there');
     $fake->serve(tls => undef);
@@ -238,7 +255,8 @@ subtest 'what makes a certificate right' => sub {
     $case->('the pin alone, expired', 'expired', { pin => [ pin_of($shows{expired}) ] });
     $case->('name and pin', 'right', { 'auth-name' => 'ns.example', ca => $ca->{cert}, pin => [ pin_of($server) ] });
     $case->('itself in the file', 'an unknown authority', { 'auth-name' => 'ns.example', ca => $shows{'an unknown authority'}{cert} });
-    $case->('our certificate, which it wants', 'right', { 'auth-name' => 'ns.example', ca => $ca->{cert}, cert => $client{down}{cert}, key => $client{down}{key} },
+    $case->('our certificate, which it wants', 'right',
+        { 'auth-name' => 'ns.example', ca => $ca->{cert}, cert => $client{down}{cert}, key => $client{down}{key} },
         SSL_ca_file => $clients->{cert}, SSL_verify_mode => 3);
     is_deeply([ sort keys %{ { map { $_->{transport} => 1 } grep { $_->{transport} } $fake->asked } } ], ['TLS'], 'all over TLS');
     is(scalar(grep { $_->{type} && $_->{length} % 128 } $fake->asked), 0, 'what is asked is padded');
@@ -247,7 +265,8 @@ subtest 'what makes a certificate right' => sub {
 
 subtest 'within a transfer' => sub {
     my $fake = Fake->new(zone => 'example.', serial => 1, records => \@ns);
-    my $lockstep = secondary($fake->at, { 'auth-name' => 'ns.example', ca => $ca->{cert} }, names => ['example'], server => { limits => { 'transfer-idle' => '2s' } });
+    my $lockstep = secondary($fake->at, { 'auth-name' => 'ns.example', ca => $ca->{cert} }, names => ['example'],
+        server => { limits => { 'transfer-idle' => '2s' } });
     $fake->serve(tls => tls_of('right'));
     $lockstep->start;
     ok($lockstep->wait_serial('example', 1), 'a first version');
@@ -311,8 +330,10 @@ subtest 'the configuration' => sub {
 
 subtest 'BIND as the primary' => sub {
     plan skip_all => 'needs bind9' unless Peer->have('bind');
-    my $lockstep = secondary('127.0.0.1@1', { 'auth-name' => 'ns.example', ca => $ca->{cert}, cert => $client{down}{cert}, key => $client{down}{key} });
-    my $bind = Peer->new('bind', tls => { %$server, clients => $clients->{cert} }, zones => [ { name => 'own', text => zone_text('own', 1, count => 3000), notify => [ $lockstep->at ] } ])->start;
+    my $lockstep = secondary('127.0.0.1@1',
+        { 'auth-name' => 'ns.example', ca => $ca->{cert}, cert => $client{down}{cert}, key => $client{down}{key} });
+    my $bind = Peer->new('bind', tls => { %$server, clients => $clients->{cert} },
+        zones => [ { name => 'own', text => zone_text('own', 1, count => 3000), notify => [ $lockstep->at ] } ])->start;
     $lockstep->{conf}{remotes}[0]{address} = [ $bind->tls_at ];
     $lockstep->start;
     ok($lockstep->wait_serial('own', 1), 'AXFR');
@@ -336,7 +357,8 @@ subtest 'BIND as the primary' => sub {
 subtest 'BIND as the secondary, by its certificate' => sub {
     plan skip_all => 'needs bind9' unless Peer->have('bind');
     my $primary = primary(names => [qw(own theirs)], server => { 'tls-ca' => $clients->{cert} },
-        acls => [ { name => 'all', 'cert-name' => 'down.example' }, { name => 'theirs', 'cert-name' => 'other.example', 'cert-pin' => [ pin_of($client{other}) ] } ]);
+        acls => [ { name => 'all', 'cert-name' => 'down.example' },
+            { name => 'theirs', 'cert-name' => 'other.example', 'cert-pin' => [ pin_of($client{other}) ] } ]);
     $primary->{conf}{zones}[1]{'allow-transfer'} = ['theirs'];
     $primary->start;
     my $bind = Peer->new('bind', zones => [ map { { name => $_, primaries => [ $primary->{tls_at} ], tls => { %{ $client{down} }, ca => $ca->{cert}, auth_name => 'ns.example' } } } qw(own theirs) ])->start;

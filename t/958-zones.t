@@ -1,5 +1,6 @@
 #!/usr/bin/perl
-# Zones at run time: add, remove, purge, hold and release; what survives a restart, kill -9, and the loss of a file; what a transfer that joins another one keeps.
+# Zones at run time: add, remove, purge, hold and release; what survives a restart, kill -9, and the loss of a file; what a
+# transfer that joins another one keeps.
 use strict;
 use warnings;
 use FindBin;
@@ -25,7 +26,9 @@ my %any = (soa => \&any_zone, axfr => \&any_zone);
 my $fake = Fake->new(%any)->serve(serial => 1, %any);
 my $other = Fake->new(address => '127.0.0.2')->serve(serial => 1, %any);
 my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('p', $fake), Lockstep::remote('q', $other) ],
-    templates => [ { name => 'default', primaries => ['p'], 'zonefile-sync' => 0 }, { name => 'two', primaries => [ 'q', 'p' ], 'zonefile-sync' => 0 }, { name => 'one-file', primaries => ['p'], file => 'all.zone' },
+    templates => [ { name => 'default', primaries => ['p'], 'zonefile-sync' => 0 },
+        { name => 'two', primaries => [ 'q', 'p' ], 'zonefile-sync' => 0 },
+        { name => 'one-file', primaries => ['p'], file => 'all.zone' },
         { name => 'nobody' } ],
     zones => [ { name => 'configured' }, { name => 'own', source => 'file' }, { name => 'odd', file => 'clash.example.zone' } ]);
 $lockstep->put_zone('own', "own. 300 IN SOA ns.own. host.own. 1 3600 900 604800 300\nown. 300 IN NS ns.own.\n");
@@ -86,7 +89,8 @@ subtest 'they survive' => sub {
     $_->vanish for $fake, $other;
     works('what was added just before', 'add', 'late.example');
     @all = sort @all, 'late.example.';
-    for my $case ([ 'kill', 'kill -9' ], [ 'stop', 'a restart' ], [ 'kill', 'the loss of a file', sub { unlink $roster } ], [ 'kill', 'that of the other one', sub { unlink $copy } ],
+    for my $case ([ 'kill', 'kill -9' ], [ 'stop', 'a restart' ], [ 'kill', 'the loss of a file', sub { unlink $roster } ],
+        [ 'kill', 'that of the other one', sub { unlink $copy } ],
         [ 'kill', 'a file that was cut', sub { spew($roster, slurp($roster) =~ s/[^\n]*\n[^\n]*\n\z//r) } ],
         [ 'kill', 'a flipped bit', sub { my $text = slurp($roster); substr($text, 40, 1) ^= "\4"; spew($roster, $text) } ]) {
         my ($how, $what, $spoil) = @$case;
@@ -210,7 +214,8 @@ subtest 'what cannot be written is said' => sub {
 };
 
 subtest 'a transfer under way ends with the hold' => sub {
-    $fake->serve(serial => 3, soa => \&any_zone, axfr => sub { my ($talk) = @_; $talk->{fake}{zone} = 'configured.'; $talk->send(answer => [ $talk->soa, 'configured. 300 IN NS ns.' ]); $talk->wait_close });
+    $fake->serve(serial => 3, soa => \&any_zone,
+        axfr => sub { my ($talk) = @_; $talk->{fake}{zone} = 'configured.'; $talk->send(answer => [ $talk->soa, 'configured. 300 IN NS ns.' ]); $talk->wait_close });
     my $socket = $lockstep->control_socket;
     $socket->print(qq({"verb":"transfer","zones":["configured."]}\n));
     $socket->flush;
@@ -276,7 +281,8 @@ subtest 'a transfer that joins another one keeps its options' => sub {
         $socket->flush;
         $fake->wait_count('IXFR', $ixfr + 1);
         $socket;
-    } '{"verb":"transfer","zones":["configured."]}', '{"verb":"transfer","zones":["configured."],"full":true,"from":"q"}', '{"verb":"transfer","zones":["configured."]}';
+    } '{"verb":"transfer","zones":["configured."]}', '{"verb":"transfer","zones":["configured."],"full":true,"from":"q"}',
+        '{"verb":"transfer","zones":["configured."]}';
     my @done = map { my $socket = $_; map { $_->{done}{zones}[0] // () } map { decode_json($_) } <$socket> } @sockets;
     is(join(' ', map { "$_->{result} $_->{primary}" } @done), 'updated p updated q updated p', 'the plain ones are one, the other one follows');
     is($other->count('AXFR'), $full + 1, 'as a whole, from whom it should be');

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# Catalog zones (RFC 9432): their members come, go, change and begin anew; what a catalog may not do; a broken one changes nothing; BIND, Knot and PowerDNS as
-# producers for us, and as consumers of what we produce.
+# Catalog zones (RFC 9432): their members come, go, change and begin anew; what a catalog may not do; a broken one changes
+# nothing; BIND, Knot and PowerDNS as producers for us, and as consumers of what we produce.
 use strict;
 use warnings;
 use FindBin;
@@ -22,7 +22,10 @@ sub works {
     return $out;
 }
 
-sub zone_text { my ($zone, $serial) = @_; return "$zone. 60 IN SOA ns.$zone. host.$zone. $serial 3600 900 604800 300\n$zone. 60 IN NS ns.$zone.\nns.$zone. 60 IN A 192.0.2.1\n" }
+sub zone_text {
+    my ($zone, $serial) = @_;
+    return "$zone. 60 IN SOA ns.$zone. host.$zone. $serial 3600 900 604800 300\n$zone. 60 IN NS ns.$zone.\nns.$zone. 60 IN A 192.0.2.1\n";
+}
 
 # Whether anybody may transfer a zone from there, as a template may say of those in its group.
 sub is_open { my ($lockstep, $zone) = @_; return defined dump_axfr($lockstep->at, $zone) }
@@ -71,14 +74,20 @@ sub any_step {
 }
 my %any = (soa => \&any_zone, axfr => \&any_zone, ixfr => \&any_step);
 my $version = 'version.@ 0 IN TXT "2"';
-sub member { my ($id, $name, %of) = @_; return ("$id.zones.\@ 0 IN PTR $name.", $of{group} ? qq(group.$id.zones.\@ 0 IN TXT "$of{group}") : (), $of{coo} ? "coo.$id.zones.\@ 0 IN PTR $of{coo}." : ()) }
+sub member {
+    my ($id, $name, %of) = @_;
+    return ("$id.zones.\@ 0 IN PTR $name.", $of{group} ? qq(group.$id.zones.\@ 0 IN TXT "$of{group}") : (),
+        $of{coo} ? "coo.$id.zones.\@ 0 IN PTR $of{coo}." : ());
+}
 
 my $fake = Fake->new(%any, zone => 'cat.');
-my @templates = ({ name => 'default', primaries => ['p'], 'zonefile-sync' => 0 }, { name => 'special', primaries => ['p'], 'refresh-max' => 1000, 'zonefile-sync' => 0, 'allow-transfer' => ['all'] },
+my @templates = ({ name => 'default', primaries => ['p'], 'zonefile-sync' => 0 },
+    { name => 'special', primaries => ['p'], 'refresh-max' => 1000, 'zonefile-sync' => 0, 'allow-transfer' => ['all'] },
     { name => 'useless' });
 my $cat = { name => 'cat', primaries => ['p'], catalog => 'consume', 'zonefile-sync' => 0 };
 my $new = { %$cat, name => 'new.cat' };
-my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('p', $fake) ], acls => [$all], templates => \@templates, zones => [ $cat, $new, { name => 'configured' } ]);
+my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('p', $fake) ], acls => [$all], templates => \@templates,
+    zones => [ $cat, $new, { name => 'configured' } ]);
 
 # Changes what the primary says, and tells of it. What came as a difference is what AXFR gives, and is answered so.
 my $steps = 0;
@@ -110,7 +119,8 @@ subtest 'members come' => sub {
     is(join(' ', @{ $lockstep->status('cat')->{members} }{qw(members refused)}), '2 0', 'and how many');
     is($lockstep->serial('cat'), $serial, 'the catalog itself is served too');
     my $checked = $lockstep->json('check', '--resolver', '127.0.0.1@' . Process::free_port(), '--timeout', '500ms');
-    is(join(' ', sort map { $_->{zone} } @$checked), 'configured. one.example. two.example.', 'check without a zone looks at them, and not at catalogs');
+    is(join(' ', sort map { $_->{zone} } @$checked), 'configured. one.example. two.example.',
+        'check without a zone looks at them, and not at catalogs');
 };
 
 subtest 'members go, come, and change' => sub {
@@ -143,12 +153,17 @@ subtest 'members go, come, and change' => sub {
 
 subtest 'a broken catalog changes nothing' => sub {
     my @good = (member('d', 'two.example'), member('c', 'three.example'));
-    for my $case ([ 'no version', qr/no catalog/, @good ], [ 'another version', qr/version/, $version =~ s/2/3/r, @good ], [ 'two versions', qr/more than one TXT/, $version, $version =~ s/2/1/r, @good ],
-        [ 'two members at a label', qr/more than one PTR/, $version, @good, member('c', 'four.example') ], [ 'a member at two labels', qr/two labels/, $version, @good, member('e', 'two.example') ],
-        [ 'no version, nothing at all', qr/no catalog/ ], [ 'two owners to come', qr/more than one PTR/, $version, member('d', 'two.example', coo => 'x'), 'coo.d.zones.@ 0 IN PTR y.' ]) {
+    for my $case ([ 'no version', qr/no catalog/, @good ], [ 'another version', qr/version/, $version =~ s/2/3/r, @good ],
+        [ 'two versions', qr/more than one TXT/, $version, $version =~ s/2/1/r, @good ],
+        [ 'two members at a label', qr/more than one PTR/, $version, @good, member('c', 'four.example') ],
+        [ 'a member at two labels', qr/two labels/, $version, @good, member('e', 'two.example') ],
+        [ 'no version, nothing at all', qr/no catalog/ ],
+        [ 'two owners to come', qr/more than one PTR/, $version, member('d', 'two.example', coo => 'x'),
+        'coo.d.zones.@ 0 IN PTR y.' ]) {
         my ($what, $why, @records) = @$case;
         say_catalog(cat => \@records);
-        ok(wait_for(sub { ($lockstep->status('cat')->{members}{error} // '') =~ $why }), "$what: status says so") or diag($lockstep->status('cat')->{members}{error});
+        ok(wait_for(sub { ($lockstep->status('cat')->{members}{error} // '') =~ $why }), "$what: status says so")
+            or diag($lockstep->status('cat')->{members}{error});
         is(members($lockstep, 'cat'), 'three.example. two.example.', "$what: nothing changes");
         is($lockstep->serial('two.example'), 1, "$what: all are served");
         like($lockstep->status('cat')->{reason}, $why, "$what: it is the reason");
@@ -265,7 +280,8 @@ sub three_zones { return map { { name => $_, text => zone_text($_, 1) } } qw(a.p
 
 subtest 'BIND produces' => sub {
     plan skip_all => 'no BIND' unless Peer->have('bind');
-    my $text = sub { my ($n, @members) = @_; return join "\n", "cat.peer. 0 IN SOA invalid. invalid. $n 3600 600 2147483646 0", 'cat.peer. 0 IN NS invalid.', map({ s/\@/cat.peer./gr } $version, @members), '' };
+    my $text = sub { my ($n, @members) = @_; return join "\n", "cat.peer. 0 IN SOA invalid. invalid. $n 3600 600 2147483646 0",
+        'cat.peer. 0 IN NS invalid.', map({ s/\@/cat.peer./gr } $version, @members), '' };
     my $peer = Peer->new('bind', zones => [ { name => 'cat.peer', text => $text->(1, member('a', 'a.peer'), member('b', 'b.peer', group => 'grp')) }, three_zones() ])->start;
     consume_from($peer, 'grp', sub { $peer->edit('cat.peer', $text->(2, member('b', 'b.peer', group => 'grp'), member('c', 'c.peer'))) });
     $peer->stop;
@@ -311,12 +327,16 @@ subtest 'we produce' => sub {
         zones => [ { name => 'our.cat', primaries => [$at] } ]) if Peer->have('bind');
     my $remote = 'remote-' . ($at =~ tr/:@./---/r);
     $peer{knot} = Peer->new('knot', zones => [ { name => 'our.cat', primaries => [$at], lines => [ 'catalog-role: interpret', 'catalog-template: member' ] } ]) if Peer->have('knot');
-    $peer{knot}{sections} = [ 'template:', '  - id: member', "    storage: \"$peer{knot}{dir}\"", "    master: \"$remote\"", '    acl: [ notify, transfer ]' ] if $peer{knot};
-    $peer{powerdns} = Peer->new('powerdns', zones => [], settings => "secondary=yes\nxfr-cycle-interval=1\nallow-notify-from=127.0.0.0/8") if Peer->have('powerdns');
+    $peer{knot}{sections} = [ 'template:', '  - id: member', "    storage: \"$peer{knot}{dir}\"", "    master: \"$remote\"",
+        '    acl: [ notify, transfer ]' ] if $peer{knot};
+    $peer{powerdns} = Peer->new('powerdns', zones => [],
+        settings => "secondary=yes\nxfr-cycle-interval=1\nallow-notify-from=127.0.0.0/8") if Peer->have('powerdns');
     plan skip_all => 'no other server' unless %peer;
     my %zone = (source => 'file', 'catalog-zone' => 'our.cat', 'allow-transfer' => ['us']);
-    my @zones = ({ name => 'our.cat', catalog => 'produce', 'allow-transfer' => ['us'], notify => [ sort keys %peer ] }, map({ { name => $_, %zone } } qw(a.ours b.ours)), { name => 'not.ours', source => 'file' });
-    my $lockstep = Lockstep->new(port => $port, remotes => [ map { Lockstep::remote($_, $peer{$_}) } sort keys %peer ], acls => [ { name => 'us', address => ['127.0.0.0/8'] } ],
+    my @zones = ({ name => 'our.cat', catalog => 'produce', 'allow-transfer' => ['us'], notify => [ sort keys %peer ] },
+        map({ { name => $_, %zone } } qw(a.ours b.ours)), { name => 'not.ours', source => 'file' });
+    my $lockstep = Lockstep->new(port => $port, remotes => [ map { Lockstep::remote($_, $peer{$_}) } sort keys %peer ],
+        acls => [ { name => 'us', address => ['127.0.0.0/8'] } ],
         templates => [ { name => 'ours', %zone, 'catalog-group' => 'a "group"' } ], zones => \@zones);
     $lockstep->put_zone($_, zone_text($_, 1)) for qw(a.ours b.ours not.ours c.ours);
     $lockstep->start;
@@ -360,14 +380,18 @@ subtest 'we produce' => sub {
 subtest 'a group that we produce is a template where we consume' => sub {
     my $group = 'a "group"';
     my %member = (source => 'file', 'catalog-zone' => 'our.cat', 'allow-transfer' => ['all']);
-    my @zones = ({ name => 'our.cat', catalog => 'produce', 'allow-transfer' => ['all'], notify => ['below'] }, { %member, name => 'a.ours', 'catalog-group' => $group }, { %member, name => 'b.ours' });
+    my @zones = ({ name => 'our.cat', catalog => 'produce', 'allow-transfer' => ['all'], notify => ['below'] },
+        { %member, name => 'a.ours', 'catalog-group' => $group }, { %member, name => 'b.ours' });
     my $producer = Lockstep->new(acls => [$all], zones => \@zones);
-    my $consumer = Lockstep->new(acls => [$all], remotes => [ Lockstep::remote('p', $producer) ], zones => [ { name => 'our.cat', primaries => ['p'], catalog => 'consume' } ],
-        templates => [ { name => 'default', primaries => ['p'] }, { name => $group, primaries => ['p'], 'allow-transfer' => ['all'], 'refresh-max' => 1000 } ]);
+    my $consumer = Lockstep->new(acls => [$all], remotes => [ Lockstep::remote('p', $producer) ],
+        zones => [ { name => 'our.cat', primaries => ['p'], catalog => 'consume' } ],
+        templates => [ { name => 'default', primaries => ['p'] },
+            { name => $group, primaries => ['p'], 'allow-transfer' => ['all'], 'refresh-max' => 1000 } ]);
     $producer->{conf}{remotes} = [ Lockstep::remote('below', $consumer) ];
     $producer->put_zone($_, zone_text($_, 1)) for qw(a.ours b.ours);
     $_->start for $producer, $consumer;
-    my $settings = sub { my ($zone) = @_; return (is_open($consumer, $zone) ? 'open' : 'closed') . ($consumer->status($zone)->{refresh} <= 1000 ? ', often' : '') };
+    my $settings = sub { my ($zone) = @_; return (is_open($consumer, $zone) ? 'open' : 'closed')
+        . ($consumer->status($zone)->{refresh} <= 1000 ? ', often' : '') };
     wait_members($consumer, 'our.cat', 'a.ours. b.ours.', 'the members come', 60);
     ok($consumer->wait_serial($_, 1), "$_ is served") for qw(a.ours b.ours);
     ok(wait_for(sub { $settings->('b.ours') eq 'closed' }), 'the one without a group has the settings of all');

@@ -20,7 +20,11 @@ my @kinds = grep { Peer->have($_) } qw(bind knot nsd);
 my %key = map { $_ => Tsig::key(name => "$_.key") } 'up', 'mid', @kinds;
 my $most = 65_535 - 12 - length(name('x.full.example.')) - 10;
 
-sub txt { my ($fill) = @_; return raw_rr(owner => 'txt.example.', type => 'TXT', rdata => chr(255) . $fill x 255 . ("\xff" . 'x' x 255) x 252 . "\xe7" . 'y' x 231) }
+sub txt {
+    my ($fill) = @_;
+    return raw_rr(owner => 'txt.example.', type => 'TXT',
+        rdata => chr(255) . $fill x 255 . ("\xff" . 'x' x 255) x 252 . "\xe7" . 'y' x 231);
+}
 sub full { my ($fill, $size) = @_; return raw_rr(owner => "$fill.full.example.", type => 65280, rdata => $fill x $size) }
 my @small = ('example. 300 IN NS ns.example.', 'ns.example. 300 IN A 192.0.2.53', map { "h$_.example. 300 IN A 192.0.2.$_" } 1 .. 50);
 is(length(${ txt('a') }) - length(name('txt.example.')) - 10, 65_000, 'a TXT record of 65,000 octets');
@@ -108,7 +112,8 @@ subtest 'and go again' => sub {
 };
 
 subtest 'a record that fits no message' => sub {
-    my $text = sub { my ($serial, $size) = @_; return join "\n", "own. 300 IN SOA ns.own. host.own. $serial 3600 900 604800 300", 'own. 300 IN NS ns.own.',
+    my $text = sub { my ($serial, $size) = @_; return join "\n", "own. 300 IN SOA ns.own. host.own. $serial 3600 900 604800 300",
+        'own. 300 IN NS ns.own.',
         'full.own. 300 IN TYPE65280 \# ' . "$size " . '61' x $size, '' };
     my $own = Lockstep->new(zones => [ { name => 'own', source => 'file' } ]);
     my $fits = 65_535 - 12 - length(name('full.own.')) - 10;
@@ -117,7 +122,8 @@ subtest 'a record that fits no message' => sub {
     is($own->serial('own'), 1, 'one that just fits is served');
     $own->put_zone('own', $text->(2, $fits + 1));
     is(($own->verb('refresh', 'own'))[0], 1, 'one octet more');
-    like($own->status('own')->{reason}, qr/full\.own\. TYPE65280: it is too large for a message: it could not be passed on/, 'is refused where it would come in, with a reason');
+    like($own->status('own')->{reason}, qr/full\.own\. TYPE65280: it is too large for a message: it could not be passed on/,
+        'is refused where it would come in, with a reason');
     is($own->serial('own'), 1, 'and what is served stays');
     is($own->stop, 0, 'it ends cleanly');
 };

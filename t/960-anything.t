@@ -1,6 +1,7 @@
 #!/usr/bin/perl
-# Reloads, and everything else that an operator or a primary may do, in any order, at any time: zones and keys come, go and change while they are transferred. A hundred
-# steps, a thousand with LONG=1; SEED=n for the same ones again. Then all is well: each zone is there, is what the primary has, and nothing is left of the others.
+# Reloads, and everything else that an operator or a primary may do, in any order, at any time: zones and keys come, go and change
+# while they are transferred. A hundred steps, a thousand with LONG=1; SEED=n for the same ones again. Then all is well: each zone
+# is there, is what the primary has, and nothing is left of the others.
 use strict;
 use warnings;
 use FindBin;
@@ -49,7 +50,8 @@ sub groups {
     my @remotes = map { Lockstep::remote("p$_", $fake[$_], $keys[ $conf{key} ]) } 0, 1;
     my @primaries = $conf{first} ? qw(p1 p0) : qw(p0 p1);
     my %common = (primaries => \@primaries, 'refresh-min' => $conf{refresh}, $conf{acl} ? ('allow-transfer' => ['local']) : ());
-    return (keys => \@keys, remotes => \@remotes, acls => [ { name => 'local', address => ['127.0.0.0/8'] } ], templates => [ { name => 'default', %common, 'zonefile-sync' => 1 }, { name => 'run', %common } ],
+    return (keys => \@keys, remotes => \@remotes, acls => [ { name => 'local', address => ['127.0.0.0/8'] } ],
+        templates => [ { name => 'default', %common, 'zonefile-sync' => 1 }, { name => 'run', %common } ],
         zones => [ { name => 'cat', catalog => 'consume' }, map { { name => $_ } } @{ $conf{zones} } ]);
 }
 my $lockstep = Lockstep->new(groups())->start;
@@ -88,7 +90,10 @@ my @what = (
     [ 6, 'a new version', sub { $serial++; serve(); $fake[0]->notify($lockstep->at, zone => $_, no_wait => 1) for map { "$_." } everything() } ],
     [ 6, 'transfer', sub { request(verb => 'transfer', zones => [ any(everything()) ], rand() < 0.3 ? (full => JSON::PP::true) : (), rand() < 0.3 ? (from => any('p0', 'p1')) : ()) } ],
     [ 2, 'refresh', sub { request(verb => 'refresh', all => JSON::PP::true) } ],
-    [ 5, 'a zone goes during its transfer', sub { my $zone = any(@{ $conf{zones} }) // return; request(verb => 'transfer', full => JSON::PP::true, zones => [$zone]); $conf{zones} = [ grep { $_ ne $zone } @{ $conf{zones} } ]; delete $held{$zone}; reload() } ],
+    [ 5, 'a zone goes during its transfer',
+        sub { my $zone = any(@{ $conf{zones} })
+        // return; request(verb => 'transfer', full => JSON::PP::true,
+        zones => [$zone]); $conf{zones} = [ grep { $_ ne $zone } @{ $conf{zones} } ]; delete $held{$zone}; reload() } ],
     [ 6, 'a zone comes', sub { my $zone = 'n' . int rand 30; $conf{zones} = [ $zone, grep { $_ ne $zone } @{ $conf{zones} } ]; delete $added{$zone}; reload() } ],
     [ 4, 'another key', sub { $conf{key} ^= 1; $_->{key} = $keys[ $conf{key} ] for @fake; serve(); reload() } ],
     [ 4, 'another primary', sub { $conf{first} ^= 1; reload() } ],
@@ -130,7 +135,8 @@ finish_one() while @open;
 now(verb => 'refresh', all => JSON::PP::true);
 my @wanted = sort map { "$_." } everything();
 my $got;
-ok(wait_for(sub { ($got = join ' ', sort map { $_->{zone} } @{ ($lockstep->json('status') // {})->{zones} }) eq "@wanted" }), 'there are the zones that there should be')
+ok(wait_for(sub { ($got = join ' ', sort map { $_->{zone} } @{ ($lockstep->json('status') // {})->{zones} }) eq "@wanted" }),
+    'there are the zones that there should be')
     or diag("there are $got\nnot @wanted");
 for my $zone (@wanted) {
     ok($lockstep->wait_serial($zone, $serial, 90), "$zone has the last version");
@@ -138,7 +144,9 @@ for my $zone (@wanted) {
     is(join(' ', $status->{state}, $status->{activity}, $status->{held}), 'ok idle 0', "$zone is well") or diag(explain($status));
     is($lockstep->outcome("www.$zone", 'A'), 'NOERROR', "$zone is answered");
 }
-is($lockstep->outcome("www.$_", 'A'), 'REFUSED 20', "$_ is gone") for grep { my $name = $_; !grep { $_ eq "$name." } @wanted } map({ "n$_" } 0 .. 29), map({ "run$_" } 0 .. 11), map { "$_.member" } 'a' .. 'h';
+is($lockstep->outcome("www.$_", 'A'), 'REFUSED 20', "$_ is gone")
+    for grep { my $name = $_; !grep { $_ eq "$name." } @wanted } map({ "n$_" } 0 .. 29), map({ "run$_" } 0 .. 11),
+    map { "$_.member" } 'a' .. 'h';
 is($lockstep->stop, 0, 'lockstepd ends cleanly');
 $lockstep->start;
 is(join(' ', sort map { $_->{zone} } @{ $lockstep->json('status')->{zones} }), "@wanted", 'and knows its zones the next time');

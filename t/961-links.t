@@ -27,7 +27,8 @@ sub all_at {
 
 sub secondary {
     my ($remote) = @_;
-    return Lockstep->new(@_ > 1 ? (keys => [ $_[1] ]) : (), remotes => [$remote], zones => [ map { { name => $_, primaries => ['one'], 'zonefile-sync' => -1 } } @names ]);
+    return Lockstep->new(@_ > 1 ? (keys => [ $_[1] ]) : (), remotes => [$remote],
+        zones => [ map { { name => $_, primaries => ['one'], 'zonefile-sync' => -1 } } @names ]);
 }
 
 sub kept { my ($lockstep) = @_; my $c = $lockstep->json('stats')->{transfer}; return ($c->{exchanges_kept}, $c->{transfers}) }

@@ -27,7 +27,10 @@ my $providers = [ { name => 'p', ns => [ 'ns1.p.example', 'NS2.p.example' ] }, {
 my %rewrite = (mode => 'rewrite', providers => ['p'], names => [ 'ns1.own.example', 'ns1.p.example' ]);
 
 # A zone's text with this apex NS set instead of its own.
-sub text_with { my ($zone, $serial, $ns, %of) = @_; return zone_text($zone, $serial, %of) =~ s/^\Q$zone\E\. 300 IN NS .*\n/join '', map { "$zone. 300 IN NS $_\n" } @$ns/mer }
+sub text_with {
+    my ($zone, $serial, $ns, %of) = @_;
+    return zone_text($zone, $serial, %of) =~ s/^\Q$zone\E\. 300 IN NS .*\n/join '', map { "$zone. 300 IN NS $_\n" } @$ns/mer;
+}
 
 # What a server says of it: "TTL name name".
 sub ns_at {
@@ -38,7 +41,11 @@ sub ns_at {
     return join ' ', map({ $_->[0] } @found[ 0 .. (@found ? 0 : -1) ]), map { $_->[1] } @found;
 }
 
-sub is_ns { my ($server, $zone, $wanted, $what) = @_; local $Test::Builder::Level = $Test::Builder::Level + 1; return is(ns_at($server->at, $zone), $wanted, $what) }
+sub is_ns {
+    my ($server, $zone, $wanted, $what) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    return is(ns_at($server->at, $zone), $wanted, $what);
+}
 
 # NSD and Knot write the names in RDATA in lower case.
 sub lower_names { my ($line) = @_; return $line =~ s/(?<= )([0-9a-f]+)$/unpack 'H*', lc pack 'H*', $1/er }
@@ -58,7 +65,8 @@ my $middle = Lockstep->new(providers => $providers);
 my $last = Lockstep->new;
 my %below = map { $_ => Peer->new($_, zones => [ { name => $name, primaries => [ $middle->at ] } ]) } @kinds;
 $primary->zone($_)->{notify} = [ $middle->at ] for $name, map { $_->{name} } @zones;
-$middle->{conf}{remotes} = [ Lockstep::remote('primary', $primary), Lockstep::remote('last', $last), map { Lockstep::remote($_, $below{$_}) } @kinds ];
+$middle->{conf}{remotes} = [ Lockstep::remote('primary', $primary), Lockstep::remote('last', $last),
+    map { Lockstep::remote($_, $below{$_}) } @kinds ];
 $middle->{conf}{acls} = [ { name => 'all', address => ['127.0.0.0/8'] } ];
 
 # The configuration, with this policy for the first zone.
@@ -86,7 +94,11 @@ sub all_have {
 }
 
 my $serial = 1;
-sub edit { my ($ns, %of) = @_; $serial++; return $primary->edit($name, text_with($name, $serial, $ns, changed => [ map { 1 + int rand 45 } 1 .. 3 ], %of)) }
+sub edit {
+    my ($ns, %of) = @_;
+    $serial++;
+    return $primary->edit($name, text_with($name, $serial, $ns, changed => [ map { 1 + int rand 45 } 1 .. 3 ], %of));
+}
 sub steps_sent { return scalar $middle->events('transfer-out', zone => "$name.", outcome => 'done', type => 'IXFR', sent => 'steps') }
 sub steps_taken { return scalar $middle->events('transfer', zone => "$name.", got => 'IXFR', outcome => 'ok') }
 
@@ -119,7 +131,8 @@ subtest 'changes come and go by differences, whether they touch the apex or not'
 
 subtest 'the zone file and dump hold what is served' => sub {
     ok(wait_for(sub { (slurp($middle->zone_file($name)) // '') =~ /\sSOA\s.*\s6 /s }, 20), 'the file is there');
-    is_deeply([ map { lower_names($_) } @{ dump_text(slurp($middle->zone_file($name)), $name) } ], rewritten($primary, $name, 86400, @set), 'with the set');
+    is_deeply([ map { lower_names($_) } @{ dump_text(slurp($middle->zone_file($name)), $name) } ],
+        rewritten($primary, $name, 86400, @set), 'with the set');
     is_deeply(records_of($middle, $name), rewritten($primary, $name, 86400, @set), 'so has dump');
 };
 
@@ -264,7 +277,8 @@ subtest 'a signed zone is not rewritten' => sub {
 };
 
 subtest 'a zone that is read from a file' => sub {
-    my $hidden = Lockstep->new(providers => $providers, zones => [ map { { name => "$_.example", source => 'file', 'ns-set' => { %rewrite, mode => $_ } } } qw(require rewrite warn) ]);
+    my $hidden = Lockstep->new(providers => $providers,
+        zones => [ map { { name => "$_.example", source => 'file', 'ns-set' => { %rewrite, mode => $_ } } } qw(require rewrite warn) ]);
     $hidden->put_zone("$_.example", text_with("$_.example", 1, ['ns.elsewhere.'])) for qw(require rewrite warn);
     $hidden->start;
     is($hidden->state('require.example'), 'rejected', 'require: it is refused');

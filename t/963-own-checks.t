@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# The daemon's own checks of the nameservers, on a small internet of real servers: what they find is in `status`, in the log once, and handed to a command;
-# what is mended is said to be gone.
+# The daemon's own checks of the nameservers, on a small internet of real servers: what they find is in `status`, in the log once,
+# and handed to a command; what is mended is said to be gone.
 use strict;
 use warnings;
 use FindBin;
@@ -16,7 +16,8 @@ sub without_www { return $_[0] =~ s/^www\..*\n//mr }
 my $overtaken = { name => 'overtaken.alpha' };
 my $net = Internet->new(zones => [ { name => 'clean.alpha' }, { name => 'lame.alpha', at => { west => 0 } },
     { name => 'drops.alpha', at => { west => \&without_www } }, { name => 'unsampled.alpha', at => { west => \&without_www } },
-    { name => 'behind.alpha', soa => { serial => 2 }, at => { west => sub { return without_www($_[0]) =~ s/ 2 14400/ 1 14400/r } } }, $overtaken ])->start;
+    { name => 'behind.alpha', soa => { serial => 2 },
+        at => { west => sub { return without_www($_[0]) =~ s/ 2 14400/ 1 14400/r } } }, $overtaken ])->start;
 my $dir = work_dir('command');
 spew("$dir/told", '');
 spew("$dir/command", "#!/bin/sh\necho \"\$1 \$2 \$3 \$(cat)\" >> $dir/told\n");
@@ -26,7 +27,8 @@ my %check = (every => 2, resolver => $net->resolver->at, 'on-change' => { comman
 my $operator = $net->operator(check => {%check});
 $operator->{conf}{server}{limits} = { 'check-rate' => 1000 };
 $operator->{conf}{zones} = [ { name => 'clean.alpha' }, { name => 'lame.alpha' }, { name => 'unwatched.alpha', check => { every => 0 } },
-    { name => 'later.alpha', check => { every => '4w' } }, { name => 'drops.alpha', check => { %check, sample => 1 } }, { name => 'unsampled.alpha', check => { %check, sample => 0 } },
+    { name => 'later.alpha', check => { every => '4w' } }, { name => 'drops.alpha', check => { %check, sample => 1 } },
+    { name => 'unsampled.alpha', check => { %check, sample => 0 } },
     { name => 'behind.alpha', check => { every => 0 } } ];
 $operator->start;
 
@@ -34,7 +36,10 @@ sub check_of { my ($zone) = @_; return ($operator->status($zone) // {})->{check}
 sub checks_done { return $operator->json('stats')->{checks}{checks} }
 sub wait_checks { my ($rounds) = @_; my $from = checks_done(); return wait_for(sub { checks_done() >= $from + 2 * $rounds }, 60) }
 sub found { my ($zone, $id, $what) = @_; return $operator->events("finding-$what", zone => "$zone.", finding => $id) }
-sub told { return map { /^(\S+) (\S+) (\S+) (.*)$/ ? { zone => $1, id => $2, what => $3, json => eval { decode_json($4) } } : () } split /\n/, slurp("$dir/told") }
+sub told {
+    return map { /^(\S+) (\S+) (\S+) (.*)$/ ? { zone => $1, id => $2, what => $3, json => eval { decode_json($4) } }
+        : () } split /\n/, slurp("$dir/told");
+}
 
 subtest 'a zone where all is well' => sub {
     ok(wait_for(sub { check_of('clean.alpha') }, 30), 'is checked');
@@ -68,7 +73,8 @@ subtest 'a zone where something is wrong' => sub {
 subtest 'the same by the verb check' => sub {
     my ($status, $out) = $operator->verb('check', '--from-daemon', 'clean.alpha');
     is($status, 0, 'a zone where all is well: status 0');
-    like($out, qr/\ALOCKSTEP OK - clean\.alpha\.: serial 1 at 8 addresses \| zones=1 servers=8 .* age=\d+s\n/, 'the line of a monitoring plugin, with the age');
+    like($out, qr/\ALOCKSTEP OK - clean\.alpha\.: serial 1 at 8 addresses \| zones=1 servers=8 .* age=\d+s\n/,
+        'the line of a monitoring plugin, with the age');
     like($out, qr/^clean\.alpha\.  OK  serial 1, first seen \d+ s ago, checked \d+ s ago$/m, 'and for people');
     is(scalar(() = $out =~ /^  ns\d\.\S+ +\S+ +1 +0 s +A +[\d.]+ ms +ok +ok +ok$/mg), 8, 'and the table');
     is_deeply([ ($operator->verb('check', '--from-daemon', '--quiet', 'clean.alpha'))[ 0, 1 ] ], [ 0, '' ], '--quiet is quiet');
@@ -84,13 +90,15 @@ subtest 'the same by the verb check' => sub {
     like($out, qr/^elsewhere\.alpha\.  UNKNOWN  the daemon has no such zone$/m, 'where there is no such zone');
     ($status, $out) = $operator->verb('check', '--from-daemon', '--json');
     is($status, 2, 'all zones: the worst');
-    is_deeply([ map { $_->{zone} } @{ decode_json($out) } ], [ map { "$_.alpha." } qw(behind clean drops lame later unsampled unwatched) ], 'are all there');
+    is_deeply([ map { $_->{zone} } @{ decode_json($out) } ],
+        [ map { "$_.alpha." } qw(behind clean drops lame later unsampled unwatched) ], 'are all there');
 };
 
 subtest 'an answer that is not what the zone says' => sub {
     ok(wait_for(sub { found('drops.alpha', 'ANSWER-DIFF', 'found') >= 2 }, 120), 'is found by chance, at both addresses');
     my ($got) = grep { $_->{id} eq 'ANSWER-DIFF' } @{ check_of('drops.alpha')->{findings} };
-    is_deeply({ map { $_ => $got->{$_} } qw(severity server owner type expected got) }, { severity => 'critical', server => 'ns1.west.beta.', owner => 'www.drops.alpha.', type => 'A',
+    is_deeply({ map { $_ => $got->{$_} } qw(severity server owner type expected got) },
+        { severity => 'critical', server => 'ns1.west.beta.', owner => 'www.drops.alpha.', type => 'A',
         expected => '3600 A 192.0.2.80', got => 'NXDOMAIN' }, 'with what was expected, and what came');
     is_deeply([ sort map { $_->{name} } grep { grep { $_ eq 'ANSWER-DIFF' } @{ $_->{findings} } } @{ check_of('drops.alpha')->{nameservers} } ], [ ('ns1.west.beta.') x 2 ], 'there alone');
     ok(wait_checks(6), 'looked at again');
@@ -140,7 +148,8 @@ subtest 'all nameservers stay behind what is served here' => sub {
     $operator->put_zone('overtaken.alpha', $overtaken->{text} =~ s/(hostmaster\.own\.alpha\. )1 /${1}2 /r);
     my %impatient = (%check, every => 1, 'lag-warn' => 1);
     is(($operator->reload(zones => [ { name => 'overtaken.alpha', primaries => [], source => 'file', check => \%impatient } ]))[0], 0, 'reloaded');
-    ok(wait_for(sub { found('overtaken.alpha', 'SERIAL-LAG', 'found') >= 8 }, 60), 'is found at each address, though no nameserver shows the newest serial');
+    ok(wait_for(sub { found('overtaken.alpha', 'SERIAL-LAG', 'found') >= 8 }, 60),
+        'is found at each address, though no nameserver shows the newest serial');
     is(check_of('overtaken.alpha')->{serial}, 2, 'which is that of the file');
     my $rounds = checks_done() + 3;
     ok(wait_for(sub { checks_done() >= $rounds }, 60), 'looked at again');

@@ -1,6 +1,7 @@
 #!/usr/bin/perl
-# What the daemon's own checks found survives a restart: it is not found anew, and it can be shown before anything is checked again. And what it says where it cannot keep
-# up with check.every; that zones come and go while they are checked; that a changed resolv.conf is heeded.
+# What the daemon's own checks found survives a restart: it is not found anew, and it can be shown before anything is checked
+# again. And what it says where it cannot keep up with check.every; that zones come and go while they are checked; that a changed
+# resolv.conf is heeded.
 use strict;
 use warnings;
 use FindBin;
@@ -36,14 +37,16 @@ subtest 'a zone that was never checked' => sub {
     ok(wait_for(sub { (from_daemon('later.alpha'))[1] =~ /is due in/ }, 60), 'is known to the checks');
     my ($status, $out) = from_daemon('later.alpha');
     is($status, 3, 'is UNKNOWN');
-    like($out, qr/^later\.alpha\.  UNKNOWN  the daemon has not checked it yet: the first check is due in \d+ s$/m, 'and it is said why, and when it will be');
+    like($out, qr/^later\.alpha\.  UNKNOWN  the daemon has not checked it yet: the first check is due in \d+ s$/m,
+        'and it is said why, and when it will be');
 };
 
 subtest 'what is critical is in the table of all zones' => sub {
     ok(wait_for(sub { found('lame.alpha', 'LAME', 'found') >= 2 && told() >= 2 }, 120), 'it is found, and told');
     ok(wait_for(sub { my $row = row_of('lame.alpha'); $row->{state} eq 'ok' && ($row->{reason} // '') =~ /^check: LAME ns1\.west\.beta\. \S+ \(and \d+ more\)$/ }, 60), 'as the reason, beside its state');
     like(($operator->verb('status'))[1], qr/^lame\.alpha\.\t.*\tcheck: LAME ns1\.west\.beta\. /m, 'in words too');
-    ok(wait_for(sub { (from_daemon('clean.alpha'))[0] == 0 && !defined row_of('clean.alpha')->{reason} }, 60), 'of a zone where all is well there is nothing');
+    ok(wait_for(sub { (from_daemon('clean.alpha'))[0] == 0 && !defined row_of('clean.alpha')->{reason} }, 60),
+        'of a zone where all is well there is nothing');
 };
 
 subtest 'a restart' => sub {
@@ -79,7 +82,8 @@ subtest 'more to ask than the rate allows' => sub {
     is(scalar($operator->events('checks-slow')), 0, 'which was never so until now');
     $operator->{conf}{server}{limits} = { 'check-rate' => 1 };
     is(($operator->reload(templates => templates({ %check, every => 60 })))[0], 0, 'reloaded');
-    ok($operator->wait_log(qr/ checks-slow zones=3 rate=1 round=\d+ wanted=\d+ msg=".*server\.limits\.check-rate/, 60), 'is said, with how long it takes and what to do');
+    ok($operator->wait_log(qr/ checks-slow zones=3 rate=1 round=\d+ wanted=\d+ msg=".*server\.limits\.check-rate/, 60),
+        'is said, with how long it takes and what to do');
     is(($operator->verb('add', 'added.alpha'))[0], 0, 'one zone more');
     ok(wait_for(sub { $operator->json('stats')->{checks}{zones} == 4 }, 60), 'is checked too');
     is(scalar($operator->events('checks-slow')), 1, 'and it is said once');
@@ -117,7 +121,8 @@ subtest 'resolv.conf is changed' => sub {
     open my $same, '>', $file or die "$file: $!";        # not another file in its place, which the mount would not follow
     print $same 'nameserver ', $net->resolver->at, "\n";
     close $same or die "$file: $!";
-    ok(wait_for(sub { (($other->status('clean.alpha') // {})->{check} // {})->{status} eq 'OK' }, 120), 'another one is asked, without a word to the daemon');
+    ok(wait_for(sub { (($other->status('clean.alpha') // {})->{check} // {})->{status} eq 'OK' }, 120),
+        'another one is asked, without a word to the daemon');
     is($other->stop, 0, 'it ends well');
 };
 

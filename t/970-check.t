@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# `lockstep check` on a small internet of real servers where all is well: nothing is found, in any form, with any family, for one zone and for many, signed and not,
-# before and after a change that all nameservers follow; and `--quiet` says nothing.
+# `lockstep check` on a small internet of real servers where all is well: nothing is found, in any form, with any family, for one
+# zone and for many, signed and not, before and after a change that all nameservers follow; and `--quiet` says nothing.
 use strict;
 use warnings;
 use FindBin;
@@ -15,7 +15,8 @@ use Test::More;
 
 plan skip_all => 'needs lockstepd, nsd, knot, bind9 with its tools, and unbound' unless Internet->have;
 my $net = Internet->new(zones => [ { name => 'clean.alpha', moves => 1 }, { name => 'clean.beta' }, { name => 'secure.alpha', signed => {} }, { name => 'nsec3.beta', signed => { nsec3 => '-' } },
-    { name => 'inside.alpha', ns => [ 'ns1.inside.alpha', @Internet::nameservers[ 1 .. 3 ] ], glue => join '', Internet::address_records('ns1.inside.alpha', @{ $Internet::provider{own}{addresses} }) } ])->start;
+    { name => 'inside.alpha', ns => [ 'ns1.inside.alpha', @Internet::nameservers[ 1 .. 3 ] ], glue => join '',
+        Internet::address_records('ns1.inside.alpha', @{ $Internet::provider{own}{addresses} }) } ])->start;
 my @zones = map { $_->{name} } grep { !$_->{only} } @{ $net->{zones} };
 
 # The internet itself, without Lockstep's help.

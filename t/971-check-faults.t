@@ -1,5 +1,6 @@
 #!/usr/bin/perl
-# One fault at a time in a small internet of real servers: `lockstep check` finds that one, at the server that has it, and nothing else, in each of its forms.
+# One fault at a time in a small internet of real servers: `lockstep check` finds that one, at the server that has it, and nothing
+# else, in each of its forms.
 use strict;
 use warnings;
 use FindBin;
@@ -96,7 +97,8 @@ $net->{c}->stop;
 my $got = cold()->are('a TLD is dead', 'dead.alpha', [ "CHECK-INCOMPLETE $west", "CHECK-INCOMPLETE $south" ]);
 cmp_ok($got->{seconds}, '<', 20, 'in bounded time');
 $net->{b}->stop;
-$findings{plain}->are('a server of the parent is dead', 'dead.alpha', ['CHECK-INCOMPLETE *'], message => qr/b\.nic\.alpha|198\.18\.2\.53/, arguments => [ '--timeout', '3s' ]);
+$findings{plain}->are('a server of the parent is dead', 'dead.alpha', ['CHECK-INCOMPLETE *'],
+    message => qr/b\.nic\.alpha|198\.18\.2\.53/, arguments => [ '--timeout', '3s' ]);
 $net->{a}->stop;
 $got = cold()->are('all servers of the parent are dead', 'dead.alpha', ['CHECK-INCOMPLETE *']);
 cmp_ok($got->{seconds}, '<', 20, 'in bounded time');

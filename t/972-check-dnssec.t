@@ -1,6 +1,7 @@
 #!/usr/bin/perl
-# Signed zones in a small internet of real servers, signed by BIND's tools, with DS at the parent: where all is well, and with several signers that do what RFC 8901
-# wants of them, `lockstep check` finds nothing; of each fault, made one at a time, that one.
+# Signed zones in a small internet of real servers, signed by BIND's tools, with DS at the parent: where all is well, and with
+# several signers that do what RFC 8901 wants of them, `lockstep check` finds nothing; of each fault, made one at a time, that
+# one.
 use strict;
 use warnings;
 use FindBin;

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# What `lockstep check` cannot check, because what it is told by others is missing, wrong, endless or a lie: one clear line, status 3, never OK, and an end within
-# four times the time that one server is waited for.
+# What `lockstep check` cannot check, because what it is told by others is missing, wrong, endless or a lie: one clear line,
+# status 3, never OK, and an end within four times the time that one server is waited for.
 use strict;
 use warnings;
 use FindBin;
@@ -24,15 +24,18 @@ sub all { my ($bytes) = @_; return sub { my ($talk) = @_; $talk->send($bytes->($
 bad('octets that are no message', 'noise', all(sub { join '', map { chr int rand 256 } 1 .. 100 }));
 bad('nothing but a length', 'empty', all(sub { '' }));
 bad('half a header', 'half', all(sub { substr $_[0]->message, 0, 7 }));
-bad('the answer to another question', 'other', all(sub { my ($talk) = @_; $talk->message(question => Wire::question('another.alpha', 'SOA'), aa => 1) }));
+bad('the answer to another question', 'other',
+    all(sub { my ($talk) = @_; $talk->message(question => Wire::question('another.alpha', 'SOA'), aa => 1) }));
 bad('the question sent back', 'echo', all(sub { $_[0]{bytes} }));
 bad('counts that lie', 'counts', all(sub { $_[0]->message(aa => 1, counts => [ 1, 65535, 65535, 65535 ]) }));
 bad('names that go in a circle', 'circle', all(sub { $_[0]->message(aa => 1, counts => [ 1, 1, 0, 0 ], tail => "\xc0\x1e\0\6\0\1\0\0\0\0\0\0") }));
-bad('a record that ends too late', 'late', all(sub { $_[0]->message(aa => 1, answer => [ Wire::raw_rr(owner => 'late.alpha', type => 'SOA', rdata => 'xx', rdlength => 500) ]) }));
+bad('a record that ends too late', 'late',
+    all(sub { $_[0]->message(aa => 1, answer => [ Wire::raw_rr(owner => 'late.alpha', type => 'SOA', rdata => 'xx', rdlength => 500) ]) }));
 bad('a SOA that is none', 'notsoa', all(sub { $_[0]->message(aa => 1, answer => [ Wire::raw_rr(owner => 'notsoa.alpha', type => 'SOA', rdata => "\xff" x 30) ]) }));
 
 sub www { my ($talk) = @_; return map { Wire::raw_rr(owner => "$_.www.example", type => 'TXT', rdata => pack('C/a', 'x' x 250)) } 1 .. 220 }
-bad('an answer of 60,000 octets', 'huge', sub { my ($talk) = @_; $talk->send($talk->message(aa => 1, additional => [ www($talk) ])) }, status => 2, finds => 'LAME');
+bad('an answer of 60,000 octets', 'huge',
+    sub { my ($talk) = @_; $talk->send($talk->message(aa => 1, additional => [ www($talk) ])) }, status => 2, finds => 'LAME');
 bad('a nameserver set of a thousand', 'thousand', sub {
     my ($talk) = @_;
     return $talk->send($talk->relay) if $talk->type != 2;
@@ -83,7 +86,8 @@ for my $bad ('a..alpha', ('x' x 64) . '.alpha', join('.', ('x' x 60) x 5), '', "
 }
 
 # --- usage --------------------------------------------------------------------------
-for my $wrong ([ '--resolver', 'nonsense' ], [ '--resolver', '127.0.0.1@99999' ], [ '--timeout', 'soon' ], [ '--timeout', '0' ], [ '--port', '70000' ], [ '--ns', 'a..b' ], [ '--ns', 'ns/1.2.3' ],
+for my $wrong ([ '--resolver', 'nonsense' ], [ '--resolver', '127.0.0.1@99999' ], [ '--timeout', 'soon' ], [ '--timeout', '0' ],
+    [ '--port', '70000' ], [ '--ns', 'a..b' ], [ '--ns', 'ns/1.2.3' ],
     ['--unheard-of'], [ '--parent', 'here' ]) {
     my ($status, $out, $said) = check(@$wrong, 'fine.alpha');
     is($status, 3, "@$wrong is wrong usage");

@@ -1,6 +1,7 @@
 #!/usr/bin/perl
-# The same zones of the small internet to `lockstep check` and to Zonemaster, which is pointed at it by root hints of its own. The table says what each of them
-# finds, and why where they differ. Exit statuses are not compared: Zonemaster's is 0 whatever it finds.
+# The same zones of the small internet to `lockstep check` and to Zonemaster, which is pointed at it by root hints of its own. The
+# table says what each of them finds, and why where they differ. Exit statuses are not compared: Zonemaster's is 0 whatever it
+# finds.
 use strict;
 use warnings;
 use FindBin;
@@ -20,7 +21,8 @@ plan skip_all => "the table is that of Zonemaster 4.6 (Debian 12), not $version"
 
 # Zone, what Zonemaster says of it (at NOTICE and above, but for what it says of the clean zone too), how that is to ours, and why.
 my @table = (
-    [ 'missing', 'MULTIPLE_NS_SET', 'milder', 'a notice to them, since it resolves; to us an outage to come: whoever has that server\'s set in the cache does not know of the other provider' ],
+    [ 'missing', 'MULTIPLE_NS_SET', 'milder',
+        'a notice to them, since it resolves; to us an outage to come: whoever has that server\'s set in the cache does not know of the other provider' ],
     [ 'childextra', 'EXTRA_NAME_CHILD', 'same' ],
     [ 'parentextra', 'EXTRA_NAME_PARENT', 'same' ],
     [ 'parents', '', 'unseen', 'they take the delegation from the first of the parent\'s servers that has one; we ask all' ],
@@ -29,7 +31,8 @@ my @table = (
     [ 'drift', 'IN_BAILIWICK_ADDR_MISMATCH EXTRA_ADDRESS_CHILD', 'same' ],
     [ 'alias', 'NS_IS_CNAME', 'same' ],
     [ 'nothere', 'CAN_NOT_BE_RESOLVED', 'same' ],
-    [ 'large', 'REFERRAL_SIZE_TOO_LARGE CHILD_NS_SAME_IP DEL_NS_SAME_IP SAME_IP_ADDRESS', 'more', 'they find names with the same address too: to us that is no fault, but each of them is asked' ],
+    [ 'large', 'REFERRAL_SIZE_TOO_LARGE CHILD_NS_SAME_IP DEL_NS_SAME_IP SAME_IP_ADDRESS', 'more',
+        'they find names with the same address too: to us that is no fault, but each of them is asked' ],
     [ 'noauthority', 'CN01_NS_RECORD_NOT_AA_UDP CN01_SOA_RECORD_NOT_AA_UDP CN02_NS_RECORD_NOT_AA_TCP CN02_SOA_RECORD_NOT_AA_TCP IS_NOT_AUTHORITATIVE', 'milder', 'five warnings; to us one finding, and critical: a server of the delegation that does not serve the zone' ],
     [ 'silent', 'CN01_NO_RESPONSE_UDP', 'milder', 'a warning; to us critical' ],
     [ 'notcp', 'CN02_NO_RESPONSE_TCP', 'same' ],
@@ -38,15 +41,18 @@ my @table = (
     [ 'odd', '', 'unseen', 'an answer from another address is dropped before they see it' ],
     [ 'noedns', 'N10_EDNS_RESPONSE_ERROR', 'same' ],
     [ 'version', 'N10_EDNS_RESPONSE_ERROR', 'same' ],
-    [ 'ahead', 'MULTIPLE_SOA_SERIALS SOA_SERIAL_VARIATION Z01_MNAME_NOT_MASTER', 'other', 'they see that serials differ, at once, also where a secondary is only some seconds late; we know the primary, and since when' ],
+    [ 'ahead', 'MULTIPLE_SOA_SERIALS SOA_SERIAL_VARIATION Z01_MNAME_NOT_MASTER', 'other',
+        'they see that serials differ, at once, also where a secondary is only some seconds late; we know the primary, and since when' ],
     [ 'soa', 'MULTIPLE_SOA_RNAMES', 'same' ],
     [ 'expire', 'EXPIRE_MINIMUM_VALUE_LOWER', 'other', 'they want a week at least; we want expire to hold refresh and retry' ],
-    [ 'lowrefresh', 'REFRESH_MINIMUM_VALUE_LOWER RETRY_MINIMUM_VALUE_LOWER', 'more', 'they want four hours and one; those who poll a hidden primary have good reason for less' ],
+    [ 'lowrefresh', 'REFRESH_MINIMUM_VALUE_LOWER RETRY_MINIMUM_VALUE_LOWER', 'more',
+        'they want four hours and one; those who poll a hidden primary have good reason for less' ],
     [ 'hiddenmname', 'Z01_MNAME_NOT_RESOLVE MNAME_HAS_NO_ADDRESS', 'more', 'a hidden primary needs no public name' ],
     [ 'short', '', 'unseen', 'they look at the SOA\'s minimum alone' ],
     [ 'onetld', '', 'unseen', 'not looked at' ],
     [ 'onefamily', 'NO_IPV6_NS_CHILD NO_IPV6_NS_DEL', 'same' ],
-    [ 'two', 'DS02_NO_MATCHING_DNSKEY_RRSIG', 'more', 'each server signs the keys with its own key: with several signers that is how it is to be (RFC 8901)' ],
+    [ 'two', 'DS02_NO_MATCHING_DNSKEY_RRSIG', 'more',
+        'each server signs the keys with its own key: with several signers that is how it is to be (RFC 8901)' ],
     [ 'rolled', 'DS02_NO_DNSKEY_FOR_DS', 'more', 'a DS of a key to come is a step of a rollover: one that fits is enough' ],
     [ 'more', '', 'unseen', 'DNSKEY sets are not compared' ],
     [ 'cdsother', 'DS15_INCONSISTENT_CDNSKEY DS15_INCONSISTENT_CDS', 'same' ],
@@ -111,7 +117,8 @@ for my $zone (@zones) {
     my $ours = join ' ', map { s/ .*//r } @{ $zone->{expected} };
     note(sprintf '%-12s %-8s %-50s %s', $name, $how, $ours || '-', join(' ', map { "$_/$said->{ $zone->{name} }{$_}" } @got) || '-');
     # What the word says is so.
-    ok($how eq 'unseen' ? $ours && !@got : $how eq 'more' ? @got > @{ $zone->{expected} } : $ours && @got, "$zone->{what}: the word in the table is right");
+    ok($how eq 'unseen' ? $ours && !@got : $how eq 'more' ? @got > @{ $zone->{expected} } : $ours && @got,
+        "$zone->{what}: the word in the table is right");
 }
 
 is($net->stop, 0, 'the servers stop');

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# `lockstep ready` on a small internet of real servers: whether a new set of nameservers would be safe, what is to be mended and in which order, and the way
-# until the parent has it too. And `lockstep diff` where the nameservers are found, not given.
+# `lockstep ready` on a small internet of real servers: whether a new set of nameservers would be safe, what is to be mended and
+# in which order, and the way until the parent has it too. And `lockstep diff` where the nameservers are found, not given.
 use strict;
 use warnings;
 use FindBin;
@@ -20,7 +20,8 @@ my %old = (name => 'changing.alpha', ns => [ $own, $north ]);
 my $net = Internet->new(zones => [
     @wrong{qw(alias.alpha onetld.alpha open.alpha expected.alpha more.alpha broken.alpha)},
     { name => 'large.alpha', ns => [ @four, @Internet::long_names ], parent => { ns => [ @four ] } },
-    { name => 'inside.alpha', ns => [ 'ns1.inside.alpha', $north, $west ], parent => { ns => [ $north, $west ] }, records => join '', Internet::address_records('ns1.inside.alpha', @{ $Internet::provider{own}{addresses} }) },
+    { name => 'inside.alpha', ns => [ 'ns1.inside.alpha', $north, $west ], parent => { ns => [ $north, $west ] },
+        records => join '', Internet::address_records('ns1.inside.alpha', @{ $Internet::provider{own}{addresses} }) },
     { name => 'several.alpha', ns => [ @four, 'nothere.own.alpha' ], ns_ttl => 600, parent => { ns => [ @four ] }, soa => { serial => 2 },
         at => { west => 0, south => { stale => Internet::zone_text({ name => 'several.alpha', ns => [ @four, 'nothere.own.alpha' ], ns_ttl => 600 }) } } },
     { %old, parent => { ttl => 7200 }, at => { map { $_ => sub { $_[0] } } keys %Internet::provider } },
@@ -37,7 +38,11 @@ sub candidates { return map { ('--ns', $_) } @_ }
 my @candidates = candidates(@four);
 
 sub ready { return $operator->verb('ready', @resolver, @_) }
-sub ready_json { my ($status, $out) = run_command(($ENV{top_builddir} // '.') . '/lockstep', '--json', '-c', $operator->conf_file, 'ready', @resolver, @_); return ($status, eval { decode_json($out) }) }
+sub ready_json {
+    my ($status, $out) = run_command(($ENV{top_builddir} // '.') . '/lockstep', '--json', '-c', $operator->conf_file, 'ready',
+        @resolver, @_);
+    return ($status, eval { decode_json($out) });
+}
 
 # --- yes ------------------------------------------------------------------------------------
 
@@ -64,7 +69,8 @@ like($out, qr/\ALOCKSTEP CRITICAL - lame\.alpha\.: LAME [^\n|]* \| zones=1 serve
 ($status, $object) = ready_json('lame.alpha', @candidates);
 is($status, 2, 'as an object');
 is($object->{ready}, JSON::PP::false, 'not ready');
-is_deeply([ map { "$_->{id} $_->{server}" } grep { $_->{severity} eq 'critical' } @{ $object->{findings} } ], [ ('LAME ns1.west.beta.') x 2 ], 'what is critical');
+is_deeply([ map { "$_->{id} $_->{server}" } grep { $_->{severity} eq 'critical' } @{ $object->{findings} } ],
+    [ ('LAME ns1.west.beta.') x 2 ], 'what is critical');
 
 ($status, $out) = ready('behind.alpha', @candidates);
 is($status, 2, 'a candidate that is behind: no, at once');
@@ -82,23 +88,30 @@ like($out, qr/\ALOCKSTEP WARNING - clean\.alpha\.: NS-CHILD-EXTRA[^\n]*\| zones=
 # What is wrong with several things: what answers comes first, then what it answers with, then the names; and behind each kind what is to be done.
 ($status, $out, $said) = ready('several.alpha', candidates("$own/192.0.2.54", @four[ 1 .. 3 ], 'nothere.own.alpha', 'ns2.own.alpha'));
 is("$status$said", '2', 'several things are wrong: no');
-is(join("\n", map { s/:.*//r } grep { !/^     / } (split /\n/, $out)[ 1 .. 13 ]), join("\n", 'several.alpha. ready', 'To be mended first, in this order', '  1. NS-TARGET nothere.own.alpha.',
-    '  2. LAME ns1.west.beta. 198.51.100.53', '  3. LAME ns1.west.beta. 2001', '  4. SERIAL-LAG ns1.south.beta. 198.18.4.53', '  5. SERIAL-LAG ns1.south.beta. 2001',
+is(join("\n", map { s/:.*//r } grep { !/^     / } (split /\n/, $out)[ 1 .. 13 ]),
+    join("\n", 'several.alpha. ready', 'To be mended first, in this order', '  1. NS-TARGET nothere.own.alpha.',
+    '  2. LAME ns1.west.beta. 198.51.100.53', '  3. LAME ns1.west.beta. 2001', '  4. SERIAL-LAG ns1.south.beta. 198.18.4.53',
+    '  5. SERIAL-LAG ns1.south.beta. 2001',
     '  6. NS-PARENT-EXTRA', '  7. GLUE-DRIFT ns1.own.alpha.'), 'in this order') or diag($out);
 like($out, qr/give the nameserver's name an address.*have the zone served there.*have it transfer.*put the name into.*\nNo reason to wait, but worth mending:\n  1\. TTL-SHORT[^\n]*\n\z/s, 'with what is to be done, and what can wait') or diag($out);
 
 # --- every check, against the candidates ----------------------------------------------------------
 
 my $findings = Findings->new(operator => $operator, arguments => \@resolver);
-my $policy = Findings->new(operator => $net->operator('ns-set' => { mode => 'warn', providers => [qw(own north west south)] }), arguments => \@resolver);
-sub as_checked { my ($by, $name, @ns) = @_; $by->are("ready: $wrong{$name}{what}", $name, $wrong{$name}{expected}, verb => 'ready', arguments => [ candidates(@ns) ]) }
+my $policy = Findings->new(operator => $net->operator('ns-set' => { mode => 'warn', providers => [qw(own north west south)] }),
+    arguments => \@resolver);
+sub as_checked {
+    my ($by, $name, @ns) = @_;
+    $by->are("ready: $wrong{$name}{what}", $name, $wrong{$name}{expected}, verb => 'ready', arguments => [ candidates(@ns) ]);
+}
 as_checked($findings, 'alias.alpha', @four, 'alias.own.alpha');
 as_checked($findings, 'onetld.alpha', $own, $north);
 as_checked($findings, 'open.alpha', @four);
 as_checked($policy, 'expected.alpha', $own, $north, $west);
 as_checked($findings, 'more.alpha', @four);
 as_checked($findings, 'broken.alpha', @four);
-$findings->are('ready: the referral to the new set will be too large', 'large.alpha', ['REFERRAL-SIZE'], verb => 'ready', message => qr/512/, arguments => [ candidates(@four, @Internet::long_names) ]);
+$findings->are('ready: the referral to the new set will be too large', 'large.alpha', ['REFERRAL-SIZE'], verb => 'ready',
+    message => qr/512/, arguments => [ candidates(@four, @Internet::long_names) ]);
 
 # Candidates with addresses: those are asked, and compared with what the name has.
 my @with = map { my $of = $_; map { "ns1.$of->{domain}/$_" } @{ $of->{addresses} } } @Internet::provider{qw(own north west south)};
@@ -106,10 +119,13 @@ my $got = $findings->are('ready: the addresses of the candidates are given', 'cl
 is(scalar @{ $got->{json}{nameservers} // [] }, 8, 'all of them are asked');
 $got = $findings->are('ready: one address of one of them', 'clean.alpha', [], verb => 'ready', arguments => [ candidates(@with[ 0, 2 .. 7 ]) ]);
 is(scalar @{ $got->{json}{nameservers} // [] }, 7, 'and no other is');
-$findings->are('ready: another address than the name has', 'clean.alpha', ["GLUE-DRIFT $own"], verb => 'ready', message => qr/A: what was given is 192\.0\.2\.54, the authoritative answer is 192\.0\.2\.53/,
+$findings->are('ready: another address than the name has', 'clean.alpha', ["GLUE-DRIFT $own"], verb => 'ready',
+    message => qr/A: what was given is 192\.0\.2\.54, the authoritative answer is 192\.0\.2\.53/,
     arguments => [ candidates("$own/192.0.2.54", @with[ 2 .. 7 ]) ]);
-$findings->are('ready: a name that does not exist', 'clean.alpha', [ 'NS-TARGET nothere.own.alpha', 'NS-PARENT-EXTRA *' ], verb => 'ready', arguments => [ candidates(@with, 'nothere.own.alpha/192.0.2.53') ]);
-$findings->are('ready: a name in the zone, with its address', 'inside.alpha', [], verb => 'ready', arguments => [ candidates('ns1.inside.alpha/192.0.2.53', $north, $west) ]);
+$findings->are('ready: a name that does not exist', 'clean.alpha', [ 'NS-TARGET nothere.own.alpha', 'NS-PARENT-EXTRA *' ],
+    verb => 'ready', arguments => [ candidates(@with, 'nothere.own.alpha/192.0.2.53') ]);
+$findings->are('ready: a name in the zone, with its address', 'inside.alpha', [], verb => 'ready',
+    arguments => [ candidates('ns1.inside.alpha/192.0.2.53', $north, $west) ]);
 
 # --- it cannot be told ----------------------------------------------------------------------------
 
@@ -122,7 +138,8 @@ for my $wrong ('ns1..example', 'ns1.example/not-an-address') {
     like($out, qr/\ALOCKSTEP UNKNOWN - [^\n|]+ \| zones=0\n\z/, 'the first line is there');
     like($said, qr/^lockstep: \S/, 'and it is said');
     ($status, $object) = ready_json('clean.alpha', '--ns', $wrong);
-    is("$status $object->{zone} $object->{status} $object->{findings}[0]{id}", '3 clean.alpha. UNKNOWN CHECK-INCOMPLETE', 'and the document') or diag(explain($object));
+    is("$status $object->{zone} $object->{status} $object->{findings}[0]{id}", '3 clean.alpha. UNKNOWN CHECK-INCOMPLETE',
+        'and the document') or diag(explain($object));
     is($object->{ready}, JSON::PP::false, 'not ready');
 }
 for my $case ([], ['clean.alpha'], [ @candidates ],
@@ -138,7 +155,8 @@ for my $case ([], ['clean.alpha'], [ @candidates ],
 my $log = work_dir('watch') . '/log';
 my ($changing) = grep { $_->{name} eq 'changing.alpha' } @{ $net->{zones} };
 my $new_text = Internet::zone_text({ name => 'changing.alpha', soa => { serial => 2 } });
-my $pid = start_process($log, ($ENV{top_builddir} // '.') . '/lockstep', '-c', $operator->conf_file, 'ready', @resolver, '--watch', 'changing.alpha', @candidates);
+my $pid = start_process($log, ($ENV{top_builddir} // '.') . '/lockstep', '-c', $operator->conf_file, 'ready', @resolver,
+    '--watch', 'changing.alpha', @candidates);
 sub seen { my ($pattern, $what) = @_; ok(wait_for(sub { (slurp($log) // '') =~ $pattern }, 180), $what) or diag(slurp($log)) }
 sub parent_has { my ($server, $serial) = @_; $net->{$server}->edit('alpha', $net->tld_text($server) =~ s/(SOA\s+\S+\s+\S+\s+)1 /$1$serial /r) }
 seen(qr/the new NS set is shown by 0 of 4 servers of the parent, and 0 of 8 of the zone$/m, 'all have the old set');
@@ -147,7 +165,8 @@ $changing->{ns} = \@four;
 $net->{hidden}->edit('changing.alpha', $new_text);
 $net->{west}->edit('changing.alpha', $new_text);
 parent_has('a', 2);
-seen(qr/by 2 of 4 servers of the parent, and 2 of 8 of the zone$/m, 'one nameserver and one of the parent\'s servers have the new one, at both of their addresses');
+seen(qr/by 2 of 4 servers of the parent, and 2 of 8 of the zone$/m,
+    'one nameserver and one of the parent\'s servers have the new one, at both of their addresses');
 ok(Process::running($pid), 'which is not enough');
 parent_has('b', 2);
 seen(qr/by 4 of 4 servers of the parent, and 2 of 8/, 'all of those have it');
@@ -164,7 +183,8 @@ like(slurp($log), qr/^\S+ \S+ UTC  the new NS set is shown by 4 of 4 servers of 
 is("$status $object->{converged}", '0 1', 'what has converged already is done at once');
 cmp_ok($object->{cached_until}, '>', time, 'with the time until caches know');
 is_deeply([ ready('changing.alpha', '--watch', '--quiet', @candidates) ], [ 0, '', '' ], '--watch --quiet: not a word about it');
-$pid = start_process("$log.2", ($ENV{top_builddir} // '.') . '/lockstep', '-c', $operator->conf_file, 'ready', @resolver, '--watch', 'clean.alpha', @candidates[ 0 .. 5 ]);
+$pid = start_process("$log.2", ($ENV{top_builddir} // '.') . '/lockstep', '-c', $operator->conf_file, 'ready', @resolver,
+    '--watch', 'clean.alpha', @candidates[ 0 .. 5 ]);
 ok(wait_for(sub { (slurp("$log.2") // '') =~ /0 of 4 servers of the parent, and 0 of \d/ }), 'one that will not converge');
 is(stop_process($pid, 'INT') >> 8, 3, 'interrupted: it cannot be told');
 
@@ -176,7 +196,8 @@ is("$status$said", '0', 'diff: nothing differs') or diag($out, $said);
 is(scalar(() = $out =~ /no difference$/mg), 8, 'diff: at each address of each nameserver');
 ($status, $out, $said) = $operator->verb('diff', @resolver, @from, '--rate', 0, 'dropped.alpha');
 is($status, 2, 'diff: a record that one provider has dropped') or diag($out, $said);
-is(join('', map { "$_\n" } grep { /^[-+](?![-+]{2} )/ } split /\n/, $out), "-ftp.dropped.alpha.\t3600 A 192.0.2.81\n+ftp.dropped.alpha.\tA\tNXDOMAIN\n-ftp.dropped.alpha.\tMX\tNODATA\n+ftp.dropped.alpha.\tMX\tNXDOMAIN\n" x 2, 'diff: at both of its addresses')
+is(join('', map { "$_\n" } grep { /^[-+](?![-+]{2} )/ } split /\n/, $out),
+    "-ftp.dropped.alpha.\t3600 A 192.0.2.81\n+ftp.dropped.alpha.\tA\tNXDOMAIN\n-ftp.dropped.alpha.\tMX\tNODATA\n+ftp.dropped.alpha.\tMX\tNXDOMAIN\n" x 2, 'diff: at both of its addresses')
     or diag($out);
 like($out, qr/^\+\+\+ ns1\.north\.alpha\. \Q$_\E serial 1: ANSWER-DIFF/m, "diff: at $_") for @{ $Internet::provider{north}{addresses} };
 ($status, $out, $said) = $operator->verb('diff', @resolver[ 0, 1 ], @from, '--rate', 3, '--timeout', '3s', 'clean.alpha');

@@ -80,7 +80,8 @@ END
 my $whole = server('nsd', 'example.com', $zone);
 my @changed = (
     [ 'a record dropped', sub { s/^www A 192\.0\.2\.2\n//m }, "-www.example.com.\t300 A 192.0.2.2\n" ],
-    [ 'another address', sub { s/^mail A 192\.0\.2\.6/mail A 192.0.2.7/m }, "-mail.example.com.\t300 A 192.0.2.6\n+mail.example.com.\t300 A 192.0.2.7\n" ],
+    [ 'another address', sub { s/^mail A 192\.0\.2\.6/mail A 192.0.2.7/m },
+        "-mail.example.com.\t300 A 192.0.2.6\n+mail.example.com.\t300 A 192.0.2.7\n" ],
     [ 'another TTL', sub { s/^mail A/mail 60 A/m }, "-mail.example.com.\t300 A 192.0.2.6\n+mail.example.com.\t60 A 192.0.2.6\n" ],
     [ 'an RRset missing', sub { s/^www TXT.*\n//m }, "-www.example.com.\t300 TXT \"a;b\"\n+www.example.com.\tTXT\tNODATA\n" ],
     [ 'a name missing', sub { s/^ftp.*\n//m }, "-ftp.example.com.\t300 CNAME www.example.com.\n+ftp.example.com.\tA\tNXDOMAIN\n"
@@ -135,7 +136,8 @@ is_deeply($row{'ns2.b.example.'}{findings}, ['ANSWER-DIFF'], 'differences at the
 is($row{'ns2.b.example.'}{address}, $other->at, 'its address');
 my ($finding) = grep { $_->{owner} eq 'mail.example.com.' } @{ $object->{findings} };
 is_deeply({ map { $_ => $finding->{$_} } qw(id severity server address owner type expected got) }, { id => 'ANSWER-DIFF', severity => 'critical',
-    server => 'ns2.b.example.', address => $other->at, owner => 'mail.example.com.', type => 'A', expected => '300 A 192.0.2.6', got => '60 A 192.0.2.6' }, 'a difference');
+    server => 'ns2.b.example.', address => $other->at, owner => 'mail.example.com.', type => 'A', expected => '300 A 192.0.2.6',
+        got => '60 A 192.0.2.6' }, 'a difference');
 like($finding->{message}, qr/^mail\.example\.com\. A has another TTL/, 'as a sentence');
 is(scalar @{ $object->{findings} }, 2, 'that, and the SOA record');
 $other->stop;
@@ -165,7 +167,8 @@ like($out, qr/\ALOCKSTEP UNKNOWN - [^\n|]+ \| zones=0\n\z/, 'in the first line')
 like($said, qr/^lockstep: --from \Q@{[ $hidden->at ]}\E: \S/, 'and why');
 ($status, $out) = diff('--json', 'example.com', '--from', $hidden->at, '--rate', 0, ns('ns1.a.example', $whole));
 $object = eval { decode_json($out) };
-is("$status $object->{zone} $object->{status} $object->{findings}[0]{id}", '3 example.com. UNKNOWN CHECK-INCOMPLETE', 'and in the document') or diag($out);
+is("$status $object->{zone} $object->{status} $object->{findings}[0]{id}", '3 example.com. UNKNOWN CHECK-INCOMPLETE',
+    'and in the document') or diag($out);
 $hidden->stop;
 
 my $daemon = server('lockstep', 'example.com', $zone);
@@ -195,7 +198,8 @@ my @unlike = ('diff', 'example.com', '--from', $whole->at, '--rate', 0, ns('ns2.
 is("$status$said", '0', 'differences that are off') or diag($out, $said);
 is(changes($out), '', 'are not shown');
 unlike($out, qr/ANSWER-DIFF|no difference|^\+\+\+/m, 'nor named, nor denied');
-like($out, qr/\ALOCKSTEP OK - example\.com\.: differences are off; \d+ answers from 1 address in [^|]*\| differences=0 /, 'which the first line says');
+like($out, qr/\ALOCKSTEP OK - example\.com\.: differences are off; \d+ answers from 1 address in [^|]*\| differences=0 /,
+    'which the first line says');
 like($out, qr/^    ns2\.b\.example\. \Q@{[ $unlike->at ]}\E serial 7: \d+ answers$/m, 'the server is asked all the same');
 is(($easy->verb(@unlike, '--quiet'))[1], '', 'with --quiet nothing is printed');
 $object = $easy->json(@unlike);
@@ -250,7 +254,8 @@ for my $case ([ $same, 3, 'nothing was found' ], [ $stale, 2, 'something was fou
 # One that goes away in the middle is not asked on and on.
 my $going = server('lockstep', 'example.com', $many);
 my $log = "$dir/log-going";
-my $pid = start_process($log, $lockstep, 'diff', 'example.com', '--from', $large->at, '--rate', 200, '--timeout', '3s', ns('ns1.a.example', $same), ns('gone.example', $going));
+my $pid = start_process($log, $lockstep, 'diff', 'example.com', '--from', $large->at, '--rate', 200, '--timeout', '3s',
+    ns('ns1.a.example', $same), ns('gone.example', $going));
 ok(wait_for(sub { $going->json('stats')->{serve}{queries_udp} > 100 }), 'a part has been asked');
 $going->kill9;
 ok(wait_for(sub { !Process::running($pid) }, 120), 'one that goes away is given up');
@@ -260,7 +265,8 @@ like(slurp($log), qr/^    ns1\.a\.example\. .*: \d{4} answers, no difference$/m,
 
 # --- usage ------------------------------------------------------------------------------------
 
-for my $case ([], [ 'a.test', 'b.test' ], [ 'a.test', '--rate', 'fast' ], [ 'a.test', '-4', '-6' ], [ 'a.test', '--key', 'x:y' ], [ 'a.test', '--port', 0 ]) {
+for my $case ([], [ 'a.test', 'b.test' ], [ 'a.test', '--rate', 'fast' ], [ 'a.test', '-4', '-6' ], [ 'a.test', '--key', 'x:y' ],
+    [ 'a.test', '--port', 0 ]) {
     my ($status, $out, $said) = diff(@$case);
     is("$status$out", '3', "wrong usage: @$case");
     like($said, qr/^lockstep/, 'is said');

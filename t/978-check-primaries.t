@@ -1,6 +1,7 @@
 #!/usr/bin/perl
-# The primaries of a zone are asked by `lockstep check` the way that the configuration says, with a key or over TLS; where that fails it is said, and where one is
-# silent it is not. Whether they were asked shows in SERIAL-AHEAD: the nameserver that is given has a newer serial than they.
+# The primaries of a zone are asked by `lockstep check` the way that the configuration says, with a key or over TLS; where that
+# fails it is said, and where one is silent it is not. Whether they were asked shows in SERIAL-AHEAD: the nameserver that is given
+# has a newer serial than they.
 use strict;
 use warnings;
 use FindBin;
@@ -23,7 +24,8 @@ my $key = Tsig::key(name => 'ask.example');
 # What a check finds, and says of the primary, where that is such a remote. Nobody else than that and the nameserver is there.
 sub finds {
     my ($remote, @keys) = @_;
-    my $operator = Lockstep->new(keys => \@keys, remotes => [ { name => 'hidden', %$remote } ], zones => [ { name => $zone, primaries => ['hidden'] } ]);
+    my $operator = Lockstep->new(keys => \@keys, remotes => [ { name => 'hidden', %$remote } ],
+        zones => [ { name => $zone, primaries => ['hidden'] } ]);
     $operator->configure;
     my $nobody = '127.0.0.1@' . free_port;
     my $found = $operator->json('check', '--resolver', $nobody, '--parent', $nobody, '--timeout', '5s', '--ns', "ns1.$zone/" . $public->at, $zone);
@@ -35,12 +37,15 @@ is(join(' ', finds({ address => [ '127.0.0.1@' . free_port ] })), '0', 'a primar
 
 SKIP: {
     skip 'needs BIND', 5 unless Peer->have('bind');
-    my $hidden = Peer->new('bind', options => "allow-query { key \"$key->{name}\"; };", zones => [ { name => $zone, text => zone_text($zone, 4), key => $key, hidden => 1 } ])->start;
+    my $hidden = Peer->new('bind', options => "allow-query { key \"$key->{name}\"; };",
+        zones => [ { name => $zone, text => zone_text($zone, 4), key => $key, hidden => 1 } ])->start;
     ok(wait_for(sub { $hidden->log_text =~ /all zones loaded/ }, 60), 'BIND has its zone');
-    is(join(' ', finds({ address => [ $hidden->at ], key => $key->{name} }, $key)), '1', 'one that answers no question but with a key is asked with it');
+    is(join(' ', finds({ address => [ $hidden->at ], key => $key->{name} }, $key)), '1',
+        'one that answers no question but with a key is asked with it');
     my ($ahead, @said) = finds({ address => [ $hidden->at ], key => $key->{name} }, { %$key, secret => Tsig::key()->{secret} });
     is($ahead, 0, 'with a wrong secret nothing is known');
-    like("@said", qr/\Athe primary hidden \(127\.0\.0\.1\@\d+\) could not be asked for its serial: it refused our TSIG: BADSIG\z/, 'and that is said');
+    like("@said", qr/\Athe primary hidden \(127\.0\.0\.1\@\d+\) could not be asked for its serial: it refused our TSIG: BADSIG\z/,
+        'and that is said');
     is($hidden->stop, 0, 'BIND stops');
 }
 

@@ -47,7 +47,8 @@ sub free_port {
 
 # --- how each is set up -----------------------------------------------------------------------------
 
-my %program = (lockstep => "$build/lockstepd", nsd => '/usr/sbin/nsd', knot => '/usr/sbin/knotd', bind => '/usr/sbin/named', powerdns => '/usr/sbin/pdns_server',
+my %program = (lockstep => "$build/lockstepd", nsd => '/usr/sbin/nsd', knot => '/usr/sbin/knotd', bind => '/usr/sbin/named',
+    powerdns => '/usr/sbin/pdns_server',
     echo => "$build/t/bench/echo");
 my %setup = (lockstep => \&lockstep, nsd => \&nsd, knot => \&knot, bind => \&bind, powerdns => \&powerdns, echo => sub { ($program{echo}, $port) });
 
@@ -67,7 +68,8 @@ X
 
 sub nsd {
     my ($dir, $zone, $file, $primary, $many) = @_;
-    my $from = $file ? qq(zonefile: "$file") : qq(zonefile: "$dir/zone"\n request-xfr: AXFR 127.0.0.1\@$primary NOKEY\n allow-notify: 127.0.0.1 NOKEY);
+    my $from = $file ? qq(zonefile: "$file")
+        : qq(zonefile: "$dir/zone"\n request-xfr: AXFR 127.0.0.1\@$primary NOKEY\n allow-notify: 127.0.0.1 NOKEY);
     spew("$dir/c.conf", <<"X");
 server:
  ip-address: 127.0.0.1\@$port
@@ -168,7 +170,8 @@ max-tcp-connections=1000
 loglevel=4
 X
     };
-    my $run = sub { system('timeout 900 ' . join(' ', map { qq('$_') } @_) . " >> '$dir/out' 2>&1") == 0 or die "failed: @_\n", substr slurp("$dir/out"), -2000 };
+    my $run = sub { system('timeout 900 ' . join(' ', map { qq('$_') } @_) . " >> '$dir/out' 2>&1") == 0 or die "failed: @_\n",
+        substr slurp("$dir/out"), -2000 };
     my @util = ('pdnsutil', "--config-dir=$dir");
     $conf->($database);
     if (!$file || $new) {
@@ -221,7 +224,8 @@ sub start {
 # Other zones from now on, once the server has been told to read its configuration again (by the command that is given; those who have none cannot).
 sub reconfigure {
     my ($self, $zones) = @_;
-    my %command = (lockstep => [ "$build/lockstep", '-s', "$self->{dir}/control", 'reload' ], nsd => [ '/usr/sbin/nsd-control', '-c', "$self->{dir}/c.conf", 'reconfig' ],
+    my %command = (lockstep => [ "$build/lockstep", '-s', "$self->{dir}/control", 'reload' ],
+        nsd => [ '/usr/sbin/nsd-control', '-c', "$self->{dir}/c.conf", 'reconfig' ],
         knot => [ '/usr/sbin/knotc', '-c', "$self->{dir}/c.conf", '-b', '-t', 60, 'reload' ]);
     $setup{ $self->{name} }->(@$self{qw(dir zone file primary)}, $zones);
     return $command{ $self->{name} };
@@ -280,7 +284,8 @@ sub wait_answer {
         my $answer = '';
         $socket->recv($answer, 4096);
         my ($id, $flags, undef, $answers) = unpack 'n4', $answer . "\0" x 8;
-        return $self->bind_threads if $id == 0x4242 && $flags & 0x8000 && ($self->{name} eq 'echo' || ($flags & 0x0400 && !($flags & 15) && $answers));
+        return $self->bind_threads if $id == 0x4242 && $flags & 0x8000
+            && ($self->{name} eq 'echo' || ($flags & 0x0400 && !($flags & 15) && $answers));
         sleep 0.02;
     }
     return 0;

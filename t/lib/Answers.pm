@@ -22,7 +22,8 @@ use Wire;
 use constant { WINDOW => 32, PATIENCE => 2, TRIES => 4 };
 
 # How a question is asked: the EDNS size (left out: no EDNS), the DO bit, TCP.
-my %how = (udp => {}, edns => { size => 1232 }, tcp => { tcp => 1 }, tcpedns => { tcp => 1, size => 1232 }, tcpdo => { tcp => 1, size => 1232, do => 1 },
+my %how = (udp => {}, edns => { size => 1232 }, tcp => { tcp => 1 }, tcpedns => { tcp => 1, size => 1232 },
+    tcpdo => { tcp => 1, size => 1232, do => 1 },
     map { $_ => { size => $_ =~ s/do//r, do => 1 } } qw(do512 do1232 do4096));
 
 # --- asking ------------------------------------------------------------------------------
@@ -122,7 +123,8 @@ sub name_at {
 }
 
 # Octets before the names in RDATA, how many names there are: their case, and whether they are compressed, is not what is compared.
-my %names_in = (2 => [ 0, 1 ], 5 => [ 0, 1 ], 6 => [ 0, 2 ], 12 => [ 0, 1 ], 15 => [ 2, 1 ], 33 => [ 6, 1 ], 39 => [ 0, 1 ], 46 => [ 18, 1 ], 47 => [ 0, 1 ]);
+my %names_in = (2 => [ 0, 1 ], 5 => [ 0, 1 ], 6 => [ 0, 2 ], 12 => [ 0, 1 ], 15 => [ 2, 1 ], 33 => [ 6, 1 ], 39 => [ 0, 1 ],
+    46 => [ 18, 1 ], 47 => [ 0, 1 ]);
 
 sub rdata_of {
     my ($bytes, $type, $at, $end, $seen) = @_;
@@ -190,7 +192,8 @@ sub response {
 sub apex_of {
     my ($self, $question) = @_;
     my $name = lc Wire::name($question->{name});
-    my ($apex) = sort { length $b <=> length $a } grep { substr($name, -length) eq $_ && ($question->{type} ne 'DS' || $name ne $_) } keys %{ $self->{apex} };
+    my ($apex) = sort { length $b <=> length $a } grep { substr($name, -length) eq $_
+        && ($question->{type} ne 'DS' || $name ne $_) } keys %{ $self->{apex} };
     return $apex // '';
 }
 
@@ -303,7 +306,8 @@ sub run {
         my @differ = grep { my @two = ($kind, $questions[$_], $ours->[$_], $theirs->{$_}); !$self->same(@two) && !$self->is_known(@two) } @other;
         $self->{count} += @questions;
         Test::More::is(scalar @differ, 0, "$what: $kind answers " . @questions . ' questions as lockstepd does') or Test::More::diag(map {
-            "$questions[$_]{name} $questions[$_]{type} $questions[$_]{how}\n--- lockstepd\n" . text_of($ours->[$_]) . "--- $kind\n" . text_of($theirs->{$_}) . "\n" }
+            "$questions[$_]{name} $questions[$_]{type} $questions[$_]{how}\n--- lockstepd\n" . text_of($ours->[$_])
+                . "--- $kind\n" . text_of($theirs->{$_}) . "\n" }
             $#differ > 7 && !$ENV{ALL_DIFFERENCES} ? @differ[ 0 .. 7 ] : @differ);
     }
 }

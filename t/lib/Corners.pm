@@ -202,7 +202,8 @@ sub names {
         my $rest = above($name);
         my $dot = $name eq '.' ? '' : $name;
         my @near = ("nothere.$dot", "a.nothere.$dot", "*.$dot", "\\000.$dot", "a.*.$dot", "\\255.$dot");
-        push @near, "${first}0.$rest", "$first\\000.$rest", "$first.$rest" =~ s/^(\w|\*)[^.]*/$1/r, "zz.${first}x.$rest" if defined $first && $name ne $apex;
+        push @near, "${first}0.$rest", "$first\\000.$rest", "$first.$rest" =~ s/^(\w|\*)[^.]*/$1/r, "zz.${first}x.$rest"
+            if defined $first && $name ne $apex;
         push @near, 'long' . '0' x 58 . ".$dot" if $types{$name}{DNAME};
         $around{$_} = $types{$name} for @near;
     }

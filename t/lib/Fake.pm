@@ -114,7 +114,8 @@ sub wait_count {
 }
 
 # Sends a NOTIFY from this primary's address and returns the parsed answer, or undef. Fields: zone, serial (in the answer section, or
-# undef for none), key (unsigned without; default: this primary's; undef: none), tsig (what is wrong with it), source (another address), and those of Wire::message.
+# undef for none), key (unsigned without; default: this primary's; undef: none), tsig (what is wrong with it), source (another
+# address), and those of Wire::message.
 sub notify {
     my ($self, $to, %of) = @_;
     my $zone = $of{zone} // $self->{zone};
@@ -202,8 +203,10 @@ sub handle {
         $tsig = Tsig->new($self->{key})->verify($query);
         $signer = Tsig->new($self->{key}, request_mac => $sent->{mac});
     }
-    my %asked = (type => $type, transport => $talk->{peer} ? 'UDP' : $self->{tls} ? 'TLS' : 'TCP', name => $question->{name}, id => $query->{id}, tsig => $tsig,
-        from => $talk->from, $old ? (serial => Wire::soa_serial($query, $old)) : (), length => length $bytes, edns => scalar(grep { $_->{type} == 41 } @{ $query->{additional} }));
+    my %asked = (type => $type, transport => $talk->{peer} ? 'UDP' : $self->{tls} ? 'TLS' : 'TCP', name => $question->{name},
+        id => $query->{id}, tsig => $tsig,
+        from => $talk->from, $old ? (serial => Wire::soa_serial($query, $old)) : (), length => length $bytes,
+            edns => scalar(grep { $_->{type} == 41 } @{ $query->{additional} }));
     @$talk{qw(query signer asked)} = ($query, $signer, \%asked);
     $talk->{nth} = $self->note(\%asked);
     my $own = $self->{ { SOA => 'soa', AXFR => 'axfr', IXFR => 'ixfr', NOTIFY => 'notify' }->{$type} // 'other' };

@@ -1,11 +1,13 @@
 package Findings;
-# What `lockstep check` finds, held against what it must find, and in every form that it has: the lines and the first of them, --json, --quiet, and the exit status.
+# What `lockstep check` finds, held against what it must find, and in every form that it has: the lines and the first of them,
+# --json, --quiet, and the exit status.
 #
 #     my $findings = Findings->new(operator => $operator, arguments => [ '--resolver', $net->resolver->at ]);
 #     $findings->are('a lame server', 'lame.alpha', [ 'LAME ns1.west.beta' ]);
 #
-# What is expected is a name and the server's, "NAME *" for one at any servers; each of the given ones must be found, and no other. Options: arguments, verb (check),
-# severity => { NAME => ... } (where it is not the default), message (a pattern that one of the messages has).
+# What is expected is a name and the server's, "NAME *" for one at any servers; each of the given ones must be found, and no
+# other. Options: arguments, verb (check), severity => { NAME => ... } (where it is not the default), message (a pattern that one
+# of the messages has).
 use strict;
 use warnings;
 use JSON::PP;
@@ -44,7 +46,8 @@ sub run_all {
     while (%of) {
         my $pid = waitpid -1, 0;
         my $n = delete $of{$pid} // next;
-        $got[$n] = { status => $? & 127 ? 128 + ($? & 127) : $? >> 8, out => slurp("$dir/$n.out"), said => slurp("$dir/$n.err"), seconds => time - $began };
+        $got[$n] = { status => $? & 127 ? 128 + ($? & 127) : $? >> 8, out => slurp("$dir/$n.out"), said => slurp("$dir/$n.err"),
+            seconds => time - $began };
     }
     return @got;
 }
@@ -75,16 +78,19 @@ sub are {
     my $verb = $of{verb} // 'check';
     my @arguments = (@{ $self->{arguments} }, @{ $of{arguments} // [] });
     push @arguments, '--timeout', '20s' unless grep { $_ eq '--timeout' } @arguments;           # where all answer, a slow machine is not a silent server
-    my ($text, $json, $quiet) = $self->run_all([ $verb, @arguments, $zone ], [ '--json', $verb, @arguments, $zone ], [ $verb, '--quiet', @arguments, $zone ]);
+    my ($text, $json, $quiet) = $self->run_all([ $verb, @arguments, $zone ], [ '--json', $verb, @arguments, $zone ],
+        [ $verb, '--quiet', @arguments, $zone ]);
     my %level = (%severity, %{ $of{severity} // {} });
     my $status = $of{status} // overall(map { $level{ (split / /)[0] } } @$expected);
     my $object = eval { decode_json($json->{out}) };
-    my @found = map { join ' ', $_->{id}, map { s/\.$//r } grep { defined } $_->{server} } @{ ref $object eq 'HASH' ? $object->{findings} // [] : [] };
+    my @found = map { join ' ', $_->{id},
+        map { s/\.$//r } grep { defined } $_->{server} } @{ ref $object eq 'HASH' ? $object->{findings} // [] : [] };
     my @wrong = ($object ? () : "this is not JSON", difference($expected, \@found));
     push @wrong, "$_->{id} is $_->{severity}" for grep { $_->{severity} ne $level{ $_->{id} } } @{ $object->{findings} // [] };
     push @wrong, "the status is " . ($object->{status} // 'nothing') . " in JSON, not $status" if ($object->{status} // '') ne $status;
     push @wrong, 'no message is so' if $of{message} && !grep { $_->{message} =~ $of{message} } @{ $object->{findings} // [] };
-    push @wrong, map({ "exit status $_->{status}" } grep { $_->{status} != $status{$status} } $text, $json, $quiet), text_errors($text->{out}, $status, $object),
+    push @wrong, map({ "exit status $_->{status}" } grep { $_->{status} != $status{$status} } $text, $json, $quiet),
+        text_errors($text->{out}, $status, $object),
         quiet_errors($quiet->{out}, $status, $object);
     push @wrong, map { "on standard error: $_->{said}" } grep { length $_->{said} } $text, $quiet;
     Test::More::ok(!@wrong, $what . ': ' . (join(', ', map { s/ \*$//r } @$expected) || 'nothing is found'))

@@ -1,6 +1,6 @@
 package Front;
-# What stands before a real server and does not pass everything on as it is: a bad firewall, a balancer, an old server. UDP and TCP, all addresses of one
-# server. What is asked of a zone that has a fault goes to the fault's sub; all else passes.
+# What stands before a real server and does not pass everything on as it is: a bad firewall, a balancer, an old server. UDP and
+# TCP, all addresses of one server. What is asked of a zone that has a fault goes to the fault's sub; all else passes.
 #
 #     my $front = Front->new(addresses => [ '198.51.100.53', '2001:db8:2::53' ], port => 53, behind => '198.51.100.53@5300');
 #     $front->serve('slow.alpha' => sub { my ($talk) = @_; $talk->send($talk->relay, after => 0.7) });

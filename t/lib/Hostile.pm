@@ -9,9 +9,10 @@ package Hostile;
 #     $pair->taken('the last SOA has its owner in capitals', axfr => sub { ... });
 #
 # The scripts are Fake's. With an `ixfr` script the version is asked for by IXFR, else by AXFR (`transfer --full`).
-# After a refusal the old version is served, the zone file is as it was, the reason is in the log, status says that the primary has another version or why
-# it was refused, and the next time to ask is set (what happens then, and when it is well again: t/937-refused-again.t). Where a limit was reached,
-# each transfer that the primary was asked for has one line in the log, and one of them alone says so.
+# After a refusal the old version is served, the zone file is as it was, the reason is in the log, status says that the primary
+# has another version or why it was refused, and the next time to ask is set (what happens then, and when it is well again:
+# t/937-refused-again.t). Where a limit was reached, each transfer that the primary was asked for has one line in the log, and one
+# of them alone says so.
 use strict;
 use warnings;
 use Fake;
@@ -74,7 +75,9 @@ sub lines_of_limit {
     my $said = grep { ($_->{reason} // '') eq 'limit' } @attempts;
     return '' unless $said;
     my ($asked, $refusals) = ($self->transfers_asked - $self->{asked}, scalar(my @refused = $self->refusals));
-    return $said == 1 && @attempts == $asked && $refusals == 0 ? '' : "$said lines of a limit, " . @attempts . " of transfers, $refusals of refused versions; $asked were asked for";
+    return $said == 1 && @attempts == $asked
+        && $refusals == 0 ? '' : "$said lines of a limit, " . @attempts
+        . " of transfers, $refusals of refused versions; $asked were asked for";
 }
 
 sub dump_text { my ($self) = @_; return ($self->{lockstep}->verb('dump', 'example'))[1] }
@@ -91,10 +94,14 @@ sub refused {
     my $state = $lockstep->status('example');
     my $next = $state->{refresh} // -1;
     my $lines = $self->lines_of_limit;
-    my $right = $status == 1 && !$lines && !(grep { $_->{outcome} eq 'ok' } $first, @more) && $state->{state} =~ /^(?:lagging|rejected|refreshing|ok)$/ && $next >= 0 && $next <= 3600 && ($state->{last_failure} || $state->{reason}) && $lockstep->running && $lockstep->serial('example') == $self->{served} && $given =~ /$reason/
+    my $right = $status == 1 && !$lines && !(grep { $_->{outcome} eq 'ok' } $first, @more)
+        && $state->{state} =~ /^(?:lagging|rejected|refreshing|ok)$/ && $next >= 0 && $next <= 3600
+        && ($state->{last_failure} || $state->{reason}) && $lockstep->running && $lockstep->serial('example') == $self->{served}
+        && $given =~ /$reason/
         && slurp($lockstep->zone_file('example')) eq $file && $self->dump_text eq $dump && $said =~ /\S/;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    ok($right, "$what: refused") or diag("exit $status: $said\nthe log: $given\nwanted: $reason\n$lines\nserved: " . ($lockstep->serial('example') // 'nothing') . ", $state->{state}, asks in $next s");
+    ok($right, "$what: refused") or diag("exit $status: $said\nthe log: $given\nwanted: $reason\n$lines\nserved: "
+        . ($lockstep->serial('example') // 'nothing') . ", $state->{state}, asks in $next s");
     return $first;
 }
 
@@ -124,7 +131,8 @@ sub after {
 sub content { my ($self) = @_; return grep { !/^\S+ \d+ 1 6 / } @{ $self->{lockstep}->dump('example') // [] } }
 
 # How many records are wanted may be given as `records`.
-# An answer to IXFR may be given as `list`: then what is served must be what it leads to. In any case every answer must be as if it had come as a whole.
+# An answer to IXFR may be given as `list`: then what is served must be what it leads to. In any case every answer must be as if
+# it had come as a whole.
 sub taken {
     my ($self, $what, %script) = @_;
     my ($wanted, $list) = delete @script{qw(records list)};

@@ -1,6 +1,7 @@
 package Internet;
-# A small internet in a network namespace of its own: a root, the TLDs alpha (two servers) and beta, four providers with a nameserver each, a hidden primary
-# and a resolver that knows the root alone. All of them are real servers, on port 53 of addresses that look public, IPv4 and IPv6:
+# A small internet in a network namespace of its own: a root, the TLDs alpha (two servers) and beta, four providers with a
+# nameserver each, a hidden primary and a resolver that knows the root alone. All of them are real servers, on port 53 of
+# addresses that look public, IPv4 and IPv6:
 #
 #     root              NSD             198.18.0.53      2001:db8:f0::53
 #     alpha   a, b      NSD, Knot       198.18.1.53 ...  2001:db8:f1::53 ...
@@ -15,10 +16,11 @@ package Internet;
 #     my $operator = $net->operator(check => { 'lag-warn' => '1s' });
 #     my ($status, $out, $said) = $operator->verb('check', '--resolver', $net->resolver->at, 'clean.alpha');
 #
-# A zone: name; ns (nameservers, the four); ns_ttl, ttl, soa (serial and times); records (zone file lines); glue (those of them that the parent has too);
-# signed (options of Signed::sign; key, or a new one); at => { PROVIDER => sub { my ($text, $zone) = @_; ... } } where a provider has a text of its own instead of
-# the hidden primary's (0: it has nothing; stale => the text it got from a primary that is gone); open => { PROVIDER => 1 } where all may transfer; parent => { ns, ttl, glue, ds }
-# is what the parent has, if not the same, and parent_b that of alpha's second server; fault: the Front's sub for west.
+# A zone: name; ns (nameservers, the four); ns_ttl, ttl, soa (serial and times); records (zone file lines); glue (those of them
+# that the parent has too); signed (options of Signed::sign; key, or a new one); at => { PROVIDER => sub { my ($text, $zone) = @_;
+# ... } } where a provider has a text of its own instead of the hidden primary's (0: it has nothing; stale => the text it got from
+# a primary that is gone); open => { PROVIDER => 1 } where all may transfer; parent => { ns, ttl, glue, ds } is what the parent
+# has, if not the same, and parent_b that of alpha's second server; fault: the Front's sub for west.
 use strict;
 use warnings;
 use Front;
@@ -45,8 +47,8 @@ our %tld = (
 our @root = ('198.18.0.53', '2001:db8:f0::53');
 our @nameservers = map { "ns1.$provider{$_}{domain}" } qw(own north west south);
 
-# Other addresses of the same servers (of west: of the Front), and the names that lead to them, for zones that need them: ns2 has both families, ns4 IPv4 alone;
-# ns1.near.beta is ns2.north.alpha.
+# Other addresses of the same servers (of west: of the Front), and the names that lead to them, for zones that need them: ns2 has
+# both families, ns4 IPv4 alone; ns1.near.beta is ns2.north.alpha.
 our %more = (
     own => [ '192.0.2.54', '2001:db8:1::54' ],
     north => [ '203.0.113.54', '2001:db8:3::54' ],
@@ -54,7 +56,8 @@ our %more = (
     south => [ '198.18.4.54', '2001:db8:4::54' ],
 );
 our @long_names = map { "ns-$_-with-a-name-as-long-as-a-label-may-be-so-that-it-fills-up.own.alpha" } 1 .. 8;
-my %special = (own => join '', "alias.own.alpha. 3600 IN CNAME ns2.own.alpha.\n", "text.own.alpha. 3600 IN TXT \"no address\"\n", map { address_records($_, @{ $more{own} }) } @long_names);
+my %special = (own => join '', "alias.own.alpha. 3600 IN CNAME ns2.own.alpha.\n", "text.own.alpha. 3600 IN TXT \"no address\"\n",
+    map { address_records($_, @{ $more{own} }) } @long_names);
 
 # --- the namespace ------------------------------------------------------------------
 
@@ -64,8 +67,10 @@ sub namespace { return readlink('/proc/self/ns/net') // '' }
 sub import {
     my $outside = $ENV{LOCKSTEP_OUTSIDE};
     return if defined $outside && $outside ne namespace();
-    my ($unshare) = grep { (run_command(@$_, 'true'))[0] == 0 } [ 'unshare', '--net', '--' ], [ 'unshare', '--user', '--map-root-user', '--net', '--' ];
-    Test::More::plan(skip_all => 'needs a network namespace of its own (root, or user namespaces), and iproute2') unless $unshare && find_program('ip');
+    my ($unshare) = grep { (run_command(@$_, 'true'))[0] == 0 } [ 'unshare', '--net', '--' ],
+        [ 'unshare', '--user', '--map-root-user', '--net', '--' ];
+    Test::More::plan(skip_all => 'needs a network namespace of its own (root, or user namespaces), and iproute2')
+        unless $unshare && find_program('ip');
     $ENV{LOCKSTEP_OUTSIDE} = namespace();
     exec @$unshare, $^X, $0, @ARGV or die "unshare: $!";
 }
@@ -92,7 +97,8 @@ sub zone_text {
     my $ttl = $zone->{ttl} // 3600;
     my %soa = (serial => 1, refresh => 14400, retry => 3600, expire => 1209600, minimum => 3600, %{ $zone->{soa} // {} });
     my @ns = map { "$zone->{name}. " . ($zone->{ns_ttl} // $ttl) . " IN NS $_.\n" } @{ $zone->{ns} // \@nameservers };
-    my $soa = "$zone->{name}. " . ($soa{ttl} // $ttl) . ' IN SOA ' . ($soa{mname} // 'ns1.own.alpha') . ". hostmaster.own.alpha. $soa{serial} $soa{refresh} $soa{retry} $soa{expire} $soa{minimum}\n";
+    my $soa = "$zone->{name}. " . ($soa{ttl} // $ttl) . ' IN SOA ' . ($soa{mname} // 'ns1.own.alpha')
+        . ". hostmaster.own.alpha. $soa{serial} $soa{refresh} $soa{retry} $soa{expire} $soa{minimum}\n";
     return join '', $soa, @ns, $zone->{glue} // '', $zone->{records} // "www.$zone->{name}. 3600 IN A 192.0.2.80\n";
 }
 
@@ -117,11 +123,13 @@ sub provider_zone {
     my ($name, $domain, @addresses) = @_;
     my ($four, $six) = @{ $more{$name} };
     my $more = join '', address_records("ns2.$domain", $four, $six), address_records("ns4.$domain", $four);
-    return { name => $domain, ns => ["ns1.$domain"], glue => join('', address_records("ns1.$domain", @addresses)), records => $more . ($special{$name} // ''), only => $name };
+    return { name => $domain, ns => ["ns1.$domain"], glue => join('', address_records("ns1.$domain", @addresses)),
+        records => $more . ($special{$name} // ''), only => $name };
 }
 
 sub provider_zones {
-    return map({ provider_zone($_, $provider{$_}{domain}, @{ $provider{$_}{addresses} }) } sort keys %provider), provider_zone('north', 'near.beta', @{ $more{north} });
+    return map({ provider_zone($_, $provider{$_}{domain}, @{ $provider{$_}{addresses} }) } sort keys %provider),
+        provider_zone('north', 'near.beta', @{ $more{north} });
 }
 
 sub tld_text {
@@ -134,7 +142,8 @@ sub tld_text {
 }
 
 sub root_text {
-    return join '', ". 86400 IN SOA root.servers. hostmaster.servers. 1 14400 3600 1209600 3600\n", ". 86400 IN NS root.servers.\n", address_records('root.servers', @root),
+    return join '', ". 86400 IN SOA root.servers. hostmaster.servers. 1 14400 3600 1209600 3600\n",
+        ". 86400 IN NS root.servers.\n", address_records('root.servers', @root),
         map { my $s = $_; ("$tld{$s}{zone}. 86400 IN NS $s.nic.$tld{$s}{zone}.\n", address_records("$s.nic.$tld{$s}{zone}", @{ $tld{$s}{addresses} })) } sort keys %tld;
 }
 
@@ -150,11 +159,13 @@ sub new {
     $self->{key} = Tsig::key(name => 'transfers.own.alpha');
     my @own = grep { !$_->{only} } @{ $self->{zones} };
     $_->{text} = primary_text($_) for @{ $self->{zones} };
-    $self->{hidden} = Peer->new('nsd', peers => \@anyone, zones => [ map { { name => $_->{name}, text => $_->{text}, key => $self->{key}, notify => $self->told_of($_) } } @own ]);
+    $self->{hidden} = Peer->new('nsd', peers => \@anyone,
+        zones => [ map { { name => $_->{name}, text => $_->{text}, key => $self->{key}, notify => $self->told_of($_) } } @own ]);
     $self->{root} = Peer->new('nsd', addresses => \@root, port => 53, zones => [ { name => '.', text => root_text() } ]);
     for my $server (keys %tld) {
         my $of = $tld{$server};
-        $self->{$server} = Peer->new($of->{kind}, addresses => $of->{addresses}, port => 53, zones => [ { name => $of->{zone}, text => $self->tld_text($server) } ]);
+        $self->{$server} = Peer->new($of->{kind}, addresses => $of->{addresses}, port => 53,
+            zones => [ { name => $of->{zone}, text => $self->tld_text($server) } ]);
     }
     $self->{$_} = $self->make_provider($_) for keys %provider;
     return $self;
@@ -188,13 +199,15 @@ sub make_provider {
     my @addresses = (@{ $of->{addresses} }, @{ $more{$name} });
     my @zones = $self->zones_of($name);
     if ($of->{kind} ne 'lockstep') {
-        my $peer = Peer->new($of->{kind}, addresses => $of->{port} ? $of->{addresses} : \@addresses, port => $of->{port} // 53, peers => \@anyone, zones => \@zones);
+        my $peer = Peer->new($of->{kind}, addresses => $of->{port} ? $of->{addresses} : \@addresses, port => $of->{port} // 53,
+            peers => \@anyone, zones => \@zones);
         spew($peer->zone_file($_->{name}), $_->{stale}) for grep { $_->{stale} } @zones;
         $self->{front} = Front->new(addresses => \@addresses, behind => $peer->at) if $of->{port};
         return $peer;
     }
     my $own = Lockstep->new(keys => [ $self->{key} ], remotes => [ Lockstep::remote('hidden', $self->{hidden}, $self->{key}) ],
-        server => { listen => [ map { "$_\@53" } @addresses ] }, acls => [ { name => 'told', address => \@anyone, key => $self->{key}{name}, action => 'allow' } ],
+        server => { listen => [ map { "$_\@53" } @addresses ] },
+            acls => [ { name => 'told', address => \@anyone, key => $self->{key}{name}, action => 'allow' } ],
         zones => [ map { { name => $_->{name}, $_->{text} ? (source => 'file') : (primaries => ['hidden'], 'allow-notify' => ['told']) } } @zones ]);
     $own->put_zone($_->{name}, $_->{text}) for grep { $_->{text} } @zones;
     return $own;
@@ -242,7 +255,8 @@ sub stop {
 sub operator {
     my ($self, %settings) = @_;
     my $providers = delete $settings{providers} // [ map { { name => $_, ns => ["ns1.$provider{$_}{domain}"] } } sort keys %provider ];
-    my $lockstep = Lockstep->new(keys => [ $self->{key} ], remotes => [ Lockstep::remote('hidden', $self->{hidden}, $self->{key}) ], providers => $providers,
+    my $lockstep = Lockstep->new(keys => [ $self->{key} ],
+        remotes => [ Lockstep::remote('hidden', $self->{hidden}, $self->{key}) ], providers => $providers,
         templates => [ { name => 'default', primaries => ['hidden'], %settings } ]);
     $lockstep->configure;
     return $lockstep;

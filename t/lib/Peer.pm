@@ -10,10 +10,10 @@ package Peer;
 # A zone: name; text or file (a primary) or primaries (a secondary); key (Tsig::key: for transfers and NOTIFY); notify (addresses);
 # sign_notify => 0 for NOTIFY without the key; tls (Tls::certificate, a client's, with `auth_name`: the primaries are asked over TLS; NSD
 # and BIND); hidden: it is not asked for when the server starts. Lines of their own configuration: of a zone, `lines` (Knot); of the server, `options`
-# (BIND), `sections` (Knot), `settings` (PowerDNS). Of the server: tls (a certificate, BIND: its zones are given over TLS alone, at `tls_at`, with `clients`, a file, to who shows a
-# certificate of these authorities); minimal => 1 for responses without what was not asked for; addresses, all that it listens at, the first of
-# them IPv4; peers, networks to which transfers are given and whose NOTIFY is heeded, with the key if there is one (127.0.0.0/8 and ::1). A zone
-# that is `open` is given to all.
+# (BIND), `sections` (Knot), `settings` (PowerDNS). Of the server: tls (a certificate, BIND: its zones are given over TLS alone,
+# at `tls_at`, with `clients`, a file, to who shows a certificate of these authorities); minimal => 1 for responses without what
+# was not asked for; addresses, all that it listens at, the first of them IPv4; peers, networks to which transfers are given and
+# whose NOTIFY is heeded, with the key if there is one (127.0.0.0/8 and ::1). A zone that is `open` is given to all.
 use strict;
 use warnings;
 use Dump qw(dig_key at_options);

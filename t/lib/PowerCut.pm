@@ -1,6 +1,6 @@
 package PowerCut;
-# What a disk may hold after a cut of power. A run of the daemon leaves a trace of all that it did to its files (t/faults.c); from a trace up to any line of it
-# a legal state of the disk is made:
+# What a disk may hold after a cut of power. A run of the daemon leaves a trace of all that it did to its files (t/faults.c); from
+# a trace up to any line of it a legal state of the disk is made:
 #
 #     my $cut = PowerCut->new($dir1, $dir2);            # as they are now: all of that is durable
 #     $lockstep->start($faults->command(trace => $file, traced => [ $dir1, $dir2 ]));
@@ -8,10 +8,11 @@ package PowerCut;
 #     my @steps = PowerCut::steps($file);
 #     $cut->replay(@steps[ 0 .. $n ])->leave;           # the directories are as a cut after that step may leave them
 #
-# What a file system may lose (POSIX, fsync(2)): of a file, all that was not followed by an fsync or fdatasync of it that began later and came back. Each sector of 512
-# or 4096 octets holds what stood there at some time since; the length is one that it had since, and what was never written reads as zeros, or as
-# anything. A sync of a file says nothing of its name: what was made, renamed or removed in a directory may be lost until an fsync of the directory, in
-# order (a journal of the file system) or each by itself; a rename is there or is not.
+# What a file system may lose (POSIX, fsync(2)): of a file, all that was not followed by an fsync or fdatasync of it that began
+# later and came back. Each sector of 512 or 4096 octets holds what stood there at some time since; the length is one that it had
+# since, and what was never written reads as zeros, or as anything. A sync of a file says nothing of its name: what was made,
+# renamed or removed in a directory may be lost until an fsync of the directory, in order (a journal of the file system) or each
+# by itself; a rename is there or is not.
 use strict;
 use warnings;
 use File::Find ();
@@ -68,7 +69,8 @@ sub replay {
     $self->{file} = { map { $_ => new_file($self->{base_file}{$_}) } keys %{ $self->{base_file} } };
     $self->{dir} = {};
     for my $path (keys %{ $self->{base_dir} }) {
-        my %entry = map { my $is = $self->{base_dir}{$path}{$_}; $_ => $is eq 'directory' ? $is : $self->{file}{$is} } keys %{ $self->{base_dir}{$path} };
+        my %entry = map { my $is = $self->{base_dir}{$path}{$_}; $_ => $is eq 'directory' ? $is
+            : $self->{file}{$is} } keys %{ $self->{base_dir}{$path} };
         $self->{dir}{$path} = { durable => {%entry}, now => {%entry}, done => [], passed => 0 };
     }
     @$self{qw(order inode_of)} = (0, {});

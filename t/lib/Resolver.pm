@@ -29,7 +29,9 @@ sub at { my ($self) = @_; return "127.0.0.1\@$self->{port}" }
 
 sub conf_text {
     my ($self) = @_;
-    my $more = join '', $self->{hints} ? "  root-hints: \"$self->{hints}\"\n" : map({ "  do-not-query-address: $_\n" } @elsewhere), map { '  trust-anchor: "' . s/\s+$//r . "\"\n" } @{ $self->{anchors} };
+    my $more = join '', $self->{hints} ? "  root-hints: \"$self->{hints}\"\n"
+        : map({ "  do-not-query-address: $_\n" } @elsewhere),
+        map { '  trust-anchor: "' . s/\s+$//r . "\"\n" } @{ $self->{anchors} };
     $more .= $self->{date} ? "  val-override-date: \"$self->{date}000000\"\n" : '';
     $more .= $self->{hints} ? '' : "  outgoing-interface: 127.0.0.1\n  do-ip6: no\n";
     my $text = <<"END" . $more;

@@ -83,7 +83,8 @@ sub ask { my ($self, $message) = @_; return $self->send($message) ? $self->recei
 sub transfer {
     my ($self, $zone, %of) = @_;
     my ($count, $soas) = (0, 0);
-    my @authority = defined $of{serial} ? (authority => [ Wire::raw_rr(owner => $zone, type => 'SOA', rdata => Wire::soa_rdata($zone, $of{serial})) ]) : ();
+    my @authority = defined $of{serial}
+        ? (authority => [ Wire::raw_rr(owner => $zone, type => 'SOA', rdata => Wire::soa_rdata($zone, $of{serial})) ]) : ();
     $self->send(Wire::message(question => Wire::question($zone, $of{type} // 'AXFR'), @authority));
     while ($soas < 2) {
         my $message = Wire::parse($self->receive // return);

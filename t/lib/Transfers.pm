@@ -21,11 +21,15 @@ our @EXPORT_OK = qw(zone_text root_zone transfers_from);
 sub zone_text {
     my ($name, $serial, %of) = @_;
     my %changed = map { $_ => 1 } @{ $of{changed} // [] };
-    my @host = map { sprintf 'h%d.%s. 300 IN A 10.%d.%d.%d', $_, $name, $changed{$_} ? $serial % 250 : 250, $_ >> 8 & 255, $_ & 255 } 1 .. $of{count} // 50;
+    my @host = map { sprintf 'h%d.%s. 300 IN A 10.%d.%d.%d', $_, $name, $changed{$_} ? $serial % 250 : 250, $_ >> 8 & 255,
+        $_ & 255 } 1 .. $of{count} // 50;
     return join "\n", "$name. 300 IN SOA ns.$name. host.$name. $serial 3600 900 604800 300", "$name. 300 IN NS ns.$name.",
-        "mx.$name. 300 IN MX 10 Mail.$name.", "ns.$name. 300 IN AAAA 2001:db8::1", "*.wild.$name. 60 IN CNAME $name.", "sub.$name. 300 IN NS ns.sub.$name.",
-        "ns.sub.$name. 300 IN A 192.0.2.53", "odd\\.label\\000.$name. 60 IN TXT \"a \\\"quote\\\" and \\200\" \"\"", "x.$name. 60 IN TYPE65280 \\# 3 abcdef",
-        "_sip._tcp.$name. 60 IN SRV 1 2 5060 Sip.$name.", "caa.$name. 60 IN CAA 0 issue \"ca.example\"", "deep.er.and.deeper.$name. 60 IN TXT \"serial $serial\"",
+        "mx.$name. 300 IN MX 10 Mail.$name.", "ns.$name. 300 IN AAAA 2001:db8::1", "*.wild.$name. 60 IN CNAME $name.",
+        "sub.$name. 300 IN NS ns.sub.$name.",
+        "ns.sub.$name. 300 IN A 192.0.2.53", "odd\\.label\\000.$name. 60 IN TXT \"a \\\"quote\\\" and \\200\" \"\"",
+        "x.$name. 60 IN TYPE65280 \\# 3 abcdef",
+        "_sip._tcp.$name. 60 IN SRV 1 2 5060 Sip.$name.", "caa.$name. 60 IN CAA 0 issue \"ca.example\"",
+        "deep.er.and.deeper.$name. 60 IN TXT \"serial $serial\"",
         @host, @{ $of{more} // [] }, '';
 }
 
@@ -99,7 +103,8 @@ sub transfers_from {
     $same->('.', 'the signed root zone: the primary\'s');
 
     is(($lockstep->verb('write', '--all'))[0], 0, 'write brings the zone files up to date');
-    same_zone(dump_text(slurp($lockstep->zone_file($_)), $_), $primary->dump($_), "$_: the zone file is the primary's") for 'hmac-sha512.example', '.';
+    same_zone(dump_text(slurp($lockstep->zone_file($_)), $_), $primary->dump($_), "$_: the zone file is the primary's")
+        for 'hmac-sha512.example', '.';
     $primary->stop;
     ($status, $out, $said) = $lockstep->verb('transfer', 'big.example');
     is($status, 1, 'transfer fails when the primary has gone');

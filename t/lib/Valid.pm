@@ -70,8 +70,10 @@ sub validate {
         my ($question, $expected) = ($questions[ $nth[$n] ], $expected[ $nth[$n] ]);
         $self->{count}{$expected}++;
         next if is_right($expected, $question, $ours[ $nth[$n] ], $got[$n]);
-        my ($ours_text, $got_text) = map { $_ ? Answers::text_of({ head => "rcode $_->{rcode} ad $_->{ad}", %$_ }) : "nothing\n" } $ours[ $nth[$n] ], $got[$n];
-        push @wrong, "@$question is to be $expected\n--- lockstepd\n$ours_text--- unbound\n$got_text" . $self->{resolver}->said($question->[0]) . "\n";
+        my ($ours_text, $got_text) = map { $_ ? Answers::text_of({ head => "rcode $_->{rcode} ad $_->{ad}", %$_ })
+            : "nothing\n" } $ours[ $nth[$n] ], $got[$n];
+        push @wrong, "@$question is to be $expected\n--- lockstepd\n$ours_text--- unbound\n$got_text"
+            . $self->{resolver}->said($question->[0]) . "\n";
     }
     Test::More::is(scalar @wrong, 0, "$what: " . @nth . " answers of $zone are as they should be")
         or Test::More::diag($#wrong > 5 && !$ENV{ALL_DIFFERENCES} ? @wrong[ 0 .. 5 ] : @wrong);

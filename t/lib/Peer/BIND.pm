@@ -41,17 +41,21 @@ sub tls_text {
     my ($self) = @_;
     my $tls = $self->{tls};
     $self->{tls_port} //= free_port;
-    return "tls \"own\" { cert-file \"$tls->{cert}\"; key-file \"$tls->{key}\"; protocols { TLSv1.3; }; " . ($tls->{clients} ? "ca-file \"$tls->{clients}\"; " : '') . '};';
+    return "tls \"own\" { cert-file \"$tls->{cert}\"; key-file \"$tls->{key}\"; protocols { TLSv1.3; }; "
+        . ($tls->{clients} ? "ca-file \"$tls->{clients}\"; " : '') . '};';
 }
 
 sub zone_text {
     my ($self, $zone) = @_;
-    my $with_key = sub { my ($at, $key) = @_; my ($host, $port) = $self->split_at($at); return "$host port $port" . ($key ? " key \"$key->{name}\"" : '') };
+    my $with_key = sub { my ($at, $key) = @_; my ($host, $port) = $self->split_at($at); return "$host port $port"
+        . ($key ? " key \"$key->{name}\"" : '') };
     my $file = $self->zone_file($zone->{name});
     my $key = $zone->{open} ? 'any' : $zone->{key} ? "key \"$zone->{key}{name}\"" : join '; ', @{ $self->{peers} };
     my @lines = ($zone->{primaries} ? 'type secondary' : 'type primary', "file \"$file\"", "allow-transfer { $key; }");
     $lines[2] = "allow-transfer port $self->{tls_port} transport tls { $key; }" if $self->{tls};
-    push @lines, 'primaries { ' . join(' ', map { $with_key->($_, $zone->{key}) . ($zone->{tls} ? " tls \"tls-$zone->{name}\";" : ';') } @{ $zone->{primaries} }) . ' }' if $zone->{primaries};
+    push @lines, 'primaries { ' . join(' ',
+        map { $with_key->($_, $zone->{key}) . ($zone->{tls} ? " tls \"tls-$zone->{name}\";" : ';') } @{ $zone->{primaries} })
+        . ' }' if $zone->{primaries};
     push @lines, 'allow-notify { ' . join('', map { "$_; " } @{ $self->{peers} }) . '}' if $zone->{primaries};
     push @lines, 'also-notify { ' . join(' ', map { $with_key->($_, $self->notify_key($zone)) . ';' } @{ $zone->{notify} }) . ' }' if $zone->{notify};
     return "zone \"$zone->{name}\" {\n" . join('', map { "  $_;\n" } @lines) . '};';

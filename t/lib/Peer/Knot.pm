@@ -21,13 +21,17 @@ sub configure {
             '    acl: [ ' . join(', ', $acl, $zone->{primaries} ? 'notify' . ($self->notify_key($zone) ? "-$zone->{key}{name}" : '') : ()) . ' ]',
             @primaries ? "    master: [ @{[ join ', ', @primaries ]} ]" : $zone->{hidden} ? '    zonefile-load: none'
             : ('    zonefile-load: difference', '    journal-content: changes'),
-            (map { "    $_" } @{ $zone->{lines} // [] }), @notify ? "    notify: [ @{[ join ', ', @notify ]} ]" : (), '    zonefile-sync: ' . ($zone->{primaries} ? 0 : -1);
+            (map { "    $_" } @{ $zone->{lines} // [] }), @notify ? "    notify: [ @{[ join ', ', @notify ]} ]" : (),
+                '    zonefile-sync: ' . ($zone->{primaries} ? 0 : -1);
     }
     my @keys = map { ("  - id: \"$_->{name}\"", "    algorithm: $_->{algorithm}", "    secret: \"$_->{secret}\"") } $self->keys;
     my @acls = map { $self->acl_lines($_) } undef, $self->keys;
-    spew("$dir/knot.conf", join "\n", 'server:', "    rundir: \"$dir/run\"", "    listen: [ " . join(", ", map { "$_\@$self->{port}" } @{ $self->{addresses} }) . " ]",
-        '    udp-workers: 1', '    tcp-workers: 1', '    background-workers: 1', '    tcp-io-timeout: 20000', '    tcp-remote-io-timeout: 20000', 'log:', '  - target: stderr', '    any: info',
-        'database:', "    storage: \"$dir\"", '    journal-db-max-size: 500M', @keys ? ('key:', @keys) : (), @remotes ? ('remote:', @remotes) : (), 'acl:', @acls,
+    spew("$dir/knot.conf", join "\n", 'server:', "    rundir: \"$dir/run\"",
+        "    listen: [ " . join(", ", map { "$_\@$self->{port}" } @{ $self->{addresses} }) . " ]",
+        '    udp-workers: 1', '    tcp-workers: 1', '    background-workers: 1', '    tcp-io-timeout: 20000',
+        '    tcp-remote-io-timeout: 20000', 'log:', '  - target: stderr', '    any: info',
+        'database:', "    storage: \"$dir\"", '    journal-db-max-size: 500M', @keys ? ('key:', @keys) : (),
+        @remotes ? ('remote:', @remotes) : (), 'acl:', @acls,
         @{ $self->{sections} // [] }, 'zone:', @zones, '');
 }
 

@@ -54,7 +54,8 @@ sub zone_text {
     push @lines, "notify: $_ $notify_key", 'notify-retry: 5' for @{ $zone->{notify} // [] };
     push @lines, "store-ixfr: yes", "create-ixfr: yes", "ixfr-size: 100000000";
     for my $at (@{ $zone->{primaries} // [] }) {
-        push @lines, "request-xfr: $at $key" . ($zone->{tls} ? " tls-$zone->{name}" : ''), map { "allow-notify: $_ $notify_key" } ($self->split_at($at))[0], @{ $self->{peers} };
+        push @lines, "request-xfr: $at $key" . ($zone->{tls} ? " tls-$zone->{name}" : ''),
+            map { "allow-notify: $_ $notify_key" } ($self->split_at($at))[0], @{ $self->{peers} };
     }
     return "zone:\n" . join '', map { "  $_\n" } @lines;
 }
