@@ -42,8 +42,8 @@ void log_int(struct log *, const char *key, int64_t value);
 void log_seconds(struct log *, const char *key, uint64_t ms);        /* with three decimals */
 void log_end(struct log *);
 
-/* What this thread says from here on is written together, as far as a pipe takes at once, until log_gathered; an error or a warning is written at once, with
- * what came before it. For many lines that come together: a server with many zones that starts. */
+/* What this thread says from here on is written together, as far as a pipe takes at once, until log_gathered; an error or a warning
+ * is written at once, with what came before it. For many lines that come together: a server with many zones that starts. */
 void log_gather(void);
 void log_gathered(void);
 

@@ -218,7 +218,8 @@ static const char *addresses_text(const struct facts *facts, const struct rr *rr
 	return kept ? kept : "?";
 }
 
-/* Addresses of one type that stand, or are to stand, in the delegation, against what was resolved. Where the name is in the zone itself there must be some. */
+/* Addresses of one type that stand, or are to stand, in the delegation, against what was resolved. Where the name is in the zone
+ * itself there must be some. */
 static void judge_addresses(const struct facts *facts, const struct survey_ns *ns, const char *whose, uint16_t type,
 	const struct rr *glue, size_t glue_count)
 {
@@ -332,7 +333,8 @@ static bool put_needed_glue(const struct facts *facts, const struct survey_ns *n
 
 	for (size_t i = 0; i < 2 && name_is_under(ns->name, facts->survey->zone); i++) {
 		size_t count;
-		const struct rr *rrs = ns->has_given ? given_addresses(facts, ns, types[i], &count) : find_answer(types[i] == RR_A ? ns->a : ns->aaaa, ns->name, types[i], &count);
+		const struct rr *rrs = ns->has_given ? given_addresses(facts, ns, types[i], &count)
+			: find_answer(types[i] == RR_A ? ns->a : ns->aaaa, ns->name, types[i], &count);
 
 		for (size_t j = 0; j < count; j++)
 			fits = fits && msg_put_rr(writer, MSG_ADDITIONAL, &rrs[j]);
@@ -372,7 +374,8 @@ static void judge_new(const struct facts *facts)
 		if (facts->survey->ns[i].from & FROM_GIVEN)
 			judge_given(facts, &facts->survey->ns[i]);
 	if (size > MSG_UDP_MIN)
-		FOUND(facts, FINDING_REFERRAL_SIZE, false, "the referral to the new set will have %zu octets with the glue that it needs, and does not fit 512", size);
+		FOUND(facts, FINDING_REFERRAL_SIZE, false,
+			"the referral to the new set will have %zu octets with the glue that it needs, and does not fit 512", size);
 }
 
 void delegated_judge(const struct facts *facts)

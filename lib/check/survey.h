@@ -47,7 +47,8 @@ struct survey_settings {
 	bool no_v4, no_v6;           /* nameservers' addresses of that family are not asked */
 	bool no_transfers;           /* none is tried anywhere */
 	bool only_given;             /* other names are learned, but not resolved or asked; a zone that is not delegated (yet) is no gap */
-	bool resolve_given;          /* a name with given addresses is resolved too, unless it lies in the zone: what comes is not asked, but can be compared */
+	/* A name with given addresses is resolved too, unless it lies in the zone: what comes is not asked, but can be compared. */
+	bool resolve_given;
 };
 
 /* --- what was found out ------------------------------------------------------------- */
