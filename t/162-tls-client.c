@@ -79,6 +79,7 @@ static struct peer {
 	const char *raw;
 	size_t raw_length;
 	bool hang;                   /* and waits for us to close */
+	bool reset;                  /* it ends after the handshake, however that went, with a reset */
 	bool resumed, shown;         /* the client has shown a certificate */
 	char asked[64];              /* for which name */
 } peer;
@@ -110,7 +111,7 @@ static void *peer_run(void *arg)
 	}
 	ssl = SSL_new(peer.ctx);
 	SSL_set_fd(ssl, fd);
-	if (SSL_accept(ssl) == 1) {
+	if (SSL_accept(ssl) == 1 && !peer.reset) {
 		const char *asked = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
 
 		snprintf(peer.asked, sizeof peer.asked, "%s", asked ? asked : "");
@@ -120,6 +121,11 @@ static void *peer_run(void *arg)
 	}
 	ERR_clear_error();
 	SSL_free(ssl);
+	if (peer.reset) {
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+		close(fd);
+		return NULL;
+	}
 	shutdown(fd, SHUT_WR);               /* without a reset, which would take the place of what was said */
 	while (recv(fd, bytes, sizeof bytes, 0) > 0)
 		;
@@ -464,6 +470,54 @@ static void an_end_in_the_handshake_is_said(void **state)
 	tls_client_drop(client);
 }
 
+static void wants_any_client(SSL_CTX *ctx) { SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL); }
+
+static void on_connected_deaf(struct conn *conn, void *owner)
+{
+	(void)owner;
+	end.connected++;
+	conn_reading(conn, false);
+}
+
+/* What is written comes when the server has gone. */
+static void a_reset_does_not_hide_what_the_server_has_said(void **state)
+{
+	static const struct { peer_set_up *set_up; const char *own; bool write; enum err err; const char *wanted; } all[] = {
+		{wants_client, NULL, true, ERR_TLS, "the server expects a certificate of ours, got none: tlsv13 alert certificate required"},
+		{wants_client, NULL, false, ERR_TLS, "the server expects a certificate of ours, got none: tlsv13 alert certificate required"},
+		{wants_client, "late.pem", true, ERR_TLS, "the server does not accept our certificate"},
+		{wants_any_client, NULL, true, ERR_TLS, "the server expects a certificate of ours, got none: it has reset the connection"},
+		{wants_any_client, NULL, false, ERR_TLS, "the server expects a certificate of ours, got none: it has reset the connection"},
+		{NULL, NULL, true, ERR_NETWORK, "reset"},
+		{NULL, NULL, false, ERR_NETWORK, "reset"},
+	};
+	static const struct conn_handlers handlers = {on_connected_deaf, on_data, NULL, on_ended};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+		struct tls_client *client = client_of("ns.example", "ca.pem", all[i].own, NULL, 0);
+
+		memset(&end, 0, sizeof end);
+		peer.reset = true;
+		peer.ctx = server_ctx("ns.pem", "ns.key", all[i].set_up);
+		assert_int_equal(pthread_create(&peer.thread, NULL, peer_run, NULL), 0);
+		end.conn = conn_open_tls(base, &peer.at, (struct conn_times){10000, 10000}, client, &handlers, &end, NULL);
+		RUN_UNTIL(end.connected);
+		pthread_join(peer.thread, NULL);
+		if (all[i].write)
+			conn_write(end.conn, "x", 1);
+		else
+			conn_reading(end.conn, true);
+		RUN_UNTIL(end.ended);
+		if (end.err != all[i].err || !strstr(end.why.text, all[i].wanted))
+			fail_msg("%zu: \"%s\", not \"%s\"", i, end.why.text, all[i].wanted);
+		conn_close(end.conn);
+		SSL_CTX_free(peer.ctx);
+		peer.ctx = NULL;
+		tls_client_drop(client);
+	}
+}
+
 static void nobody_listens(void **state)
 {
 	static const struct conn_handlers handlers = {on_connected, on_data, NULL, on_ended};
@@ -650,6 +704,7 @@ int main(void)
 		TEST(a_wrong_pin_is_shown_beside_the_right_one),
 		TEST(what_is_no_tls_is_said),
 		TEST(an_end_in_the_handshake_is_said),
+		TEST(a_reset_does_not_hide_what_the_server_has_said),
 		TEST(nobody_listens),
 		TEST(a_session_is_resumed_at_the_same_address_by_the_same_trust),
 		TEST(a_certificate_that_was_swapped_is_looked_at),

@@ -981,6 +981,32 @@ enum tls_step tls_handshake(struct tls *tls, bool *more)
 	return TLS_DONE;
 }
 
+/* It has asked for a certificate, and has said nothing since. */
+static bool wants_ours(const struct tls *tls)
+{
+	return tls->client && !tls->heard && tls->asked && !tls->client->cert_path;
+}
+
+/* After a server's reset: what it had said before may still be there, and tells more. */
+static void say_reset(struct tls *tls)
+{
+	int number = tls->number;
+	unsigned long code;
+	size_t n;
+	char octet;
+
+	if (!tls->client || (number != ECONNRESET && number != EPIPE))
+		return;
+	tls->reason = NULL;
+	begin(tls, TAKE_MAX);
+	code = SSL_peek_ex(tls->ssl, &octet, 1, &n) == 1 ? 0 : ERR_peek_error();
+	if (alert_of(code))
+		say_alert(tls, alert_of(code), openssl_text());
+	else if (wants_ours(tls))
+		say(tls, "the server expects a certificate of ours, got none: it has reset the connection");
+	tls->number = tls->reason ? 0 : number;
+}
+
 enum tls_step tls_read(struct tls *tls, void *bytes, size_t room, size_t *got, bool *more)
 {
 	enum tls_step step = TLS_DONE;
@@ -997,10 +1023,12 @@ enum tls_step tls_read(struct tls *tls, void *bytes, size_t room, size_t *got, b
 			step = what_now(tls, result);
 	} while (step == TLS_DONE && *got < room && SSL_has_pending(tls->ssl));
 	tls->heard |= *got > 0;
-	if (step == TLS_END && tls->client && !tls->heard && tls->asked && !tls->client->cert_path) {
+	if (step == TLS_END && wants_ours(tls)) {
 		say(tls, "the server expects a certificate of ours, got none: it has closed");
 		return TLS_FAILED;
 	}
+	if (step == TLS_FAILED)
+		say_reset(tls);
 	/* The end, or a key update that cannot be answered yet, is found again with the next call. */
 	*more = step == TLS_DONE ? SSL_has_pending(tls->ssl) : *got > 0 && step != TLS_WAIT_READ;
 	return *got > 0 && step != TLS_FAILED ? TLS_DONE : step;
@@ -1008,11 +1036,15 @@ enum tls_step tls_read(struct tls *tls, void *bytes, size_t room, size_t *got, b
 
 enum tls_step tls_write(struct tls *tls, const void *bytes, size_t n, size_t *sent)
 {
+	enum tls_step step;
 	int result;
 
 	begin(tls, TAKE_MAX);
 	result = SSL_write_ex(tls->ssl, bytes, n, sent);
-	return result == 1 ? TLS_DONE : what_now(tls, result);
+	step = result == 1 ? TLS_DONE : what_now(tls, result);
+	if (step == TLS_FAILED)
+		say_reset(tls);
+	return step;
 }
 
 const char *tls_reason(const struct tls *tls, int *number)
