@@ -357,9 +357,13 @@ static enum err make_dir(const char *path, struct why *why)
 
 enum err file_mkdirs(const char *path, struct why *why)
 {
-	char *copy = strdup(path);
+	struct stat st;
 	enum err err = ERR_OK;
+	char *copy;
 
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return ERR_OK;
+	copy = strdup(path);
 	if (!copy)
 		return err_why(why, ERR_NOMEM, "%s: out of memory", path);
 	for (char *c = copy + 1; !err; c++) {
