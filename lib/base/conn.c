@@ -367,9 +367,9 @@ void conn_write(struct conn *conn, const void *bytes, size_t n)
 	conn->drained_due = true;
 	if (conn->state != CONN_OPEN || conn->waiting)
 		return;
-	if (!conn->depth || queue_length(&conn->out) >= OUTPUT_CORK)
+	if (queue_length(&conn->out) >= OUTPUT_CORK)
 		flush(conn, SIZE_MAX);
-	if (!conn->depth && is_open(conn) && !queue_length(&conn->out))
+	if (!conn->depth && is_open(conn))
 		kick(conn);
 }
 

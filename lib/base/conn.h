@@ -66,9 +66,8 @@ const struct tls_shown *conn_tls_shown(const struct conn *);
 void conn_hold(struct conn *);
 struct rbuf conn_held(const struct conn *);        /* what `data` has seen */
 void conn_show(struct conn *);
-/* Copies the bytes into the queue and sends what the kernel takes; inside a handler small writes are gathered and go
- * together when it returns. Before the connection stands they wait. An error shows as `ended`,
- * later, from the loop. */
+/* Copies the bytes into the queue. Small writes are gathered: they go together when the handler returns, or else when the loop runs next. Before
+ * the connection stands they wait. An error shows as `ended`, later, from the loop. */
 void conn_write(struct conn *, const void *bytes, size_t n);
 size_t conn_unsent(const struct conn *);           /* octets still in the queue */
 /* While off, no data is read (back-pressure), nor the peer's end noticed; the idle timer counts all the same. Turned
