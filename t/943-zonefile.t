@@ -162,6 +162,31 @@ subtest 'another file' => sub {
     is($lockstep->stop, 0, 'lockstepd ends cleanly');
 };
 
+subtest 'a file that is touched while the daemon runs' => sub {
+    my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('hidden', $fake) ], server => { metrics => '127.0.0.1@' . free_port },
+        zones => [ { name => 'example', primaries => ['hidden'], 'zonefile-sync' => '1h' } ])->start;
+    my $file = $lockstep->zone_file('example');
+    ok($lockstep->wait_serial('example', $fake->{serial}), 'the zone is there');
+    is(($lockstep->verb('write', 'example'))[0], 0, 'write');
+    for my $case ([ 'edited', sub { spew($file, slurp($file) . "new.example.\t300\tIN\tA\t192.0.2.1\n") } ], [ 'missing', sub { unlink $file } ]) {
+        my ($word, $touch) = @$case;
+        my $text = slurp($file);
+        $touch->();
+        is(($lockstep->verb('write', 'example'))[0], 0, "$word: write");
+        is(slurp($file), $text, "$word: it is as it was");
+        ok($lockstep->wait_log(qr/warning zone-file-$word zone=example\. file=\Q$file\E why=/), "$word: the log says what it was");
+        is($lockstep->json('stats')->{files}{"files_$word"}, 1, "$word: which is counted");
+        is($lockstep->metric("files_${word}_total"), 1, "$word: in the metrics too");
+    }
+    my $next = next_version($lockstep);
+    ok($lockstep->wait_serial('example', $next), 'the next version comes');
+    is(($lockstep->verb('write', 'example'))[0], 0, 'write');
+    is(serial_in($file), $next, 'and is in the file');
+    is($lockstep->json('stats')->{files}{files_mended}, 2, 'twice it was mended');
+    is(scalar(() = $lockstep->log_lines(qr/warning zone-file-/)), 2, 'and twice something was wrong');
+    is($lockstep->stop, 0, 'lockstepd ends cleanly');
+};
+
 subtest 'what cannot be written is served all the same' => sub {
     for my $case ([ 'a directory in its place', sub { mkdir $_[0] }, sub { rmdir $_[0] } ],
         [ 'a file where its directory should be', sub { spew($_[1], 'x') }, sub { unlink $_[1] } ]) {

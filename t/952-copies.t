@@ -9,7 +9,7 @@ use Dump qw(same_zone);
 use History;
 use Lockstep;
 use Mirror qw(same_answers);
-use Process qw(run_command slurp spew find_program wait_for work_dir);
+use Process qw(free_port run_command slurp spew find_program wait_for work_dir);
 use Test::More;
 use Wire;
 
@@ -25,7 +25,7 @@ my @zones = sort keys %sync;
 my $history = History->new(seed => $seed, zones => \@zones, slots => 200)->serve;
 my $lockstep = Lockstep->new(remotes => [ Lockstep::remote('hidden', $history) ],
     acls => [ { name => 'all', address => [ '127.0.0.0/8' ], action => 'allow' } ],
-    server => { limits => { connect => '1s', 'transfer-idle' => '1s' } },
+    server => { metrics => '127.0.0.1@' . free_port, limits => { connect => '1s', 'transfer-idle' => '1s' } },
     zones => [ map { { name => $_, primaries => ['hidden'], 'zonefile-sync' => $sync{$_}, 'allow-transfer' => ['all'], 'refresh-min' => '1h' } } @zones ]);
 my ($state, $files) = map { "$lockstep->{dir}/$_" } qw(state zones);
 my $database = "$state/lockstep.db";
@@ -80,6 +80,24 @@ sub all_served {
     return $good;
 }
 
+# How often one of these has been counted, as metrics and stats say, once they agree that it was; else 0.
+sub counted {
+    my (@names) = @_;
+    my $sum = 0;
+    wait_for(sub {
+        my $stats = $lockstep->json('stats');
+        $sum = 0;
+        for (@names) {
+            my ($group, $name) = /^storage_(.*)/ ? ('storage', $1) : ('files', $_);
+            my $value = $stats->{$group}{$name} // return 0;
+            return 0 unless $value == ($lockstep->metric("${_}_total") // -1);
+            $sum += $value;
+        }
+        return $sum;
+    }) or return 0;
+    return $sum;
+}
+
 sub forget_log { spew($lockstep->{log}, '') }
 
 # What changes a file: it gets its bytes and returns others, or undef to remove it.
@@ -119,7 +137,10 @@ sub survives {
     forget_log();
     $lockstep->start;
     my $good = all_served($what);
-    ok($lockstep->wait_log($said), "$what: and the log says so") if $said;
+    if ($said) {
+        ok($lockstep->wait_log($said), "$what: and the log says so");
+        cmp_ok(counted($said =~ /zone-file/ ? qw(files_missing files_damaged files_edited) : qw(storage_damaged storage_begun_anew)), '>', 0, "$what: so do stats and metrics");
+    }
     is($lockstep->stop, 0, "$what: lockstepd ends cleanly");
     return unless $good;
     $lose->();
@@ -165,6 +186,37 @@ subtest 'a zone file that was edited is not served, and that is said' => sub {
     ok($lockstep->wait_log(qr/ zone-file-edited .*zone=level\.example\./), 'the log says so');
     ok(wait_for(sub { slurp(file_of('level.example.')) !~ /^new\./m }), 'the file is brought back');
     is($lockstep->stop, 0, 'lockstepd ends cleanly');
+};
+
+subtest 'what is wrong with a zone file is in log, status and metrics, until it is well' => sub {
+    my $zone = 'never.example.';                   # its file is written when somebody says so, not before
+    my $file = file_of($zone);
+    my $noise = sub { change($change{noise}, $file) };
+    restore($kept);
+    $lockstep->start;
+    all_served('before');
+    is(($lockstep->verb('write', $zone))[0], 0, 'the file is written');
+    is($lockstep->stop, 0, 'lockstepd ends cleanly');
+    my $text = slurp($file);
+    for my $case ([ 'removed', sub { unlink $file }, 'missing', qr/No such file/ ], [ 'noise', $noise, 'damaged', qr/\Q$file\E/ ], [ 'empty', sub { spew($file, '') }, 'damaged', qr/\Q$file\E/ ],
+        [ 'not to be read', sub { unlink $file; mkdir $file }, 'damaged', qr/not a regular file/ ], [ 'edited', sub { spew($file, $text . "new.$zone\t300\tIN\tA\t192.0.2.1\n") }, 'edited', qr/edited/ ]) {
+        my ($what, $spoil, $word, $why) = @$case;
+        $spoil->();
+        forget_log();
+        $lockstep->start;
+        all_served($what);
+        ok($lockstep->wait_log(qr/ zone-file-$word zone=\Q$zone\E .*why=/), "$what: the log says so");
+        is(counted("files_$word"), 1, "$what: stats and metrics say so");
+        my $status = $lockstep->status($zone);
+        like($status->{file_error}, $why, "$what: status says so");
+        is($status->{state}, 'ok', "$what: the zone is well");
+        rmdir $file if -d $file;
+        is(($lockstep->verb('write', $zone))[0], 0, "$what: it is written anew");
+        is(slurp($file), $text, "$what: as it was");
+        is(counted('files_mended'), 1, "$what: which is counted");
+        is($lockstep->status($zone)->{file_error}, undef, "$what: nothing is left of the error");
+        is($lockstep->stop, 0, "$what: lockstepd ends cleanly");
+    }
 };
 
 subtest 'rows that were changed behind our back are not believed' => sub {

@@ -124,6 +124,13 @@ static void count_anew(struct copies *c)
 	pthread_mutex_unlock(&c->health_lock);
 }
 
+void copies_note_damage(struct copies *c, uint64_t places)
+{
+	pthread_mutex_lock(&c->health_lock);
+	c->health.damaged += places;
+	pthread_mutex_unlock(&c->health_lock);
+}
+
 static enum err open_journal(struct copies *c, struct why *why)
 {
 	struct why said = {{0}};
@@ -180,6 +187,7 @@ static enum err open_log(struct copies *c, struct why *why)
 		c->log = NULL;
 	else
 		say_damage(&report);
+	copies_note_damage(c, err ? 0 : report.damaged);
 	c->log_suspect = !err && report.damaged;
 	log_is(c, err, why);
 	return err;

@@ -71,7 +71,9 @@ struct copies_health {
 	char database[WHY_MAX], log[WHY_MAX];
 	bool database_open, log_open;
 	uint64_t commits, failed, begun_anew;
+	uint64_t damaged;            /* places in either of them that were found damaged */
 };
 void copies_health(struct copies *, struct copies_health *);
+void copies_note_damage(struct copies *, uint64_t places);   /* found by who builds what came. Any thread */
 
 #endif

@@ -7,6 +7,26 @@ bool filing_changed(const struct keep *k)
 	return file_mark_of(k->path, NULL).sum != k->file.sum;
 }
 
+void filing_found(struct keep *k, enum recover_file is)
+{
+	struct keep_counters *count = &k->env->counters;
+
+	k->file_bad |= is != RECOVER_FILE_GOOD;
+	switch (is) {
+	case RECOVER_FILE_GOOD:
+		break;
+	case RECOVER_FILE_MISSING:
+		count->files_missing++;
+		break;
+	case RECOVER_FILE_DAMAGED:
+		count->files_damaged++;
+		break;
+	case RECOVER_FILE_EDITED:
+		count->files_edited++;
+		break;
+	}
+}
+
 bool filing_done(const struct keep *k)
 {
 	struct zone *version = kept_version(k);
@@ -25,10 +45,27 @@ void filing_note(struct keep *k, struct serial written, struct file_digest diges
 
 static void write_done(void *ctx, struct disk_result *result);
 
+/* Somebody has touched what was written, and it is seen before it is written over. */
+static void look_at_file(struct keep *k)
+{
+	struct log log;
+	bool missing;
+
+	if (!k->secondary || !k->file.sum || !(k->row.file_known || k->written_apart) || k->file_bad || !filing_changed(k))
+		return;
+	missing = !file_mark_of(k->path, NULL).sum;
+	filing_found(k, missing ? RECOVER_FILE_MISSING : RECOVER_FILE_EDITED);
+	kept_log(&log, LOG_LEVEL_WARNING, missing ? "zone-file-missing" : "zone-file-edited", k);
+	log_str(&log, "file", k->path);
+	log_str(&log, "why", "it is not what was written: it is written anew");
+	log_end(&log);
+}
+
 void filing_write(struct keep *k, struct zone *version)
 {
 	struct zone *served = kept_as_served(k->wired, version);
 
+	look_at_file(k);
 	k->writing = true;
 	k->write_stale = false;
 	k->writing_serial = version->serial;
@@ -79,6 +116,8 @@ static void write_done(void *ctx, struct disk_result *result)
 		k->env->counters.files_failed++;
 	} else {
 		k->env->counters.files_written++;
+		k->env->counters.files_mended += k->file_bad;
+		k->file_bad = false;
 		if (!k->write_stale)
 			filing_note(k, k->writing_serial, result->digest, (int64_t)k->env->secondary.unix_time());
 		k->file = file_mark_of(k->path, NULL);

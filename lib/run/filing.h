@@ -8,6 +8,8 @@
 
 /* Somebody else has changed, replaced or removed it. */
 bool filing_changed(const struct keep *);
+/* What became of it since it was written is counted, until it is written anew. */
+void filing_found(struct keep *, enum recover_file);
 /* It holds the version. */
 bool filing_done(const struct keep *);
 /* It holds this serial, by its digest, since then (seconds since 1970; 0: not known). */

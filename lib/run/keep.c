@@ -220,6 +220,8 @@ static void checked(void *ctx, struct disk_result *result)
 	struct keep *k = ctx;
 	struct recover_zone *z = result->zone;
 
+	if (z)
+		filing_found(k, z->file_is);
 	if (!z || k->writing || !kept_version(k))
 		return;
 	k->file = z->mark;
@@ -338,6 +340,8 @@ static void found(void *ctx, struct disk_result *result)
 		log_load(k, result->err, &result->why, z ? z->version : NULL, z && z->from_file ? "file" : "database", result->ms);
 	k->env->counters.loads++;
 	k->env->counters.loads_failed += result->err && !absent;
+	filing_found(k, z ? z->file_is : RECOVER_FILE_GOOD);
+	k->file_bad = k->file_bad && result->err;    /* else it is taken as it is */
 	kept_set_error(k, result->err && !absent ? err_say(&result->why, result->err) : NULL);
 	if (!result->err && !kept_version(k))
 		loaded_secondary(k, z);

@@ -20,7 +20,7 @@ struct notifier;
 struct notify_wait;
 
 struct keep_counters {
-	uint64_t files_written, files_failed, loads, loads_failed, notifies_out, notifies_failed;
+	uint64_t files_written, files_failed, files_missing, files_damaged, files_edited, files_mended, loads, loads_failed, notifies_out, notifies_failed;
 	struct secondary_counters xfer;
 };
 
@@ -78,7 +78,8 @@ struct keep {
 	bool guessed;                        /* the version is what was served, found in the zone file alone: not what came */
 	bool ns_ahead;                       /* another NS set was configured, but the serial is that of the one before */
 	bool row_committed;                  /* the row that went with what is pending is the last one that was written */
-	bool row_dirty, writing, write_again, loading, load_again, started, held, begun, timed;
+	bool row_dirty, writing, write_again, loading, load_again, started, held, begun;
+	bool timed : 1, file_bad : 1;        /* file_bad: the file was not what was written, and has not been written anew */
 	bool told;                           /* NOTIFY was sent: */
 	struct serial told_serial, writing_serial;
 	int64_t told_at;

@@ -166,6 +166,7 @@ static void put_storage(struct evbuffer *out, const struct keeper *all)
 	put_plain(out, "lockstep_storage_commits_total", "counter", "See lockstep stats: commits", (double)health.commits);
 	put_plain(out, "lockstep_storage_failed_total", "counter", "See lockstep stats: failed", (double)health.failed);
 	put_plain(out, "lockstep_storage_begun_anew_total", "counter", "See lockstep stats: begun_anew", (double)health.begun_anew);
+	put_plain(out, "lockstep_storage_damaged_total", "counter", "See lockstep stats: damaged", (double)health.damaged);
 }
 
 static void put_totals(struct evbuffer *out, const struct metrics *m)
@@ -187,7 +188,7 @@ static void put_totals(struct evbuffer *out, const struct metrics *m)
 	SECONDARY_COUNTERS(PUT)
 #undef PUT
 #define PUT(name) put_plain(out, "lockstep_" #name "_total", "counter", "See lockstep stats: " #name, (double)keeps->name);
-	PUT(files_written) PUT(files_failed) PUT(loads) PUT(loads_failed) PUT(notifies_out) PUT(notifies_failed)
+	PUT(files_written) PUT(files_failed) PUT(files_missing) PUT(files_damaged) PUT(files_edited) PUT(files_mended) PUT(loads) PUT(loads_failed) PUT(notifies_out) PUT(notifies_failed)
 #undef PUT
 #define PUT(name) put_plain(out, "lockstep_versions_" #name "_total", "counter", "See lockstep stats: " #name, (double)judge->name);
 	JUDGE_COUNTERS(PUT)

@@ -9,23 +9,44 @@
 #include <string.h>
 #include <unistd.h>
 
-static void say(const struct recover_zone *z, enum log_level level, const char *event, const char *copy, const char *why)
+static void say(const struct recover_zone *z, enum log_level level, const char *event, const char *key, const char *value, const char *why)
 {
 	char text[NAME_TEXT_SIZE];
 	struct log log;
 
 	log_begin(&log, level, event);
 	log_str(&log, "zone", name_text(z->name, text));
-	if (copy)
-		log_str(&log, "copy", copy);
-	else
-		log_str(&log, "file", z->path);
+	log_str(&log, key, value);
 	log_str(&log, "why", why);
 	log_end(&log);
 }
 
+static void say_copy(struct copies *c, const struct recover_zone *z, const char *copy, const char *why)
+{
+	say(z, LOG_LEVEL_ERROR, "zone-copy-damaged", "copy", copy, why);
+	copies_note_damage(c, 1);
+}
+
+static void say_file(struct recover_zone *z, enum recover_file is, const char *why)
+{
+	z->file_is = is;
+	switch (is) {
+	case RECOVER_FILE_GOOD:
+		break;
+	case RECOVER_FILE_MISSING:
+		say(z, LOG_LEVEL_WARNING, "zone-file-missing", "file", z->path, why);
+		break;
+	case RECOVER_FILE_DAMAGED:
+		say(z, LOG_LEVEL_ERROR, "zone-file-damaged", "file", z->path, why);
+		break;
+	case RECOVER_FILE_EDITED:
+		say(z, LOG_LEVEL_WARNING, "zone-file-edited", "file", z->path, why);
+		break;
+	}
+}
+
 /* The image's version; NULL: there is none, or it is damaged. Its octets are gone then. */
-static struct zone *build_image(struct recover_zone *z, struct found *f, const char *copy)
+static struct zone *build_image(struct copies *c, struct recover_zone *z, struct found *f, const char *copy)
 {
 	struct image_reader *reader = f->image.count ? image_reader_new(z->name, z->limits) : NULL;
 	struct zone *version = NULL;
@@ -45,7 +66,7 @@ static struct zone *build_image(struct recover_zone *z, struct found *f, const c
 		err = image_reader_finish(reader, &version, &why);
 	found_clear_image(&f->image);
 	if (err)
-		say(z, LOG_LEVEL_ERROR, "zone-copy-damaged", copy, err_say(&why, err));
+		say_copy(c, z, copy, err_say(&why, err));
 	return err ? NULL : version;
 }
 
@@ -60,7 +81,7 @@ static size_t run_of(const struct found *f, size_t i)
 }
 
 /* Applies `n` steps at once; false: the version stays as it was. */
-static bool apply(struct recover_zone *z, struct zone **version, struct diff *const *steps, size_t n)
+static bool apply(struct copies *c, struct recover_zone *z, struct zone **version, struct diff *const *steps, size_t n)
 {
 	struct diff *joined = NULL;
 	struct zone *next;
@@ -71,7 +92,7 @@ static bool apply(struct recover_zone *z, struct zone **version, struct diff *co
 		err = diff_apply(*version, joined ? joined : steps[0], z->limits, &next, &why);
 	diff_drop(joined);
 	if (err) {
-		say(z, LOG_LEVEL_ERROR, "zone-copy-damaged", "steps", err_say(&why, err));
+		say_copy(c, z, "steps", err_say(&why, err));
 		return false;
 	}
 	zone_put(*version);
@@ -80,7 +101,7 @@ static bool apply(struct recover_zone *z, struct zone **version, struct diff *co
 }
 
 /* Goes on from the version with the steps from `at` on. */
-static void follow(struct recover_zone *z, struct zone **version, const struct found *f, size_t at)
+static void follow(struct copies *c, struct recover_zone *z, struct zone **version, const struct found *f, size_t at)
 {
 	for (size_t i = at, n; *version && i < f->step_count; i += n) {
 		n = run_of(f, i);
@@ -88,7 +109,7 @@ static void follow(struct recover_zone *z, struct zone **version, const struct f
 			i++;
 			n--;
 		}
-		if (serial_equal(diff_from(f->steps[i]), (*version)->serial) && !apply(z, version, f->steps + i, n))
+		if (serial_equal(diff_from(f->steps[i]), (*version)->serial) && !apply(c, z, version, f->steps + i, n))
 			break;
 	}
 }
@@ -116,11 +137,11 @@ static struct zone *read_file(struct recover_zone *z)
 }
 
 /* The version that the zone file and the log lead to. */
-static struct zone *second_copy(struct recover_zone *z, struct found *log)
+static struct zone *second_copy(struct copies *c, struct recover_zone *z, struct found *log)
 {
-	struct zone *version = build_image(z, log, "log");
+	struct zone *version = build_image(c, z, log, "log");
 
-	follow(z, &version, log, 0);
+	follow(c, z, &version, log, 0);
 	if (version && log->has_last && is_at(version, log->last))
 		return version;
 	zone_put(version);
@@ -130,7 +151,7 @@ static struct zone *second_copy(struct recover_zone *z, struct found *log)
 		z->file_known = true;
 		z->written = version->serial;
 	}
-	follow(z, &version, log, 0);
+	follow(c, z, &version, log, 0);
 	return version;
 }
 
@@ -164,11 +185,11 @@ static void go_on_from_log(struct copies *c, struct recover_zone *z, struct foun
 		return;
 	copies_find_in_log(c, z->name, &log);
 	if (log.damage[0])
-		say(z, LOG_LEVEL_ERROR, "zone-copy-damaged", "log", log.damage);
+		say_copy(c, z, "log", log.damage);
 	if (*version)
-		follow(z, version, &log, 0);
+		follow(c, z, version, &log, 0);
 	if (!*version || (there && !is_at(*version, newest)))
-		*version = newer_of(*version, second_copy(z, &log), &database->row);
+		*version = newer_of(*version, second_copy(c, z, &log), &database->row);
 	if (!z->steps && log.step_count)
 		take_steps(z, &log);
 	found_release(&log);
@@ -272,9 +293,9 @@ static void load_one(struct copies *c, struct recover_zone *z, struct found *dat
 	bool in_database;
 
 	if (database->damage[0])
-		say(z, LOG_LEVEL_ERROR, "zone-copy-damaged", "database", database->damage);
-	z->version = build_image(z, database, "database");
-	follow(z, &z->version, database, database->first);
+		say_copy(c, z, "database", database->damage);
+	z->version = build_image(c, z, database, "database");
+	follow(c, z, &z->version, database, database->first);
 	in_database = z->version && database->whole;
 	if (in_database)
 		take_steps(z, database);
@@ -287,7 +308,7 @@ static void load_one(struct copies *c, struct recover_zone *z, struct found *dat
 		z->written = row->written;
 		z->digest = row->file;
 	} else if (row->file_known && !read_note(z->path, &note) && !file_digest_equal(z->digest, row->file)) {
-		say(z, LOG_LEVEL_WARNING, "zone-file-edited", NULL, "it is not what was written, and there is nothing else: it is taken as it is");
+		say_file(z, RECOVER_FILE_EDITED, "it is not what was written, and there is nothing else: it is taken as it is");
 	}
 	if (z->version && !(z->from_file && is_at(z->version, z->written)))
 		z->modified = copies_state_time(c);
@@ -296,6 +317,8 @@ static void load_one(struct copies *c, struct recover_zone *z, struct found *dat
 		z->in_log = z->in_log && !z->from_file && !row->file_known;
 		z->file_known = false;
 	}
+	if (!z->version && z->err && z->err != ERR_NOTFOUND)
+		z->file_is = RECOVER_FILE_DAMAGED;
 	if (z->version)
 		z->err = ERR_OK;
 	else if (!z->err)
@@ -339,9 +362,9 @@ static void look_into(struct recover_zone *z)
 
 	z->file_bad = err || !same_content(z->version, file);
 	if (err)
-		say(z, LOG_LEVEL_ERROR, "zone-file-damaged", NULL, err_say(&z->why, err));
+		say_file(z, RECOVER_FILE_DAMAGED, err_say(&z->why, err));
 	else if (z->file_bad)
-		say(z, LOG_LEVEL_WARNING, "zone-file-edited", NULL, "it is not what was written: it is not taken, and written anew");
+		say_file(z, RECOVER_FILE_EDITED, "it is not what was written: it is not taken, and written anew");
 	if (!err && z->file_bad)
 		err_why(&z->why, ERR_MISMATCH, "%s: it was edited, which is not taken", z->path);
 	z->file_known = !z->file_bad;
@@ -371,7 +394,7 @@ void recover_check_file(struct recover_zone *z)
 		return;
 	z->file_bad = true;
 	z->file_known = false;
-	say(z, LOG_LEVEL_WARNING, err == ERR_NOTFOUND ? "zone-file-missing" : "zone-file-damaged", NULL, err_say(&z->why, err));
+	say_file(z, err == ERR_NOTFOUND ? RECOVER_FILE_MISSING : RECOVER_FILE_DAMAGED, err_say(&z->why, err));
 }
 
 void recover_zone_release(struct recover_zone *z)

@@ -12,6 +12,14 @@
 #include "run/copies.h"
 #include "zone/build.h"
 
+/* What was found where the zone file should be. */
+enum recover_file {
+	RECOVER_FILE_GOOD,           /* what was written; or nobody has looked */
+	RECOVER_FILE_MISSING,
+	RECOVER_FILE_DAMAGED,        /* it cannot be read, or is no zone file of this zone */
+	RECOVER_FILE_EDITED,         /* another one than was written */
+};
+
 /* One zone as it was served last. */
 struct recover_zone {
 	const uint8_t *name;
@@ -27,7 +35,8 @@ struct recover_zone {
 	bool from_file;              /* the file was read, and what it says is what `version` is or follows from */
 	bool in_database, in_log;    /* the version is there (in the log: with the zone file); where it is not it is to be mended */
 	bool file_known;             /* the zone file holds `written` */
-	bool file_bad;               /* it is missing, damaged, or was edited: to be written anew */
+	enum recover_file file_is;
+	bool file_bad;               /* it is not good, and not taken: to be written anew */
 	bool file_other;             /* bad, as it has other content under the version's serial */
 	struct serial written;
 	struct file_digest digest;

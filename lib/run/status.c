@@ -326,6 +326,7 @@ static json_t *storage_part(const struct keeper *all)
 	ADD(commits)
 	ADD(failed)
 	ADD(begun_anew)
+	ADD(damaged)
 	return o;
 }
 
@@ -351,6 +352,10 @@ static json_t *file_part(const struct keep_counters *c)
 
 	ADD(files_written)
 	ADD(files_failed)
+	ADD(files_missing)
+	ADD(files_damaged)
+	ADD(files_edited)
+	ADD(files_mended)
 	ADD(loads)
 	ADD(loads_failed)
 	return o;
