@@ -1223,6 +1223,32 @@ static void a_disk_that_fails_at_any_write_loses_nothing(void **state)
 	}
 }
 
+static void whether_it_can_be_written_again_is_tried(void **state)
+{
+	struct journal *j = open_it();
+	struct why why = {{0}};
+
+	(void)state;
+	commit_image(j, example, 5, 100, 0);
+	assert_int_equal(journal_try(j, &why), ERR_OK);
+	make_faulty();
+	fault.number = ENOSPC;
+	fault.left = 1;
+	assert_int_equal(journal_try(j, &why), ERR_NOSPACE);
+	assert_non_null(strstr(why.text, database));
+	assert_int_equal(journal_try(j, &why), ERR_NOSPACE);
+	make_good();
+	assert_int_equal(journal_try(j, &why), ERR_OK);
+	load_good(j, example, &seen);
+	assert_true(seen.image_good && seen.last == 5);
+	assert_int_equal(journal_idle(j, &why), ERR_OK);
+	close_it(j);
+	j = open_it();
+	load_good(j, example, &seen);
+	assert_true(seen.image_good && seen.last == 5);
+	close_it(j);
+}
+
 /* The same on a file system that is really full; only root can make one. */
 static void a_small_file_system(void **state)
 {
@@ -1523,6 +1549,7 @@ int main(void)
 		T(a_full_disk_is_said_and_nothing_is_lost),
 		T(a_kill_at_any_write_loses_nothing_that_was_committed),
 		T(a_disk_that_fails_at_any_write_loses_nothing),
+		T(whether_it_can_be_written_again_is_tried),
 		T(where_nothing_can_be_written_it_says_so),
 		T(a_journal_that_cannot_be_reopened_is_closed),
 		T(a_small_file_system),

@@ -50,6 +50,7 @@ struct copies {
 	char *dir;
 	struct journal *journal;     /* NULL: not open */
 	struct steplog *log;         /* NULL: not open */
+	bool stuck;                  /* what was committed does not get from the database's own log to its place */
 	bool journal_spoilt;         /* it is to be begun anew, which has failed so far */
 	unsigned anew;               /* of enum copies_mend: all zones lack it */
 	struct behind *behind;       /* single zones that lack something */
@@ -92,6 +93,8 @@ static void set_health(struct copies *c, char *place, const char *copy, enum err
 
 static void database_is(struct copies *c, enum err err, const struct why *why)
 {
+	if (!err && c->stuck)
+		return;
 	set_health(c, c->health.database, "database", err, why);
 }
 
@@ -228,6 +231,7 @@ static void begin_anew(struct copies *c)
 	enum err err = journal_reopen(c->journal, &why);
 
 	c->journal_spoilt = err != ERR_OK;
+	c->stuck = false;
 	if (err) {
 		database_is(c, err, &why);
 		return;
@@ -254,6 +258,25 @@ static void try_open(struct copies *c)
 	note_open(c);
 }
 
+/* Nothing is missing there that could be written. */
+static void try_to_write(struct copies *c, const struct copies_health *health)
+{
+	struct why why = {{0}};
+	enum err err;
+
+	c->mended = clock_ms();
+	pthread_mutex_lock(&c->lock);
+	if (c->log && health->log[0])
+		log_is(c, steplog_append(c->log, NULL, 0, &why), &why);
+	if (c->journal && !c->journal_spoilt && health->database[0]) {
+		err = journal_try(c->journal, &why);
+		database_is(c, err, &why);
+		if (err == ERR_DAMAGED)
+			begin_anew(c);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
 /* The next zone whose turn it is: one at a time while the copy is still in error, to see whether it is well again. */
 static unsigned next_behind(struct copies *c, const struct copies_health *health, uint8_t *name)
 {
@@ -272,8 +295,8 @@ static unsigned next_behind(struct copies *c, const struct copies_health *health
 		free(b);
 		return what;
 	}
-	if (again && health->log[0] && health->log_open)
-		log_is(c, ERR_OK, NULL);     /* nothing is missing there */
+	if (again)
+		try_to_write(c, health);
 	return 0;
 }
 
@@ -548,8 +571,15 @@ static void forget_now(struct copies *c, bool apply)
 
 static void note_behind(struct copies *c, const uint8_t *name, unsigned what)
 {
-	struct behind *b = c->behind_count < BEHIND_MAX ? malloc(sizeof *b + name_length(name)) : NULL;
+	struct behind *b;
 
+	for (b = c->behind; b; b = b->next)
+		if (name_equal(b->name, name)) {
+			b->what |= what;
+			c->mended = clock_ms();
+			return;
+		}
+	b = c->behind_count < BEHIND_MAX ? malloc(sizeof *b + name_length(name)) : NULL;
 	if (!b) {
 		c->anew |= c->behind_count < BEHIND_MAX ? 0 : what;
 		return;
@@ -691,7 +721,7 @@ static struct late *take_late(struct copies *c)
 static void store_late(struct copies *c, struct journal_change *changes, size_t count)
 {
 	struct why why = {{0}};
-	enum err err;
+	enum err err = ERR_OK;
 
 	pthread_mutex_lock(&c->lock);
 	if (c->journal && !c->journal_spoilt && count) {
@@ -700,6 +730,8 @@ static void store_late(struct copies *c, struct journal_change *changes, size_t 
 		if (err == ERR_DAMAGED)
 			begin_anew(c);
 	}
+	for (size_t i = 0; i < count && err; i++)
+		note_behind(c, changes[i].name, COPIES_MEND_DATABASE);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -741,13 +773,25 @@ void copies_settle(struct copies *c)
 		copies_idle(c);
 }
 
-void copies_idle(struct copies *c)
+static bool tidy_up(struct copies *c)
 {
 	struct why why = {{0}};
+	enum err err = journal_idle(c->journal, &why);
 
+	if (!err && !c->stuck)
+		return true;
+	c->stuck = err && err != ERR_DAMAGED;
+	database_is(c, err, &why);
+	if (err == ERR_DAMAGED)
+		begin_anew(c);
+	return !err;
+}
+
+void copies_idle(struct copies *c)
+{
 	pthread_mutex_lock(&c->lock);
 	try_open(c);
-	if (c->journal && !c->journal_spoilt && journal_idle(c->journal, &why) == ERR_OK)
+	if (c->journal && !c->journal_spoilt && tidy_up(c))
 		forget_now(c, true);
 	pthread_mutex_unlock(&c->lock);
 	if (c->since_idle > MANY)

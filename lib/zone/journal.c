@@ -38,6 +38,7 @@ static const char setup[] =
 	"PRAGMA wal_autocheckpoint = 0;"
 	"PRAGMA journal_size_limit = 67108864;"
 	"PRAGMA cache_size = -8192;";
+#define SET_VERSION "PRAGMA user_version = 2;"
 #define NUMBER_IT "PRAGMA application_id = 1280507906;"         /* APPLICATION | SCHEMA */
 static const char schema[] =
 	JOURNALROW_TABLE ";"
@@ -45,7 +46,7 @@ static const char schema[] =
 	"CREATE TABLE step (id INTEGER PRIMARY KEY, from_serial INTEGER NOT NULL, to_serial INTEGER NOT NULL,"
 	" bytes BLOB NOT NULL, sum INTEGER NOT NULL);"
 	NUMBER_IT
-	"PRAGMA user_version = 2;";
+	SET_VERSION;
 static const char number_it[] = NUMBER_IT;
 
 #define ROW_PARAMETERS "?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21"
@@ -773,6 +774,15 @@ enum err journal_commit(struct journal *j, struct journal_change *changes, size_
 	if (j->log_pages * 4096 > LOG_MAX)
 		empty_log(j, NULL);      /* what was committed is durable; journal_idle will say it */
 	return ERR_OK;
+}
+
+enum err journal_try(struct journal *j, struct why *why)
+{
+	enum err err = j->db ? check_place(j, why) : closed(j, why);
+
+	if (!err && sqlite3_exec(j->db, SET_VERSION, NULL, NULL, NULL) != SQLITE_OK)
+		err = db_fail(j, why, "write");
+	return err;
 }
 
 enum err journal_idle(struct journal *j, struct why *why)

@@ -56,6 +56,9 @@ struct journal_change {
 /* All of them in their order, in one transaction. */
 enum err journal_commit(struct journal *, struct journal_change *, size_t count, struct why *);
 
+/* Writes something that changes nothing: whether it can be written again. */
+enum err journal_try(struct journal *, struct why *);
+
 /* When nothing has been committed for a moment: what waits in the write-ahead log goes into the database, so that the log is used from its
  * beginning again. Cheap if there is nothing to do. A log that grows beyond 64 MB is emptied by the commit that finds it so. */
 enum err journal_idle(struct journal *, struct why *);
