@@ -8,6 +8,10 @@
  * ENOSPC, EROFS, EACCES, EDQUOT, EMFILE), KILL (the process ends before the call is made, as by kill -9), TORN (half of what is
  * written is, then it ends), or WAIT (the call is made when no rule says so any more). What came about is appended to FILE.fired.
  *
+ *     clock SECONDS                    clock -86400
+ *
+ * The clock that can be set, not the monotonic one, is so many seconds ahead as long as the rule is there.
+ *
  * Built without the sanitizers: AddressSanitizer's own library then comes second in the order of libraries, which it takes if ASAN_OPTIONS
  * says verify_asan_link_order=0; its wrappers are found behind ours by RTLD_NEXT.
  */
@@ -25,6 +29,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,6 +43,7 @@ static struct rule {
 	int what;                    /* an errno, DIES or TORN */
 } rules[RULES];
 static unsigned rule_count;
+static long long clock_off;          /* seconds */
 static struct stat rules_as;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -69,10 +75,13 @@ static void read_rules(const char *path)
 		syscall(SYS_close, fd);
 	text[length > 0 ? length : 0] = 0;
 	rule_count = 0;
+	clock_off = 0;
 	for (char *line; (line = strsep(&rest, "\n")) && rule_count < RULES;) {
 		struct rule *r = &rules[rule_count];
 		char nth[24];
 
+		if (sscanf(line, "clock %lld", &clock_off) == 1)
+			continue;
 		*r = (struct rule){0};
 		if (sscanf(line, "%11s %399s %23s %11s", r->call, r->pattern, nth, r->word) != 4)
 			continue;
@@ -675,4 +684,55 @@ void *mmap64(void *address, size_t length, int protection, int flags, int fd, of
 	REAL(mmap64);
 	mapped(protection, flags, fd);
 	return real(address, length, protection, flags, fd, at);
+}
+
+/* --- the clock -------------------------------------------------------------------------- */
+
+static long long off(void)
+{
+	const char *rules_path = getenv("LOCKSTEP_FAULTS");
+	int number = errno;
+	long long seconds;
+
+	if (!rules_path)
+		return 0;
+	pthread_mutex_lock(&lock);
+	if (rules_are_new(rules_path))
+		read_rules(rules_path);
+	seconds = clock_off;
+	pthread_mutex_unlock(&lock);
+	errno = number;
+	return seconds;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+	int result;
+
+	REAL(clock_gettime);
+	result = real(clock, now);
+	if (result == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
+		now->tv_sec += off();
+	return result;
+}
+
+time_t time(time_t *out)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (out)
+		*out = now.tv_sec;
+	return now.tv_sec;
+}
+
+int gettimeofday(struct timeval *restrict now, void *restrict zone)
+{
+	struct timespec exact;
+
+	(void)zone;
+	clock_gettime(CLOCK_REALTIME, &exact);
+	now->tv_sec = exact.tv_sec;
+	now->tv_usec = exact.tv_nsec / 1000;
+	return 0;
 }

@@ -99,6 +99,20 @@ void keep_mend(struct keep *k, unsigned what)
 		kept_touch_row(k);
 }
 
+static void move_time(int64_t *at, int64_t seconds)
+{
+	if (*at)
+		*at += seconds;
+}
+
+void keep_clock_moved(struct keep *k, int64_t seconds)
+{
+	move_time(&k->row.changed, seconds);
+	move_time(&k->told_at, seconds);
+	move_time(&k->loaded, seconds);
+	move_time(&k->written_at, seconds);
+}
+
 void keep_unpin(struct keep *k)
 {
 	if (!k->secondary)           /* from when it was one that is transferred */

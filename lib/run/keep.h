@@ -39,6 +39,8 @@ unsigned keep_purge(struct keep *, disk_done *done, void *ctx);
  * there as a whole. */
 void keep_mend(struct keep *, unsigned what);
 void keep_unpin(struct keep *);
+/* The clock was set forwards by so many seconds (less than 0: back): what happened then happened as long ago as before. */
+void keep_clock_moved(struct keep *, int64_t seconds);
 /* Brings the zone file up to date before the zone goes, or the daemon ends. */
 void keep_write_last(struct keep *);
 struct keep *keep_first_changed(const struct keep_env *);    /* of those whose rows have changed since they were taken; NULL: none */

@@ -12,6 +12,8 @@
 enum {
 	ROWS_MS = 50, ROWS_MAX_MS = 10000,
 	ROWS_AGAIN_S = 10,
+	CLOCK_S = 2,                 /* between two looks at the clock; */
+	CLOCK_MOVED_S = 60,          /* it was moved if it is off by more */
 	SPREAD_US = 200,
 	SAVE_AGAIN_S = 60,           /* after it failed */
 	TELL_MS = 100,               /* of those that were loaded, these are told downstream */
@@ -59,7 +61,8 @@ struct keeper {
 	struct known_row *rows;              /* as read from the database */
 	size_t row_count;
 	struct nametable row_of;             /* of which zone they are */
-	struct event *rows_timer;
+	struct event *rows_timer, *clock_timer;
+	int64_t clock_ahead;         /* of the clock that never moves, ms, when all rows were as they are to be */
 	size_t rows_last;            /* how many were written the last time */
 	struct roster *roster;
 	struct {
@@ -197,11 +200,40 @@ static void flush_rows(struct keeper *all)
 	disk_rows(all->env.disk, rows, count, rows_written, all);
 }
 
+static int64_t clock_ahead(const struct keeper *all)
+{
+	return (int64_t)all->env.secondary.unix_time() * 1000 - all->env.secondary.now();
+}
+
 static void rows_due(evutil_socket_t fd, short what, void *ctx)
 {
 	(void)fd;
 	(void)what;
 	flush_rows(ctx);
+}
+
+/* Rows, and what else is remembered, have times by the clock that an operator, or NTP, may set, while all that is awaited goes by one that nobody can:
+ * where the first one was moved they speak of another age than is meant. */
+static void look_at_clock(evutil_socket_t fd, short what, void *ctx)
+{
+	static const struct timeval next = {CLOCK_S, 0};
+	struct keeper *all = ctx;
+	int64_t ahead = clock_ahead(all), moved = (ahead - all->clock_ahead) / 1000;
+	struct log log;
+
+	(void)fd;
+	(void)what;
+	evtimer_add(all->clock_timer, &next);
+	if (moved >= -CLOCK_MOVED_S && moved <= CLOCK_MOVED_S)
+		return;
+	all->clock_ahead = ahead;
+	log_begin(&log, LOG_LEVEL_WARNING, "clock-moved");
+	log_int(&log, "seconds", moved);
+	log_end(&log);
+	for (size_t i = 0; i < all->count; i++)
+		keep_clock_moved(all->keeps[i], moved);
+	all->all_rows = true;
+	row_changed(&all->env);
 }
 
 /* --- told again ------------------------------------------------------------ */
@@ -1101,9 +1133,11 @@ struct keeper *keeper_new(struct event_base *loop, struct store *store, int64_t 
 	all->env.notifier = notifier_new(loop, unix_time);
 	all->env.judge = judge_new(loop, unix_time);
 	all->rows_timer = evtimer_new(loop, rows_due, all);
+	all->clock_timer = evtimer_new(loop, look_at_clock, all);
+	all->clock_ahead = clock_ahead(all);
 	all->save.timer = evtimer_new(loop, save_due, all);
 	all->roster = roster_new();
-	if (!all->env.notifier || !all->env.judge || !all->rows_timer || !all->tell_timer || !all->save.timer || !all->roster) {
+	if (!all->env.notifier || !all->env.judge || !all->rows_timer || !all->clock_timer || !all->tell_timer || !all->save.timer || !all->roster) {
 		keeper_free(all);
 		return NULL;
 	}
@@ -1136,6 +1170,7 @@ void keeper_set_disk(struct keeper *all, struct disk *disk)
 {
 	all->env.disk = disk;
 	disk_set_hooks(disk, mend, pinned, all);
+	look_at_clock(-1, 0, all);
 }
 
 struct rows_reader {
@@ -1222,6 +1257,8 @@ void keeper_free(struct keeper *all)
 	timers_free(all->env.secondary.timers);
 	if (all->rows_timer)
 		event_free(all->rows_timer);
+	if (all->clock_timer)
+		event_free(all->clock_timer);
 	while (!LIST_EMPTY(&all->purges))
 		purge_end(LIST_FIRST(&all->purges));
 	while (!STAILQ_EMPTY(&all->tellings))
