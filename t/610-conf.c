@@ -143,57 +143,58 @@ static void a_zone_gets_the_defaults_of_the_interface(void **state)
 	conf_free(conf);
 }
 
+static const char example_of_the_interface[] =
+	"server: {\n"
+	"    listen     = [ \"127.0.0.1@5300\", \"::1@5300\" ];  // UDP and TCP\n"
+	"    listen-tls = [ \"127.0.0.1@8530\", ];\n"
+	"    tls-cert   = \"server.pem\";  tls-key = \"server.key\";  tls-ca = \"clients-ca.pem\";\n"
+	"    workers    = 2;\n"
+	"    user       = \"lockstep\";\n"
+	"    state-dir  = \"/var/lib/lockstep\";\n"
+	"    zone-dir   = \"/var/lib/lockstep/zones\";\n"
+	"    control    = \"/run/lockstep/control.sock\";\n"
+	"    metrics    = \"127.0.0.1@9153\";\n"
+	"    identity   = \"ns1.example.net\";\n"
+	"    cookies    = true;\n"
+	"    rrl: { rate = 0; slip = 2; log-only = false; allow = [ \"198.51.100.0/24\" ]; };\n"
+	"    limits: { transfers = 64; transfers-per-primary = 8; connect = \"5s\"; transfer-idle = \"30s\"; transfer-time = \"2h\";\n"
+	"              tcp-clients = 1000; tcp-idle = \"10s\"; };\n"
+	"};\n"
+	"keys: (\n"
+	"    { name = \"xfr.example\"; algorithm = \"hmac-sha256\"; secret = \"c2VjcmV0c2VjcmV0\"; },   // a comma after the last\n"
+	");\n"
+	"remotes: (                                # another DNS server\n"
+	"    { name = \"hidden\"; address = [ \"192.0.2.1@53\" ]; key = \"xfr.example\"; },\n"
+	"    { name = \"over-tls\"; address = [ \"192.0.2.2\" ]; tls = { auth-name = \"ns.example\"; ca = \"ca.pem\"; }; },\n"
+	");\n"
+	"providers: (\n"
+	"    { name = \"dnsimple\"; ns = [ \"ns1.dnsimple.example\", \"ns2.dnsimple.example\" ]; },\n"
+	"    { name = \"own\";      ns = [ \"ns1.example.net\" ]; },\n"
+	");\n"
+	"acls: (\n"
+	"    { name = \"office\"; address = [ \"192.0.2.0/24\", \"2001:db8::/32\" ]; key = \"xfr.example\"; action = \"allow\"; },\n"
+	");\n"
+	"templates: (\n"
+	"    { name = \"default\"; primaries = [ \"hidden\" ]; /* every zone */ },\n"
+	");\n"
+	"zones: (\n"
+	"    { name = \"example.com\"; },\n"
+	"    { name = \"example.org\"; template = \"default\"; primaries = [ \"hidden\", \"over-tls\" ]; "
+	"allow-transfer = [ \"office\", \"hidden\" ]; },\n"
+	");\n"
+	"zone-lists: (\n"
+	"    { file = \"customers.list\"; template = \"default\"; },\n"
+	");\n";
+
 static void the_example_of_the_interface_is_read(void **state)
 {
-	static const char text[] =
-		"server: {\n"
-		"    listen     = [ \"127.0.0.1@5300\", \"::1@5300\" ];  // UDP and TCP\n"
-		"    listen-tls = [ \"127.0.0.1@8530\", ];\n"
-		"    tls-cert   = \"server.pem\";  tls-key = \"server.key\";  tls-ca = \"clients-ca.pem\";\n"
-		"    workers    = 2;\n"
-		"    user       = \"lockstep\";\n"
-		"    state-dir  = \"/var/lib/lockstep\";\n"
-		"    zone-dir   = \"/var/lib/lockstep/zones\";\n"
-		"    control    = \"/run/lockstep/control.sock\";\n"
-		"    metrics    = \"127.0.0.1@9153\";\n"
-		"    identity   = \"ns1.example.net\";\n"
-		"    cookies    = true;\n"
-		"    rrl: { rate = 0; slip = 2; log-only = false; allow = [ \"198.51.100.0/24\" ]; };\n"
-		"    limits: { transfers = 64; transfers-per-primary = 8; connect = \"5s\"; transfer-idle = \"30s\"; transfer-time = \"2h\";\n"
-		"              tcp-clients = 1000; tcp-idle = \"10s\"; };\n"
-		"};\n"
-		"keys: (\n"
-		"    { name = \"xfr.example\"; algorithm = \"hmac-sha256\"; secret = \"c2VjcmV0c2VjcmV0\"; },   // a comma after the last\n"
-		");\n"
-		"remotes: (                                # another DNS server\n"
-		"    { name = \"hidden\"; address = [ \"192.0.2.1@53\" ]; key = \"xfr.example\"; },\n"
-		"    { name = \"over-tls\"; address = [ \"192.0.2.2\" ]; tls = { auth-name = \"ns.example\"; ca = \"ca.pem\"; }; },\n"
-		");\n"
-		"providers: (\n"
-		"    { name = \"dnsimple\"; ns = [ \"ns1.dnsimple.example\", \"ns2.dnsimple.example\" ]; },\n"
-		"    { name = \"own\";      ns = [ \"ns1.example.net\" ]; },\n"
-		");\n"
-		"acls: (\n"
-		"    { name = \"office\"; address = [ \"192.0.2.0/24\", \"2001:db8::/32\" ]; key = \"xfr.example\"; action = \"allow\"; },\n"
-		");\n"
-		"templates: (\n"
-		"    { name = \"default\"; primaries = [ \"hidden\" ]; /* every zone */ },\n"
-		");\n"
-		"zones: (\n"
-		"    { name = \"example.com\"; },\n"
-		"    { name = \"example.org\"; template = \"default\"; primaries = [ \"hidden\", \"over-tls\" ]; "
-		"allow-transfer = [ \"office\", \"hidden\" ]; },\n"
-		");\n"
-		"zone-lists: (\n"
-		"    { file = \"customers.list\"; template = \"default\"; },\n"
-		");\n";
 	struct conf *conf;
 	const struct conf_zone *org;
 	char expected[PATH_MAX + 16];
 
 	(void)state;
 	put_file("customers.list", "# ours\na.example\n\n  b.example.  # theirs\r\n");
-	conf = must_read(text);
+	conf = must_read(example_of_the_interface);
 	assert_int_equal(conf->zone_count, 4);
 	assert_int_equal(conf->server.workers, 2);
 	assert_string_equal(conf->server.identity, "ns1.example.net");

@@ -41,17 +41,28 @@ static enum err no_memory(const struct reading *r)
 	return err_why(r->why, ERR_NOMEM, "out of memory");
 }
 
-static enum err read_version(struct reading *r, const uint8_t *name, const struct zone_node *node)
+/* The TXT or PTR record there; rr->rdata NULL: there is none. Several are an error. */
+static enum err only_record(const struct reading *r, const uint8_t *name, const struct zone_node *node, uint16_t type, struct rr *rr)
 {
 	struct zone_rrset set;
 	uint32_t at = 0;
-	struct rr rr;
 
-	if (!zone_node_rrset(node, RR_TXT, &set, NULL))
+	*rr = (struct rr){0};
+	if (!zone_node_rrset(node, type, &set, NULL))
 		return ERR_OK;
 	if (set.count != 1)
-		return broken(r, name, "more than one TXT record");
-	zone_rrset_next(&set, &at, name, &rr);
+		return broken(r, name, type == RR_TXT ? "more than one TXT record" : "more than one PTR record");
+	zone_rrset_next(&set, &at, name, rr);
+	return ERR_OK;
+}
+
+static enum err read_version(struct reading *r, const uint8_t *name, const struct zone_node *node)
+{
+	struct rr rr;
+	enum err err = only_record(r, name, node, RR_TXT, &rr);
+
+	if (err || !rr.rdata)
+		return err;
 	if (rr.rdlength != 2 || memcmp(rr.rdata, "\1" "2", 2) != 0)
 		return broken(r, name, "the version of the catalog is not \"2\"");
 	r->versioned = true;
@@ -85,17 +96,13 @@ static struct catalog_member *add_member(struct reading *r)
 static enum err read_member(struct reading *r, const uint8_t *name, const struct zone_node *node)
 {
 	struct catalog_member *member;
-	struct zone_rrset set;
-	uint32_t at = 0;
 	struct rr rr;
+	enum err err = only_record(r, name, node, RR_PTR, &rr);
 
-	if (!zone_node_rrset(node, RR_PTR, &set, NULL))
-		return ERR_OK;
-	if (set.count != 1)
-		return broken(r, name, "more than one PTR record");
+	if (err || !rr.rdata)
+		return err;
 	if (r->out->count >= r->most)
 		return err_why(r->why, ERR_LIMIT, "more than %llu members (catalog-members-max)", (unsigned long long)r->most);
-	zone_rrset_next(&set, &at, name, &rr);
 	member = add_member(r);
 	if (!member)
 		return no_memory(r);
@@ -132,15 +139,11 @@ static enum err read_group(struct reading *r, struct catalog_member *member, con
 
 static enum err read_coo(struct reading *r, struct catalog_member *member, const uint8_t *name, const struct zone_node *node)
 {
-	struct zone_rrset set;
-	uint32_t at = 0;
 	struct rr rr;
+	enum err err = only_record(r, name, node, RR_PTR, &rr);
 
-	if (!zone_node_rrset(node, RR_PTR, &set, NULL))
-		return ERR_OK;
-	if (set.count != 1)
-		return broken(r, name, "more than one PTR record");
-	zone_rrset_next(&set, &at, name, &rr);
+	if (err || !rr.rdata)
+		return err;
 	member->coo = keep_name(r, rr.rdata);
 	return member->coo ? ERR_OK : no_memory(r);
 }
