@@ -134,15 +134,6 @@ const char *key_text_value(struct key_reader *reader, const config_setting_t *se
 	return text;
 }
 
-bool key_list_value(struct key_reader *reader, const config_setting_t *setting, int64_t min)
-{
-	if (!config_setting_is_array(setting) && !config_setting_is_list(setting))
-		return key_wrong_type(reader, setting, "a list: [ \"...\", \"...\" ]");
-	if (config_setting_length(setting) < min)
-		return key_fail(reader, setting, "at least %" PRId64 " must be given", min);
-	return true;
-}
-
 /* --- one copy of everything ------------------------------------------------------ */
 
 struct key_pool {
@@ -245,13 +236,55 @@ const char *key_keep_text(struct key_reader *reader, const char *text)
 	return key_keep(reader, text, strlen(text) + 1);
 }
 
-bool key_keep_list(struct key_reader *reader, const struct key *key, void *base, const void *items, size_t count, size_t size)
+/* --- lists ------------------------------------------------------------------------ */
+
+static bool is_list(struct key_reader *reader, const config_setting_t *setting, int64_t min)
+{
+	if (!config_setting_is_array(setting) && !config_setting_is_list(setting))
+		return key_wrong_type(reader, setting, "a list: [ \"...\", \"...\" ]");
+	if (config_setting_length(setting) < min)
+		return key_fail(reader, setting, "at least %" PRId64 " must be given", min);
+	return true;
+}
+
+static bool keep_list(struct key_reader *reader, const struct key *key, void *base, const void *items, size_t count, size_t size)
 {
 	const void *kept = key_keep(reader, items, count * size);
 
 	memcpy((char *)base + key->at, &kept, sizeof kept);
 	memcpy((char *)base + key->count_at, &count, sizeof count);
 	return kept;
+}
+
+/* The last of the items is none of those before it. */
+static bool is_new(struct key_reader *reader, const config_setting_t *element, const char *items, size_t last, size_t size)
+{
+	for (size_t i = 0; i < last; i++)
+		if (memcmp(items + i * size, items + last * size, size) == 0)
+			return key_fail(reader, element, "\"%.80s\" is named twice", config_setting_get_string(element));
+	return true;
+}
+
+bool key_read_list(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base, size_t size,
+	key_item *read, bool unique)
+{
+	size_t n = is_list(reader, setting, key->min) ? (size_t)config_setting_length(setting) : 0;
+	char *items;
+	bool fine = true;
+
+	if (reader->err)
+		return false;
+	items = calloc(n + 1, size);
+	if (!items)
+		return key_no_memory(reader);
+	for (size_t i = 0; fine && i < n; i++) {
+		const config_setting_t *element = config_setting_get_elem(setting, (unsigned)i);
+
+		fine = read(reader, key, element, items + i * size) && (!unique || is_new(reader, element, items, i, size));
+	}
+	fine = fine && keep_list(reader, key, base, items, n, size);
+	free(items);
+	return fine;
 }
 
 /* --- groups ---------------------------------------------------------------------- */

@@ -67,13 +67,14 @@ const char *key_hint(const char *wrong, const char *const *names, char out[128])
 const char *key_text_value(struct key_reader *, const config_setting_t *, const char *wanted);
 /* "must be WANTED, but is ..." */
 bool key_wrong_type(struct key_reader *, const config_setting_t *, const char *wanted);
-/* An array or list, of at least `min` elements. */
-bool key_list_value(struct key_reader *, const config_setting_t *, int64_t min);
 /* The one copy of these octets; NULL and an error without memory. */
 const void *key_keep(struct key_reader *, const void *bytes, size_t n);
 const char *key_keep_text(struct key_reader *, const char *text);
-/* The elements as one kept array; stores pointer and count in the fields of `key`. */
-bool key_keep_list(struct key_reader *, const struct key *, void *base, const void *items, size_t count, size_t size);
+/* An array or list: each element is read by `read` into `size` octets of one kept array, whose pointer and count are stored in the
+ * fields of `key`. `unique`: none may be there twice; they are words then. */
+typedef bool key_item(struct key_reader *, const struct key *, const config_setting_t *, void *item);
+bool key_read_list(struct key_reader *, const struct key *, const config_setting_t *, void *base, size_t size, key_item *read,
+	bool unique);
 
 /* Printing, in libconfig's syntax or as JSON. */
 struct key_writer {

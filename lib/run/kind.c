@@ -376,26 +376,6 @@ const struct key_kind kind_word = {read_word, write_word}, kind_word_text = {rea
 
 /* --- names and addresses --------------------------------------------------------- */
 
-/* Reads each element of a list with `parse` into an array of `size` octets each, and keeps that. */
-static bool read_list(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base,
-	size_t size, bool (*parse)(struct key_reader *, const struct key *, const config_setting_t *, void *item))
-{
-	size_t n = key_list_value(reader, setting, key->min) ? (size_t)config_setting_length(setting) : 0;
-	char *items;
-	bool fine = true;
-
-	if (reader->err)
-		return false;
-	items = calloc(n + 1, size);
-	if (!items)
-		return key_no_memory(reader);
-	for (size_t i = 0; fine && i < n; i++)
-		fine = parse(reader, key, config_setting_get_elem(setting, (unsigned)i), items + i * size);
-	fine = fine && key_keep_list(reader, key, base, items, n, size);
-	free(items);
-	return fine;
-}
-
 /* In lower case; its octets, or 0 and an error. */
 static size_t name_value(struct key_reader *reader, const config_setting_t *setting, uint8_t name[NAME_SIZE])
 {
@@ -440,7 +420,7 @@ static bool read_own_name(struct key_reader *reader, const struct key *key, cons
 
 static bool read_names(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
 {
-	return read_list(reader, key, setting, base, sizeof(uint8_t *), parse_name);
+	return key_read_list(reader, key, setting, base, sizeof(uint8_t *), parse_name, false);
 }
 
 static void write_name(struct key_writer *writer, const struct key *key, const void *base)
@@ -484,7 +464,7 @@ static bool read_address(struct key_reader *reader, const struct key *key, const
 
 static bool read_addresses(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
 {
-	return read_list(reader, key, setting, base, sizeof(struct net_addr), parse_address);
+	return key_read_list(reader, key, setting, base, sizeof(struct net_addr), parse_address, false);
 }
 
 static void write_address(struct key_writer *writer, const struct key *key, const void *base)
@@ -522,7 +502,7 @@ static bool parse_prefix(struct key_reader *reader, const struct key *key, const
 
 static bool read_prefixes(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
 {
-	return read_list(reader, key, setting, base, sizeof(struct net_prefix), parse_prefix);
+	return key_read_list(reader, key, setting, base, sizeof(struct net_prefix), parse_prefix, false);
 }
 
 static void write_prefixes(struct key_writer *writer, const struct key *key, const void *base)
@@ -558,7 +538,7 @@ static bool parse_pin(struct key_reader *reader, const struct key *key, const co
 
 static bool read_pins(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
 {
-	return read_list(reader, key, setting, base, CERT_PIN_SIZE, parse_pin);
+	return key_read_list(reader, key, setting, base, CERT_PIN_SIZE, parse_pin, false);
 }
 
 static void write_pins(struct key_writer *writer, const struct key *key, const void *base)

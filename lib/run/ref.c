@@ -159,35 +159,9 @@ static void write_domain(struct key_writer *writer, const struct key *key, const
 		key_write_text(writer, key->name, name_text(name, text));
 }
 
-/* Each element resolved by `find` into an array of `size` octets each; none may be there twice. */
-static bool read_list(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base, size_t size,
-	bool (*find)(struct key_reader *, const struct ref_index *, const config_setting_t *, void *item))
+static bool find_one(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *item)
 {
-	size_t n = key_list_value(reader, setting, key->min) ? (size_t)config_setting_length(setting) : 0;
-	char *items;
-	bool fine = true;
-
-	if (reader->err)
-		return false;
-	items = calloc(n + 1, size);
-	if (!items)
-		return key_no_memory(reader);
-	for (size_t i = 0; fine && i < n; i++) {
-		const config_setting_t *element = config_setting_get_elem(setting, (unsigned)i);
-
-		fine = find(reader, index_of(reader, key), element, items + i * size);
-		for (size_t j = 0; fine && j < i; j++)
-			if (memcmp(items + j * size, items + i * size, size) == 0)
-				fine = key_fail(reader, element, "\"%.80s\" is named twice", config_setting_get_string(element));
-	}
-	fine = fine && key_keep_list(reader, key, base, items, n, size);
-	free(items);
-	return fine;
-}
-
-static bool find_one(struct key_reader *reader, const struct ref_index *index, const config_setting_t *setting, void *item)
-{
-	const void *found = ref_resolve(reader, index, setting);
+	const void *found = ref_resolve(reader, index_of(reader, key), setting);
 
 	memcpy(item, &found, sizeof found);
 	return found != NULL;
@@ -195,7 +169,7 @@ static bool find_one(struct key_reader *reader, const struct ref_index *index, c
 
 static bool read_refs(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
 {
-	return read_list(reader, key, setting, base, sizeof(void *), find_one);
+	return key_read_list(reader, key, setting, base, sizeof(void *), find_one, true);
 }
 
 static void write_refs(struct key_writer *writer, const struct key *key, const void *base)
@@ -208,9 +182,9 @@ static void write_refs(struct key_writer *writer, const struct key *key, const v
 	key_write_close(writer, key->name, '[');
 }
 
-static bool find_either(struct key_reader *reader, const struct ref_index *index, const config_setting_t *setting, void *item)
+static bool find_either(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *item)
 {
-	const struct ref_index *next = index + 1;
+	const struct ref_index *index = index_of(reader, key), *next = index + 1;
 	const char *name = key_text_value(reader, setting, "a name in quotes");
 	struct either found = {0};
 	char hint[128];
@@ -231,7 +205,7 @@ static bool find_either(struct key_reader *reader, const struct ref_index *index
 
 static bool read_either(struct key_reader *reader, const struct key *key, const config_setting_t *setting, void *base)
 {
-	return read_list(reader, key, setting, base, sizeof(struct either), find_either);
+	return key_read_list(reader, key, setting, base, sizeof(struct either), find_either, true);
 }
 
 /* Nothing where nothing was given: an empty list is something else. */
