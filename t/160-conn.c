@@ -6,13 +6,12 @@
 #include <cmocka.h>
 
 #include "base/conn.h"
+#include "conn-loop.h"
 
-#include <event2/event.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 /* One end of a connection, and all that its handlers saw. */
@@ -34,7 +33,6 @@ struct end {
 	bool inside_write;
 };
 
-static struct event_base *base;
 static struct end one, two;
 static uint8_t blob[4 << 20];
 
@@ -175,17 +173,6 @@ static void two_conns(struct conn_times times)
 	assert_non_null(two.conn);
 	close(fd);
 }
-
-/* Runs the loop until the condition holds; a test that waits in vain fails after ten seconds. */
-#define RUN_UNTIL(condition) do { \
-	time_t begun = time(NULL); \
-	while (!(condition)) { \
-		struct timeval tick = {0, 20000}; \
-		event_base_loopexit(base, &tick); \
-		event_base_loop(base, EVLOOP_ONCE); \
-		assert_true(time(NULL) - begun < 10); \
-	} \
-} while (0)
 
 /* Runs what is due now, without waiting. */
 static void run_now(void)
@@ -538,34 +525,27 @@ static void connecting_takes_no_longer_than_allowed(void **state)
 	close(fd);
 }
 
-static uint64_t ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static void an_idle_connection_ends_and_a_byte_puts_it_off(void **state)
 {
-	int raw = raw_and_conn(&one, (struct conn_times){0, 150});
-	uint64_t last;
+	enum { IDLE = 1500, BYTES = 4, PAUSE = 500 };        /* far apart, as a slow machine stands still now and then */
+	int raw = raw_and_conn(&one, (struct conn_times){0, IDLE});
+	uint64_t last = 0;
 
 	(void)state;
-	for (int i = 1; i <= 3; i++) {
-		uint64_t pause = ms() + 80;
+	_Static_assert(BYTES * PAUSE > IDLE, "without the bytes it would have ended before the last one");
+	for (int i = 1; i <= BYTES; i++) {
+		uint64_t pause = ms() + PAUSE;
 
 		RUN_UNTIL(ms() >= pause);
+		last = ms();
 		assert_int_equal(write(raw, "x", 1), 1);
 		RUN_UNTIL(one.length == (size_t)i || one.ended);
 	}
-	last = ms();
-	if (!one.ended) {
-		RUN_UNTIL(one.ended);
-		assert_true(ms() - last >= 145);
-	}
+	assert_int_equal(one.ended, 0);
+	RUN_UNTIL(one.ended);
+	assert_true(ms() - last >= IDLE - 5);
 	assert_int_equal(one.err, ERR_TIMEOUT);
-	assert_int_equal(one.length, 3);
+	assert_int_equal(one.length, BYTES);
 	close(raw);
 }
 

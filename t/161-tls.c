@@ -6,9 +6,10 @@
 #include <cmocka.h>
 
 #include "base/conn.h"
+#include "conn-loop.h"
+#include "tls-dir.h"
 
 #include <errno.h>
-#include <event2/event.h>
 #include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -21,33 +22,12 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-static char dir[] = "/tmp/lockstep-tls-XXXXXX";
-static struct event_base *base;
 static struct tls_tickets *tickets;
 static uint8_t blob[4 << 20];
 
 /* --- files ----------------------------------------------------------------------------------------- */
-
-static const char *in_dir(const char *name)
-{
-	static char path[8][64];
-	static unsigned turn;
-	char *out = path[turn++ % 8];
-
-	snprintf(out, sizeof path[0], "%s/%s", dir, name);
-	return out;
-}
-
-static void shell(const char *command)
-{
-	char line[1000];
-
-	snprintf(line, sizeof line, "cd %s && exec >/dev/null 2>&1 && %s", dir, command);
-	assert_int_equal(system(line), 0);
-}
 
 static void make_files(void)
 {
@@ -181,17 +161,6 @@ static int accept_in(struct end *end, struct tls_server *server, struct conn_tim
 	assert_non_null(end->conn);
 	return fd[1];
 }
-
-/* Runs the loop until the condition holds; a test that waits in vain fails after ten seconds. */
-#define RUN_UNTIL(condition) do { \
-	time_t begun = time(NULL); \
-	while (!(condition)) { \
-		struct timeval tick = {0, 20000}; \
-		event_base_loopexit(base, &tick); \
-		event_base_loop(base, EVLOOP_ONCE); \
-		assert_true(time(NULL) - begun < 10); \
-	} \
-} while (0)
 
 /* --- the client's end ------------------------------------------------------------------------------------ */
 
@@ -577,14 +546,6 @@ static void a_client_that_closes_before_or_in_the_handshake(void **state)
 		one.conn = NULL;
 	}
 	tls_server_drop(server);
-}
-
-static uint64_t ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 static void a_handshake_has_a_time_limit_that_octets_do_not_put_off(void **state)
@@ -1061,12 +1022,9 @@ static int group_setup(void **state)
 
 static int group_teardown(void **state)
 {
-	char line[100];
-
 	(void)state;
 	tls_tickets_free(tickets);
-	snprintf(line, sizeof line, "rm -r %s", dir);
-	return system(line);
+	return remove_dir();
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -7,8 +7,9 @@
 #include <cmocka.h>
 
 #include "base/conn.h"
+#include "conn-loop.h"
+#include "tls-dir.h"
 
-#include <event2/event.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
@@ -18,32 +19,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-static char dir[] = "/tmp/lockstep-tls-XXXXXX";
-static struct event_base *base;
 static uint8_t blob[1 << 20];
 
 /* --- files ----------------------------------------------------------------------------------------- */
-
-static const char *in_dir(const char *name)
-{
-	static char path[16][64];
-	static unsigned turn;
-	char *out = path[turn++ % 16];
-
-	snprintf(out, sizeof path[0], "%s/%s", dir, name);
-	return out;
-}
-
-static void shell(const char *command)
-{
-	char line[2000];
-
-	snprintf(line, sizeof line, "cd %s && exec >/dev/null 2>&1 && %s", dir, command);
-	assert_int_equal(system(line), 0);
-}
 
 static void make_files(void)
 {
@@ -240,17 +220,6 @@ static void on_ended(struct conn *conn, enum err err, const struct why *why, voi
 	end.err = err;
 	end.why = *why;
 }
-
-/* Runs the loop until the condition holds; a test that waits in vain fails after ten seconds. */
-#define RUN_UNTIL(condition) do { \
-	time_t begun = time(NULL); \
-	while (!(condition)) { \
-		struct timeval tick = {0, 20000}; \
-		event_base_loopexit(base, &tick); \
-		event_base_loop(base, EVLOOP_ONCE); \
-		assert_true(time(NULL) - begun < 10); \
-	} \
-} while (0)
 
 static uint32_t handshake_ms = 10000;
 
@@ -687,11 +656,8 @@ static int group_setup(void **state)
 
 static int group_teardown(void **state)
 {
-	char line[100];
-
 	(void)state;
-	snprintf(line, sizeof line, "rm -r %s", dir);
-	return system(line);
+	return remove_dir();
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "dns/rr.h"
+#include "killed.h"
 #include "zone/journal.h"
 
 #include <errno.h>
@@ -1017,26 +1018,11 @@ static void what_was_committed_is_there_after_a_kill(void **state)
 {
 	(void)state;
 	for (unsigned round = 0; round < 10; round++) {
-		uint32_t last = 0, n;
 		struct journal *j;
-		int end[2];
-		pid_t pid;
+		uint32_t last;
 
 		start_anew(NULL);
-		assert_int_equal(pipe(end), 0);
-		pid = fork();
-		if (pid == 0) {
-			commit_for_ever(end[1]);
-			_exit(0);
-		}
-		close(end[1]);
-		for (unsigned i = 0; i < 20 + 37 * round && read(end[0], &n, sizeof n) == sizeof n; i++)
-			last = n + 1;
-		kill(pid, SIGKILL);
-		assert_int_equal(waitpid(pid, NULL, 0), pid);
-		while (read(end[0], &n, sizeof n) == sizeof n)
-			last = n + 1;
-		close(end[0]);
+		last = killed_after(20 + 37 * round, commit_for_ever);
 		j = open_it();
 		assert_int_equal(scan_good(j, &seen), 1);
 		assert_true(seen.whole == 1 && seen.image_good);

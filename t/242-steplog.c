@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "dns/rr.h"
+#include "killed.h"
 #include "zone/steplog.h"
 
 #include <dirent.h>
@@ -560,26 +561,11 @@ static void what_was_appended_is_there_after_a_kill(void **state)
 	(void)state;
 	for (unsigned round = 0; round < 10; round++) {
 		struct serial newest = {0};
-		uint32_t last = 0, n;
 		struct steplog *l;
-		int end[2];
-		pid_t pid;
+		uint32_t last;
 
 		start_anew(NULL);
-		assert_int_equal(pipe(end), 0);
-		pid = fork();
-		if (pid == 0) {
-			append_for_ever(end[1]);
-			_exit(0);
-		}
-		close(end[1]);
-		for (unsigned i = 0; i < 30 + 61 * round && read(end[0], &n, sizeof n) == sizeof n; i++)
-			last = n + 1;
-		kill(pid, SIGKILL);
-		assert_int_equal(waitpid(pid, NULL, 0), pid);
-		while (read(end[0], &n, sizeof n) == sizeof n)
-			last = n + 1;
-		close(end[0]);
+		last = killed_after(30 + 61 * round, append_for_ever);
 		l = open_it();
 		assert_int_equal(report.damaged, 0);
 		assert_true(steplog_newest(l, example, &newest));
