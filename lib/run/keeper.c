@@ -212,8 +212,8 @@ static void rows_due(evutil_socket_t fd, short what, void *ctx)
 	flush_rows(ctx);
 }
 
-/* Rows, and what else is remembered, have times by the clock that an operator, or NTP, may set, while all that is awaited goes by one that nobody can:
- * where the first one was moved they speak of another age than is meant. */
+/* Rows, and what else is remembered, have times by the clock that an operator, or NTP, may set, while all that is awaited goes by
+ * one that nobody can: where the first one was moved they speak of another age than is meant. */
 static void look_at_clock(evutil_socket_t fd, short what, void *ctx)
 {
 	static const struct timeval next = {CLOCK_S, 0};

@@ -20,7 +20,8 @@ struct notifier;
 struct notify_wait;
 
 struct keep_counters {
-	uint64_t files_written, files_failed, files_missing, files_damaged, files_edited, files_mended, loads, loads_failed, notifies_out, notifies_failed;
+	uint64_t files_written, files_failed, files_missing, files_damaged, files_edited, files_mended;
+	uint64_t loads, loads_failed, notifies_out, notifies_failed;
 	struct secondary_counters xfer;
 };
 

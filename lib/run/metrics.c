@@ -188,7 +188,8 @@ static void put_totals(struct evbuffer *out, const struct metrics *m)
 	SECONDARY_COUNTERS(PUT)
 #undef PUT
 #define PUT(name) put_plain(out, "lockstep_" #name "_total", "counter", "See lockstep stats: " #name, (double)keeps->name);
-	PUT(files_written) PUT(files_failed) PUT(files_missing) PUT(files_damaged) PUT(files_edited) PUT(files_mended) PUT(loads) PUT(loads_failed) PUT(notifies_out) PUT(notifies_failed)
+	PUT(files_written) PUT(files_failed) PUT(files_missing) PUT(files_damaged) PUT(files_edited) PUT(files_mended)
+	PUT(loads) PUT(loads_failed) PUT(notifies_out) PUT(notifies_failed)
 #undef PUT
 #define PUT(name) put_plain(out, "lockstep_versions_" #name "_total", "counter", "See lockstep stats: " #name, (double)judge->name);
 	JUDGE_COUNTERS(PUT)
