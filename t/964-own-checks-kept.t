@@ -31,7 +31,8 @@ sub found { my ($zone, $id, $what) = @_; return $operator->events("finding-$what
 sub told { return scalar grep { /^lame\.alpha\. LAME found$/ } split /\n/, slurp("$dir/told") }
 sub templates { my ($check) = @_; return [ { name => 'default', primaries => ['hidden'], check => $check } ] }
 sub row_of { my ($zone) = @_; return (grep { $_->{zone} eq "$zone." } @{ $operator->json('status')->{zones} })[0] // {} }
-sub from_daemon { my ($zone) = @_; return $operator->verb('check', '--from-daemon', $zone) }
+sub from { my ($daemon, $zone) = @_; return $daemon->verb('check', '--from-daemon', $zone) }
+sub from_daemon { my ($zone) = @_; return from($operator, $zone) }
 
 subtest 'a zone that was never checked' => sub {
     ok(wait_for(sub { (from_daemon('later.alpha'))[1] =~ /is due in/ }, 60), 'is known to the checks');
@@ -76,6 +77,39 @@ subtest 'what was kept is damaged' => sub {
     $operator->start;
     ok($operator->wait_log(qr/ check-memory .*\/checked\/$_\.alpha: this is not the last result/, 60), "$_.alpha: it is said") for qw(lame clean);
     is((from_daemon("$_.alpha"))[0], 3, "$_.alpha: nothing is known of it") for qw(lame clean);
+};
+
+subtest 'zones that go for good' => sub {
+    my @all = @{ $operator->{conf}{zones} };
+    my $checked = "$operator->{dir}/state/checked";
+    spew("$checked/added.alpha", "{}\n");
+    is(($operator->verb('add', 'added.alpha'))[0], 0, 'one that is added');
+    ok(wait_for(sub { (from_daemon('added.alpha'))[1] =~ /is due in/ }, 60), 'and is to be checked, some day');
+    is(($operator->verb('remove', 'added.alpha'))[0], 0, 'and removed');
+    ok(wait_for(sub { !-e "$checked/added.alpha" }, 60), 'leaves no last result, long before it would have been its turn');
+    ok(-e "$checked/lame.alpha", 'one that stays does');
+    is(($operator->reload(zones => [ grep { $_->{name} ne 'lame.alpha' } @all ]))[0], 0, 'one is taken out of the configuration');
+    ok(wait_for(sub { !-e "$checked/lame.alpha" }, 60), 'and leaves none');
+    ok(-e "$checked/clean.alpha", 'one that stays does');
+    is($operator->stop, 0, 'stopped');
+    $operator->{conf}{zones} = [ grep { $_->{name} ne 'clean.alpha' } @all ];
+    $operator->start;
+    ok(wait_for(sub { !-e "$checked/clean.alpha" }, 60), 'one that is taken out meanwhile leaves none either');
+    is(($operator->reload(zones => \@all))[0], 0, 'all of them again');
+};
+
+# Nobody knows when they would be checked; but if all began at once, or one after the other, their turns were not so far from each other.
+subtest 'the first checks are spread over check.every' => sub {
+    my @names = map { "spread$_.alpha" } 1 .. 20;
+    my $many = $net->operator(check => $idle{check});
+    $many->{conf}{zones} = [ map { { name => $_ } } @names ];
+    $many->start;
+    my %in;
+    ok(wait_for(sub { %in = map { (from($many, $_))[1] =~ /the first check is due in (\d+) s/ ? ($_ => $1) : () } @names; keys %in == @names }, 60), 'all are to be checked');
+    my ($least, $most) = (sort { $a <=> $b } values %in)[ 0, -1 ];
+    cmp_ok($most - $least, '>', 3 * 86400, 'in four weeks, not at once');
+    cmp_ok($most, '<=', 28 * 86400, 'nor later');
+    is($many->stop, 0, 'it ends well');
 };
 
 subtest 'more to ask than the rate allows' => sub {

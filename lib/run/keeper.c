@@ -80,6 +80,8 @@ struct keeper {
 	int64_t told_from;                   /* ms: at the start, when the primaries have been asked */
 	void (*changed)(void *ctx, enum keeper_event);
 	void *changed_ctx;
+	void (*gone)(void *ctx, const uint8_t *name);
+	void *gone_ctx;
 	bool all_rows;                       /* all are to be written */
 };
 
@@ -470,6 +472,18 @@ void keeper_on_change(struct keeper *all, void (*call)(void *ctx, enum keeper_ev
 	all->changed_ctx = ctx;
 }
 
+void keeper_on_gone(struct keeper *all, void (*call)(void *ctx, const uint8_t *name), void *ctx)
+{
+	all->gone = call;
+	all->gone_ctx = ctx;
+}
+
+static void note_gone(struct keeper *all, const uint8_t *name)
+{
+	if (all->gone)
+		all->gone(all->gone_ctx, name);
+}
+
 static void note_change(struct keeper *all, enum keeper_event event)
 {
 	if (all->changed)
@@ -670,6 +684,8 @@ static void remove_keep(struct keeper *all, struct keep *k, const struct roster_
 		keep_purge(k, NULL, NULL);
 	else
 		disk_forget(all->env.disk, keep_name(k), NULL, NULL);
+	if (!find_zone(zones, keep_name(k)))
+		note_gone(all, keep_name(k));
 	notify_cancel(all->env.notifier, keep_name(k));
 	keep_free(k);
 }
@@ -694,8 +710,10 @@ static void drop_rows(struct keeper *all, const struct roster_list *zones)
 			known->named = true;
 	}
 	for (size_t i = 0; i < all->row_count; i++)
-		if (!all->rows[i].named && !roster_find(all->roster, all->rows[i].row->name))
+		if (!all->rows[i].named && !roster_find(all->roster, all->rows[i].row->name)) {
 			disk_forget(all->env.disk, all->rows[i].row->name, NULL, NULL);
+			note_gone(all, all->rows[i].row->name);
+		}
 	free_rows(all);
 }
 
@@ -981,6 +999,8 @@ enum err keeper_edit(struct keeper *all, const struct keeper_edit *e, struct why
 			purge(all, e->go[i]);
 		else
 			keep_purge(e->go[i], NULL, NULL);
+		if (!keeper_find(all, keep_name(e->go[i])))
+			note_gone(all, keep_name(e->go[i]));
 		notify_cancel(all->env.notifier, keep_name(e->go[i]));
 		keep_free(e->go[i]);
 	}

@@ -772,16 +772,22 @@ uint32_t watch_every(const struct keep *k)
 	return set->catalog == CONF_CATALOG_NONE ? set->check.every : 0;
 }
 
+static void forget_file(struct watch *w, const uint8_t *name)
+{
+	struct task *task = task_new(w, name, forget_last);
+
+	if (task)
+		send_task(task, task_done);
+}
+
 /* It is not its turn: nothing of it is under way. */
 static void forget(struct watched *z)
 {
 	struct watch *w = z->watch;
-	struct task *task = task_new(w, z->name, forget_last);
 
+	forget_file(w, z->name);
 	unlink_zone(w, z);
 	zone_free(z);
-	if (task)
-		send_task(task, task_done);
 }
 
 static void begin_some(struct watch *w)
@@ -823,6 +829,20 @@ static void due(struct timer *timer)
 }
 
 /* --- which zones -------------------------------------------------------------- */
+
+/* What is under way ends first: its file is written then, if at all. */
+static void on_gone(void *ctx, const uint8_t *name)
+{
+	struct watch *w = ctx;
+	struct watched *z = find(w, name);
+
+	if (!z)
+		forget_file(w, name);
+	else if (z->due || z->busy)
+		set_timer(z, RETRY_MS);
+	else
+		forget(z);
+}
 
 static void add(struct watch *w, const struct keep *k)
 {
@@ -1029,6 +1049,7 @@ struct watch *watch_new(struct event_base *loop, struct keeper *keeper, int64_t 
 		watch_free(w);
 		return NULL;
 	}
+	keeper_on_gone(keeper, on_gone, w);
 	return w;
 }
 
@@ -1053,6 +1074,7 @@ void watch_free(struct watch *w)
 	if (!w)
 		return;
 	end_thread(w);
+	keeper_on_gone(w->keeper, NULL, NULL);
 	if (w->tick)
 		event_free(w->tick);
 	for (struct task *task = w->tasks; task; task = task->next) {

@@ -5,7 +5,8 @@
  *                                                                                                        │
  *                                                      what was not there before, or is no more: the log, and `on-change`
  *
- * The last result is in a file too (run/recall), and is read again after a start, so that what was known then is not found anew.
+ * The last result is in a file too (run/recall), and is read again after a start, so that what was known then is not found anew;
+ * it goes with the zone.
  * All zones together ask no more than server.limits.check-rate questions a second: where that does not do for all, each is looked
  * at less often than it wants. What is called here is called on the event loop's thread; commands run on one of their own, one
  * after the other.
