@@ -261,6 +261,92 @@ static void where_nothing_is_missing_it_is_tried_whether_it_can_be_written(void 
 	assert_string_equal(health().database, "");
 }
 
+enum lost { LOSE_DATABASE, LOSE_LOG };
+
+/* A version is mended, and in the same breath the next one comes. */
+static void mend_and_go_on(enum lost lost)
+{
+	struct zone *next = zone_at(2);
+	struct journal_row old_row = {.name = apex, .has_serial = true, .serial.v = 1}, row = {.name = apex, .has_serial = true, .serial.v = 2};
+	struct copies_change changes[2] = {{.kind = COPIES_MEND, .name = apex, .row = &old_row, .mend = COPIES_MEND_DATABASE | COPIES_MEND_LOG_ANEW},
+		{.kind = COPIES_VERSION, .name = apex, .row = &row, .version = next}};
+
+	assert_int_equal(next_version(1), ERR_OK);
+	changes[0].version = changes[1].old = version;
+	copies_commit(copies, changes, 2, early, NULL);
+	copies_settle(copies);
+	assert_int_equal(changes[0].err, ERR_OK);
+	assert_int_equal(changes[1].err, ERR_OK);
+	diff_drop(changes[1].diff);
+	zone_put(version);
+	version = next;
+	assert_kept(2, true, true);
+	assert_kept(2, lost != LOSE_DATABASE, lost != LOSE_LOG);
+}
+
+static void what_is_mended_does_not_take_the_place_of_what_came_since(void **state)
+{
+	(void)state;
+	mend_and_go_on(LOSE_LOG);
+}
+
+static void nor_in_the_log(void **state)
+{
+	(void)state;
+	mend_and_go_on(LOSE_DATABASE);
+}
+
+static void a_log_that_is_taken_away_is_begun_anew(void **state)
+{
+	(void)state;
+	assert_int_equal(next_version(1), ERR_OK);
+	lose("steps-");
+	assert_int_equal(next_version(2), ERR_OK);
+	assert_int_equal(health().begun_anew, 1);
+	assert_string_equal(health().log, "");
+	assert_kept(2, false, true);
+}
+
+static void damage_first_step(void)
+{
+	static char bytes[1 << 16];
+	char path[400];
+	size_t length;
+	char *step;
+	FILE *file;
+
+	snprintf(path, sizeof path, "%s/steps-0000000001.log", dir);
+	file = fopen(path, "r+");
+	assert_non_null(file);
+	length = fread(bytes, 1, sizeof bytes, file);
+	step = memmem(bytes, length, "LDF\1", 4);
+	assert_non_null(step);
+	assert_int_equal(fseek(file, step - bytes + 10, SEEK_SET), 0);
+	assert_int_equal(fputc(step[10] ^ 4, file), (uint8_t)(step[10] ^ 4));
+	assert_int_equal(fclose(file), 0);
+}
+
+/* What the log has leads to the version only if nothing is missing on the way. */
+static void a_gap_in_the_log_is_seen_and_mended(void **state)
+{
+	struct recover_zone zone = {.name = apex}, *zones[] = {&zone};
+
+	(void)state;
+	for (unsigned serial = 1; serial < 5; serial++)
+		assert_int_equal(next_version(serial), ERR_OK);
+	copies_close(copies);
+	damage_first_step();
+	open_it();
+	assert_int_equal(health().damaged, 1);
+	recover_load(copies, zones, 1);
+	assert_int_equal(zone.version->serial.v, 4);
+	assert_true(zone.in_database);
+	assert_false(zone.in_log);
+	assert_int_equal(change_it((struct copies_change){.kind = COPIES_MEND, .version = zone.version, .mend = COPIES_MEND_LOG_ANEW}), ERR_OK);
+	recover_zone_release(&zone);
+	assert_kept(4, false, true);
+}
+
 /* A write-ahead log that cannot be emptied grows, though each commit goes well. */
 static void what_does_not_get_to_its_place_is_told(void **state)
 {
@@ -285,6 +371,10 @@ int main(void)
 		T(what_the_log_lacks_is_tried_until_it_is_there),
 		T(a_zone_that_changes_often_meanwhile_is_mended_once),
 		T(where_nothing_is_missing_it_is_tried_whether_it_can_be_written),
+		T(what_is_mended_does_not_take_the_place_of_what_came_since),
+		T(nor_in_the_log),
+		T(a_log_that_is_taken_away_is_begun_anew),
+		T(a_gap_in_the_log_is_seen_and_mended),
 		T(what_does_not_get_to_its_place_is_told),
 	};
 

@@ -241,6 +241,21 @@ static void begin_anew(struct copies *c)
 	count_anew(c);
 }
 
+/* The directory, or a file in it, was taken away under us. */
+static void look_at_log(struct copies *c)
+{
+	struct why why = {{0}};
+
+	if (!c->log || steplog_in_place(c->log))
+		return;
+	log_say(LOG_LEVEL_ERROR, "state-damaged", "%s: the log of steps is gone, or was replaced by another one: it is begun anew", c->dir);
+	count_anew(c);
+	steplog_close(c->log);
+	if (open_log(c, &why) == ERR_OK)
+		c->anew |= COPIES_MEND_LOG;
+	note_open(c);
+}
+
 /* What could not be opened is tried again now and then. */
 static void try_open(struct copies *c)
 {
@@ -599,15 +614,15 @@ static void late_free(struct late *l)
 	free(l);
 }
 
-/* An image that waits for its turn must not bring back what was forgotten. */
-static void drop_late(struct copies *c, const uint8_t *name)
+/* An image that waits for its turn must not bring back what was forgotten, or is older than `newest`, which is there. */
+static void drop_late(struct copies *c, const uint8_t *name, const struct zone *newest)
 {
 	struct late **at = &c->late;
 
 	while (*at) {
 		struct late *l = *at;
 
-		if (!name_equal(l->name, name)) {
+		if (!name_equal(l->name, name) || (newest && l->version == newest)) {
 			at = &l->next;
 			continue;
 		}
@@ -628,8 +643,8 @@ static void conclude(struct copies *c, struct copies_change *change, struct work
 
 	if (stored && change->kind == COPIES_ROW && change->row->file_known && c->log)
 		forget_later(c, change->name, change->row->written);
-	if (change->kind == COPIES_FORGET)
-		drop_late(c, change->name);
+	if (change->kind == COPIES_FORGET || (stored && change->kind == COPIES_VERSION))
+		drop_late(c, change->name, change->version);
 	if (stored && change->kind == COPIES_FORGET && c->log)
 		steplog_forget_zone(c->log, change->name);
 	if (stored || (w->in_log && has_version(change))) {
@@ -682,6 +697,7 @@ void copies_commit(struct copies *c, struct copies_change *changes, size_t count
 	if (!work)
 		return;
 	pthread_mutex_lock(&c->lock);
+	look_at_log(c);
 	try_open(c);
 	if (c->log)
 		append_all(c, changes, work, count);

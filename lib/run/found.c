@@ -102,6 +102,7 @@ bool found_each_record(void *ctx, const struct steplog_record *record)
 		return add_step(f, record->bytes, record->length);
 	if (f->step_count)
 		found_clear_steps(f);        /* the image supersedes them */
+	f->image.serial = record->to;
 	return add_piece(f, record->bytes, record->length);
 }
 

@@ -82,19 +82,9 @@ void keep_write(struct keep *k, keep_done *done, void *ctx)
 
 /* --- both copies ---------------------------------------------------------- */
 
-static void mend(struct keep *k, unsigned what)
-{
-	struct zone *version = kept_version(k);
-
-	if (!k->secondary || !version)
-		return;
-	kept_fill_row(k);
-	disk_mend(k->env->disk, &k->row, version, what, NULL, NULL);
-}
-
 void keep_mend(struct keep *k, unsigned what)
 {
-	mend(k, what);
+	kept_mend(k, what);
 	if (k->secondary)
 		kept_touch_row(k);
 }
@@ -122,7 +112,7 @@ void keep_unpin(struct keep *k)
 	if (k->path && k->wired->set->zonefile_sync >= 0 && !filing_done(k) && !kept_is_apart(k))
 		filing_write(k, kept_version(k));
 	else
-		mend(k, COPIES_MEND_LOG_ANEW);
+		kept_mend(k, COPIES_MEND_LOG_ANEW);
 }
 
 /* --- loading -------------------------------------------------------------- */
@@ -220,7 +210,7 @@ static void loaded_secondary(struct keep *k, struct recover_zone *z)
 		kept_tell_again(k);
 	}
 	if (!z->in_database || !z->in_log)
-		mend(k, (z->in_database ? 0 : COPIES_MEND_DATABASE) | (z->in_log ? 0 : COPIES_MEND_LOG_ANEW));
+		kept_mend(k, (z->in_database ? 0 : COPIES_MEND_DATABASE) | (z->in_log ? 0 : COPIES_MEND_LOG_ANEW));
 	check_file(k, z);
 	if (k->path && !filing_done(k) && k->wired->set->zonefile_sync == 0)
 		filing_write(k, version);
@@ -247,7 +237,7 @@ static void checked(void *ctx, struct disk_result *result)
 	kept_set_error(k, z->why.text);
 	k->row.file_known = false;
 	kept_touch_row(k);
-	mend(k, COPIES_MEND_LOG_ANEW);
+	kept_mend(k, COPIES_MEND_LOG_ANEW);
 	if (z->file_other)
 		kept_add_step(k, NULL, kept_version(k), kept_version(k));     /* it may have been served so */
 	if (k->wired->set->zonefile_sync >= 0)
@@ -782,7 +772,7 @@ static void set_apart(struct keep *k)
 	k->write_stale = k->writing;
 	kept_touch_row(k);
 	if (kept_is_apart(k) && kept_version(k))
-		mend(k, COPIES_MEND_LOG_ANEW);
+		kept_mend(k, COPIES_MEND_LOG_ANEW);
 }
 
 /* What is served under another set or mode, and under the serial that those downstream have already. */

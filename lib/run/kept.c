@@ -180,6 +180,18 @@ void kept_row_taken(struct keep *k)
 	k->env->changed_count--;
 }
 
+void kept_mend(struct keep *k, unsigned what)
+{
+	struct zone *version = kept_version(k);
+
+	what |= k->mend_later;
+	k->mend_later = k->pending_is == COMMITTING || k->pending_is == WRITING ? what & 7 : 0;
+	if (!k->secondary || !version || !what || k->mend_later)
+		return;
+	kept_fill_row(k);
+	disk_mend(k->env->disk, &k->row, version, what, NULL, NULL);
+}
+
 /* --- what is served ------------------------------------------------------------ */
 
 void kept_add_step(struct keep *k, struct diff *step, const struct zone *old, const struct zone *version)

@@ -81,6 +81,7 @@ struct keep {
 	bool row_committed;                  /* the row that went with what is pending is the last one that was written */
 	bool row_dirty, writing, write_again, loading, load_again, started, held, begun;
 	bool timed : 1, file_bad : 1;        /* file_bad: the file was not what was written, and has not been written anew */
+	uint8_t mend_later : 3;              /* of enum copies_mend: when what is pending is served, or not */
 	bool told;                           /* NOTIFY was sent: */
 	struct serial told_serial, writing_serial;
 	int64_t told_at;
@@ -115,6 +116,9 @@ struct diff *kept_served_step(const struct keep *, struct diff *step, struct zon
 void kept_fill_row(struct keep *);
 void kept_touch_row(struct keep *);          /* it is to be written */
 void kept_row_taken(struct keep *);          /* it is in what is being written */
+
+/* Brings the version to what lacks it (enum copies_mend; 0: what was put off), not behind one that is being made durable. */
+void kept_mend(struct keep *, unsigned what);
 
 /* The history of the version that comes after `old`, by the step between them (NULL: nothing is known of it). Who has had other content under
  * the serial that the step begins with must not be given it. */

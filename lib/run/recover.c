@@ -199,7 +199,7 @@ static void go_on_from_log(struct copies *c, struct recover_zone *z, struct foun
 static bool log_has(struct copies *c, struct recover_zone *z)
 {
 	struct found log = {0};
-	struct serial newest;
+	struct serial newest, begins;
 	bool whole;
 
 	if (!copies_log_newest(c, z->name, &newest))
@@ -207,8 +207,11 @@ static bool log_has(struct copies *c, struct recover_zone *z)
 	if (!is_at(z->version, newest) || !copies_log_suspect(c))
 		return is_at(z->version, newest);
 	copies_find_in_log(c, z->name, &log);
-	whole = !log.damage[0] && (log.image.count || (log.step_count && z->file_known && serial_equal(diff_from(log.steps[0]), z->written)));
-	whole = whole && (!log.step_count || (run_of(&log, 0) == log.step_count && is_at(z->version, diff_to(log.steps[log.step_count - 1]))));
+	begins = log.image.count ? log.image.serial : z->written;
+	whole = !log.damage[0] && (log.image.count || (log.step_count && z->file_known));
+	if (whole && log.step_count)
+		whole = serial_equal(diff_from(log.steps[0]), begins) && run_of(&log, 0) == log.step_count;
+	whole = whole && is_at(z->version, log.step_count ? diff_to(log.steps[log.step_count - 1]) : begins);
 	found_release(&log);
 	return whole;
 }

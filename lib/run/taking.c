@@ -20,6 +20,7 @@ void taking_done(struct keep *k)
 	kept_serve(k, served);
 	zone_put(version);
 	secondary_published(k->secondary, ERR_OK, NULL);
+	kept_mend(k, 0);
 	kept_set_expiry(k);
 	if (!filing_done(k))
 		filing_later(k);
@@ -45,6 +46,7 @@ static void refused(struct keep *k, enum err err, const struct why *why)
 	log_str(&log, "why", err_say(why, err));
 	log_end(&log);
 	drop_pending(k);
+	kept_mend(k, 0);
 	/* Whatever is wrong with the disk, nothing is with the version. */
 	secondary_published(k->secondary, err == ERR_NOSPACE || err == ERR_NOMEM ? err : ERR_IO, why);
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* A file:   | "LSLG" | format | number | number of the one before | its valid length | sum |
@@ -867,6 +868,18 @@ enum err steplog_append(struct steplog *l, const struct steplog_entry *entries, 
 			return no_memory(why);
 	drop_old_files(l);
 	return ERR_OK;
+}
+
+bool steplog_in_place(const struct steplog *l)
+{
+	char *path = l->file_count ? path_of(l, l->files[l->file_count - 1].number) : NULL;
+	struct stat there, ours;
+	bool gone = path && stat(path, &there) < 0 && (errno == ENOENT || errno == ENOTDIR);
+
+	if (path && !gone && l->fd >= 0 && fstat(l->fd, &ours) == 0 && stat(path, &there) == 0)
+		gone = there.st_dev != ours.st_dev || there.st_ino != ours.st_ino;
+	free(path);
+	return !gone;
 }
 
 /* --- asking ----------------------------------------------------------------------------- */

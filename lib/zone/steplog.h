@@ -53,6 +53,9 @@ enum { STEPLOG_STEP_MAX = 1 << 30 };
  * more than twice what steplog_set_most said; or some 4 GB at once), ERR_NOMEM. The next call begins a new file and may succeed. */
 enum err steplog_append(struct steplog *, const struct steplog_entry *, size_t count, struct why *);
 
+/* Its newest file is where it was, and the one that is written to. If not, nothing of the log may be there any more: it is to be closed and opened anew. */
+bool steplog_in_place(const struct steplog *);
+
 /* The zone's newest version in the log; false: none. */
 bool steplog_newest(const struct steplog *, const uint8_t *name, struct serial *);
 /* Its records, oldest first, the image (there is one at most) as its pieces: read from disk, and checked again. Steps that do not follow on
