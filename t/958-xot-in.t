@@ -156,17 +156,27 @@ subtest 'who may transfer, by certificate' => sub {
 subtest 'refused clients are logged, a few of them' => sub {
     my $primary = primary(server => { 'tls-ca' => $clients->{cert} })->start;
     my $bad = Tls::certificate('bad.example', $others);
-    for my $n (1 .. 30) {
-        my $client = Tls::connect($primary->{tls_port}, SSL_cert_file => $bad->{cert}, SSL_key_file => $bad->{key});
-        $client->receive(2) if $client;
-    }
-    ok(wait_for(sub { stat_of($primary, 'serve', 'tls_failed') == 30 }), 'thirty of them are counted');
-    my @lines = $primary->events('tls-failed');
-    ok(@lines >= 1 && @lines < 30, 'and some logged') or diag(scalar @lines);
-    like(($primary->log_lines(qr/ notice tls-failed /))[0],
+    my $client = Tls::connect($primary->{tls_port}, SSL_cert_file => $bad->{cert}, SSL_key_file => $bad->{key});
+    $client->receive(2) if $client;
+    like($primary->wait_log(qr/ notice tls-failed /),
         qr/client=\S*127\.0\.0\.1\@\d+.*expected a certificate of an authority in \S+, got one for \\?"bad\.example\\?" \(issuer CN=Others, until/, 'with what was expected and what came');
+    # What is no TLS comes thirty times while the daemon is stopped, and so at once when it goes on.
+    my @talk;
+    my $talk = sub {
+        push @talk, IO::Socket::IP->new(PeerHost => '127.0.0.1', PeerPort => $primary->{tls_port}) // die "connect: $!";
+        syswrite $talk[-1], 'no TLS at all';
+    };
+    my $failed = sub { my ($count) = @_; return wait_for(sub { stat_of($primary, 'serve', 'tls_failed') == $count }) };
+    $primary->signal('STOP');
+    $talk->() for 1 .. 30;
+    $primary->signal('CONT');
+    ok($failed->(31), 'all of them are counted');
+    my @lines = $primary->events('tls-failed');
+    ok(@lines > 1 && @lines < 31, 'and some logged') or diag(scalar @lines);
+    ok(wait_for(sub { $talk->(); return $primary->log_lines(qr/ tls-failed .*left-out=\d/) }), 'later it is said how many were left out');
+    ok($failed->(1 + @talk), 'and all are counted');
     IO::Socket::IP->new(PeerHost => '127.0.0.1', PeerPort => $primary->{tls_port})->close;
-    ok(wait_for(sub { stat_of($primary, 'serve', 'tls_failed') == 31 }), 'one that only looks whether the port is there');
+    ok($failed->(2 + @talk), 'one that only looks whether the port is there');
     is(scalar($primary->log_lines(qr/ notice tls-failed .*closed/)), 0, 'is not worth a line');
     ends_well($primary);
 };
@@ -182,25 +192,30 @@ sub tls_of { my ($name, %more) = @_; return { SSL_cert_file => $shows{$name}{cer
 subtest 'a primary that is not what it must be' => sub {
     my $fake = Fake->new(zone => 'example.', serial => 1, records => \@ns);
     my $lockstep = secondary($fake->at, { 'auth-name' => 'ns.example', ca => $ca->{cert} }, names => ['example'],
-        server => { limits => { connect => '2s' } });
-    $fake->serve(tls => tls_of('expired'));
+        server => { limits => { connect => '60s' } });
+    $fake->serve(tls => tls_of('right'));
     $lockstep->start;
+    ok($lockstep->wait_serial('example', 1), 'a first version');     # nothing is under way then that the next transfer would join
     my $tls = $lockstep->{conf}{remotes}[0]{tls};
     my $serial = 1;
     my $case = sub {
         my ($name, $wanted, %of) = @_;
-        my $trust = delete $of{trust};
+        my ($trust, $waits) = delete @of{qw(trust waits)};
         $lockstep->{conf}{remotes}[0]{tls} = $trust // $tls;
+        $lockstep->{conf}{server}{limits}{connect} = '2s' if $waits;
         is(($lockstep->reload)[0], 0, "$name: the configuration");
-        my $asked = () = $fake->asked;
+        my $before = $lockstep->serial('example');
         $fake->serve(serial => ++$serial, %of);
+        my $asked = () = $fake->asked;
         my ($status, $out, $said) = asks($lockstep, 'example');
         is($status, 1, "$name: no transfer");
+        is($lockstep->serial('example'), $before, "$name: what was served is served");
         like($said . $out, $wanted, "$name: it is said why");
-        like(join("\n", map { ($_->{why} // '') =~ s/\\"/"/gr } $lockstep->events('transfer')), $wanted, "$name: the log says it");
+        ok(wait_for(sub { grep { ($_->{why} // '') =~ s/\\"/"/gr =~ $wanted } $lockstep->events('transfer') }), "$name: the log says it");
         like(($lockstep->verb('--json', 'status', 'example'))[1] =~ s/\\"/"/gr, $wanted, "$name: so does the status");
         is(scalar(grep { $_->{type} } ($fake->asked)[ $asked .. ($#{ [ $fake->asked ] }) ]), 0, "$name: nothing was asked, over TLS or without");
         $lockstep->{conf}{remotes}[0]{tls} = $tls;
+        $lockstep->{conf}{server}{limits}{connect} = '60s';
         $lockstep->reload;
         $fake->serve(serial => $serial, tls => tls_of('right'));
         is((asks($lockstep, 'example'))[0], 0, "$name: when it is mended, the zone comes");
@@ -223,14 +238,16 @@ subtest 'a primary that is not what it must be' => sub {
         tls => tls_of('right'), trust => { pin => [ pin_of($shows{'another name'}) ] });
     $case->('a right pin of a wrong name', qr/expected a certificate for "ns\.example", got/, tls => tls_of('another name'),
         trust => { %$tls, pin => [ pin_of($shows{'another name'}) ] });
-    $case->('plain DNS at the port', qr/expected TLS 1\.3, got (?:no handshake in time|something else|the end)/, tls => undef);
+    $case->('plain DNS at the port', qr/expected TLS 1\.3, got (?:no handshake in time|something else|the end)/, tls => undef, waits => 1);
     $case->('plain DNS that speaks first', qr/expected TLS 1\.3, got something else/, tls => undef,
-        connect => sub { my ($talk) = @_; $talk->bytes(Wire::frame(Wire::message(rcode => 1))); $talk->wait_close(5) });
-    $case->('silence in the handshake', qr/no handshake in time/, tls => undef, connect => sub { my ($talk) = @_; $talk->wait_close(10) });
+        connect => sub { my ($talk) = @_; $talk->bytes(Wire::frame(Wire::message(rcode => 1))); $talk->wait_close });
+    $case->('silence in the handshake', qr/no handshake in time/, tls => undef, waits => 1,
+        connect => sub { my ($talk) = @_; $talk->wait_close(10) });
     $case->('an end in the handshake', qr/expected TLS 1\.3, got the end of the connection|Connection reset/, tls => undef,
         connect => sub { my ($talk) = @_; $talk->close });
     $fake->vanish;
     like(join('', asks($lockstep, 'example')), qr/Connection refused/, 'nobody there');
+    is($lockstep->serial('example'), $serial, 'what was served is served');
     $fake->serve(tls => undef);
     is(scalar(grep { ($_->{transport} // 'TLS') ne 'TLS' } $fake->asked), 0, 'never, in all of this, was it asked without TLS');
     ends_well($lockstep);
@@ -266,7 +283,7 @@ subtest 'what makes a certificate right' => sub {
 subtest 'within a transfer' => sub {
     my $fake = Fake->new(zone => 'example.', serial => 1, records => \@ns);
     my $lockstep = secondary($fake->at, { 'auth-name' => 'ns.example', ca => $ca->{cert} }, names => ['example'],
-        server => { limits => { 'transfer-idle' => '2s' } });
+        server => { limits => { 'transfer-idle' => '5s' } });
     $fake->serve(tls => tls_of('right'));
     $lockstep->start;
     ok($lockstep->wait_serial('example', 1), 'a first version');
@@ -280,7 +297,7 @@ subtest 'within a transfer' => sub {
         is((asks($lockstep, 'example', '--full'))[0], 1, "$name: no new version");
         is($lockstep->serial('example'), 1, "$name: the old one is served");
     }
-    my @why = map { $_->{why} } ($lockstep->events('transfer'))[ -4 .. -1 ];
+    my @why = map { $_->{why} } ($lockstep->wait_events(5, 'transfer'))[ -4 .. -1 ];
     like($why[$_], qr/after message 1, record 10/, 'the log says how far it came') for 0, 1, 3;
     like($why[2], qr/TLS: /, 'or that it was no TLS any more');
 
@@ -339,7 +356,7 @@ subtest 'BIND as the primary' => sub {
     ok($lockstep->wait_serial('own', 1), 'AXFR');
     $bind->edit('own', zone_text('own', 2, count => 3000, changed => [ 5 .. 9 ]));
     ok($lockstep->wait_serial('own', 2), 'NOTIFY and IXFR');
-    my @lines = $lockstep->events('transfer', outcome => 'ok');
+    my @lines = $lockstep->wait_events(2, 'transfer', outcome => 'ok');
     is(join(' ', map { "$_->{transport} $_->{got}" } @lines), 'tls AXFR tls IXFR', 'over TLS');
     same_zone($lockstep->dump('own'), dump_text(zone_text('own', 2, count => 3000, changed => [ 5 .. 9 ]), 'own'), 'it is what BIND has');
     same_answers($lockstep, 'own', 'after IXFR over TLS');
@@ -359,12 +376,25 @@ subtest 'BIND as the secondary, by its certificate' => sub {
     my $primary = primary(names => [qw(own theirs)], server => { 'tls-ca' => $clients->{cert} },
         acls => [ { name => 'all', 'cert-name' => 'down.example' },
             { name => 'theirs', 'cert-name' => 'other.example', 'cert-pin' => [ pin_of($client{other}) ] } ]);
+    my %shown = (%{ $client{down} }, ca => $ca->{cert}, auth_name => 'ns.example');
+    my $bind = Peer->new('bind', zones => [ map { { name => $_, primaries => [ $primary->{tls_at} ], tls => {%shown} } } qw(own theirs) ]);
+    $primary->{conf}{remotes} = [ Lockstep::remote('bind', $bind) ];
+    $primary->{conf}{zones}[0]{notify} = ['bind'];
     $primary->{conf}{zones}[1]{'allow-transfer'} = ['theirs'];
-    $primary->start;
-    my $bind = Peer->new('bind', zones => [ map { { name => $_, primaries => [ $primary->{tls_at} ], tls => { %{ $client{down} }, ca => $ca->{cert}, auth_name => 'ns.example' } } } qw(own theirs) ])->start;
+    $_->start for $primary, $bind;
     ok($bind->wait_serial('own', 1), 'BIND has the zone that its certificate is for') or diag($bind->log_text);
     ok(wait_for(sub { $primary->events('transfer-out-refused', zone => 'theirs.') }), 'and is refused the other');
     is($bind->serial('theirs'), undef, 'which it has not');
+    for my $serial (2, 3) {
+        $primary->put_zone('own', zone_text('own', $serial, changed => [ $serial, 9 ]));
+        is(($primary->verb('reload'))[0], 0, 'a change');
+        ok($bind->wait_serial('own', $serial), 'of which BIND is told') or diag($bind->log_text);     # its next refresh is an hour away
+        my %step = (zone => 'own.', type => 'IXFR', sent => 'steps', serial => $serial, over => 'TLS', outcome => 'done');
+        is(scalar($primary->wait_events(1, 'transfer-out', %step)), 1, 'comes as a step, over TLS');
+        same_zone($bind->dump('own'), $primary->dump('own'), 'it has what we have');
+    }
+    ok(scalar($primary->wait_events(1, 'notify-out', zone => 'own.', to => 'bind', serial => 3, outcome => 'NOERROR')), 'NOTIFY was answered');
+    is(scalar(grep { $_->{over} ne 'TLS' } $primary->events('transfer-out')), 0, 'nothing went out without TLS');
     $bind->stop;
     ends_well($primary);
 };
