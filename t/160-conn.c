@@ -549,6 +549,23 @@ static void an_idle_connection_ends_and_a_byte_puts_it_off(void **state)
 	close(raw);
 }
 
+static void a_write_puts_it_off_though_it_is_not_sent_yet(void **state)
+{
+	enum { IDLE = 1000 };
+	int raw = raw_and_conn(&one, (struct conn_times){0, IDLE});
+	uint64_t over = ms() + IDLE + 50;
+	char got;
+
+	(void)state;
+	while (ms() < over)          /* the loop does not run: the end is due before the write is */
+		usleep(1000);
+	conn_write(one.conn, "x", 1);
+	RUN_UNTIL(one.drained || one.ended);
+	assert_int_equal(one.ended, 0);
+	assert_int_equal(recv(raw, &got, 1, 0), 1);
+	close(raw);
+}
+
 static void the_idle_time_can_be_changed(void **state)
 {
 	int raw = raw_and_conn(&one, patient);
@@ -738,6 +755,7 @@ int main(void)
 		TEST(a_refused_connection_is_a_network_error),
 		TEST(connecting_takes_no_longer_than_allowed),
 		TEST(an_idle_connection_ends_and_a_byte_puts_it_off),
+		TEST(a_write_puts_it_off_though_it_is_not_sent_yet),
 		TEST(the_idle_time_can_be_changed),
 		TEST(a_message_must_come_to_its_end_in_time),
 		TEST(what_is_queued_must_be_taken_in_time),

@@ -369,8 +369,10 @@ void conn_write(struct conn *conn, const void *bytes, size_t n)
 		return;
 	if (queue_length(&conn->out) >= OUTPUT_CORK)
 		flush(conn, SIZE_MAX);
-	if (!conn->depth && is_open(conn))
+	if (!conn->depth && is_open(conn)) {
+		touch(conn);
 		kick(conn);
+	}
 }
 
 /* --- reading ----------------------------------------------------------------------- */
