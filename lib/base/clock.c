@@ -23,6 +23,11 @@ int64_t clock_us(void)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+int64_t clock_with_sleep_ms(void)
+{
+	return ms_of(CLOCK_BOOTTIME);
+}
+
 int64_t clock_coarse_ms(void)
 {
 	return ms_of(CLOCK_MONOTONIC_COARSE);

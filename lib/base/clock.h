@@ -11,6 +11,8 @@
 int64_t clock_ms(void);
 /* Microseconds of the same clock: for round trips. */
 int64_t clock_us(void);
+/* Milliseconds of the same clock, and of all that the machine has slept (CLOCK_BOOTTIME). */
+int64_t clock_with_sleep_ms(void);
 /* clock_ms, up to a few ms late, and cheaper: for what is asked for each packet. */
 int64_t clock_coarse_ms(void);
 /* Seconds since 1970, as the operator has set it: for TSIG and for what is shown or stored. */

@@ -1,5 +1,6 @@
 #include "run/keeper.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "dns/nametable.h"
 #include "xfer/notify.h"
@@ -62,7 +63,7 @@ struct keeper {
 	size_t row_count;
 	struct nametable row_of;             /* of which zone they are */
 	struct event *rows_timer, *clock_timer;
-	int64_t clock_ahead;         /* of the clock that never moves, ms, when all rows were as they are to be */
+	int64_t clock_ahead;         /* of the clock that nobody sets, ms, when all rows were as they are to be */
 	size_t rows_last;            /* how many were written the last time */
 	struct roster *roster;
 	struct {
@@ -202,9 +203,10 @@ static void flush_rows(struct keeper *all)
 	disk_rows(all->env.disk, rows, count, rows_written, all);
 }
 
+/* While the machine sleeps both go on: what happened before is older then. */
 static int64_t clock_ahead(const struct keeper *all)
 {
-	return (int64_t)all->env.secondary.unix_time() * 1000 - all->env.secondary.now();
+	return (int64_t)all->env.secondary.unix_time() * 1000 - clock_with_sleep_ms();
 }
 
 static void rows_due(evutil_socket_t fd, short what, void *ctx)
