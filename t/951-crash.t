@@ -20,10 +20,8 @@ use Time::HiRes qw(sleep time);
 use Wire;
 
 plan skip_all => 'lockstepd is not built' unless Lockstep::have();
-my $seed = $ENV{SEED} // (time * 1000) % 1_000_000;
+my $seed = History::seed();
 my $rounds = $ENV{LONG} ? 300 : 30;
-srand $seed;
-note "SEED=$seed";
 my %sync = ('at-once.example.' => 0, 'soon.example.' => 1, 'later.example.' => 3600, 'never.example.' => -1);
 my @zones = sort keys %sync;
 my $history = History->new(seed => $seed, zones => \@zones)->serve;

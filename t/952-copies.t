@@ -15,9 +15,7 @@ use Wire;
 
 plan skip_all => 'lockstepd is not built' unless Lockstep::have();
 plan skip_all => 'sqlite3 is not installed' unless find_program('sqlite3');
-my $seed = $ENV{SEED} // time % 1_000_000;
-srand $seed;
-note "SEED=$seed";
+my $seed = History::seed();
 
 # In its file; behind it by some steps; by a great many; without a file.
 my %sync = ('level.example.' => 0, 'behind.example.' => 3600, 'far.example.' => 3600, 'never.example.' => -1);

@@ -13,14 +13,11 @@ use Lockstep;
 use Mirror qw(same_answers);
 use Process qw(run_command slurp spew wait_for);
 use Test::More;
-use Time::HiRes qw(time);
 use Wire;
 
 plan skip_all => 'lockstepd is not built' unless Lockstep::have();
 plan skip_all => 't/faults.so is not built' unless Faults::have();
-my $seed = $ENV{SEED} // time % 1_000_000;
-srand $seed;
-note "SEED=$seed";
+my $seed = History::seed();
 my $history = History->new(seed => $seed, zones => [ 'example.', 'at-once.example.' ])->serve;
 my %sync = ('example.' => 3600, 'at-once.example.' => 0);
 my @zones = sort keys %sync;

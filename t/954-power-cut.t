@@ -25,10 +25,8 @@ use Wire;
 
 plan skip_all => 'lockstepd is not built' unless Lockstep::have();
 plan skip_all => 't/faults.so is not built' unless Faults::have();
-my $seed = $ENV{SEED} // (time * 1000) % 1_000_000;
+my $seed = History::seed();
 my ($runs, $cuts) = $ENV{LONG} ? (40, 5) : (5, 2);
-srand $seed;
-note "SEED=$seed";
 my %sync = ('at-once.example.' => 0, 'soon.example.' => 1, 'later.example.' => 3600, 'never.example.' => -1);
 my @zones = sort keys %sync;
 my $history = History->new(seed => $seed, zones => \@zones)->serve;

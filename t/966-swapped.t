@@ -12,9 +12,7 @@ use Process qw(wait_for);
 use Test::More;
 
 plan skip_all => 'lockstepd is not built' unless Lockstep::have();
-my $seed = $ENV{SEED} // time % 1_000_000;
-srand $seed;
-note "SEED=$seed";
+my $seed = History::seed();
 my $history = History->new(seed => $seed, zones => [ 'example.', 'at-once.example.' ])->serve;
 my %sync = ('example.' => 3600, 'at-once.example.' => 0);
 my @zones = sort keys %sync;

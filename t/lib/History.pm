@@ -14,7 +14,17 @@ use warnings;
 use Digest::SHA qw(sha256);
 use Fake;
 use Process qw(work_dir);
+use Test::More ();
+use Time::HiRes ();
 use Wire;
+
+# For all that is random in a test: $ENV{SEED}, or another one each time. It is said, so that a failure can be had again.
+sub seed {
+    my $seed = $ENV{SEED} // int(Time::HiRes::time() * 1000) % 1_000_000;
+    srand $seed;
+    Test::More::note("SEED=$seed");
+    return $seed;
+}
 
 sub new {
     my ($class, %of) = @_;
