@@ -73,7 +73,8 @@ const char *keeper_save_error(const struct keeper *);        /* why the roster i
 /* Called when zones have come or gone, or when what catalogs say may mean something else: a version of one, the configuration, a hold. */
 enum keeper_event { KEEPER_ZONES, KEEPER_CATALOGS };
 void keeper_on_change(struct keeper *, void (*call)(void *ctx, enum keeper_event), void *ctx);
-/* Calls this when a zone has gone for good, also one that went while nothing ran (as far as the database knows of it); it can still be found then. NULL: no more. */
+/* Calls this when a zone has gone for good, also one that went while nothing ran (as far as the database knows of it); it can still be found then.
+ * NULL: no more. */
 void keeper_on_gone(struct keeper *, void (*call)(void *ctx, const uint8_t *name), void *ctx);
 struct disk *keeper_disk(const struct keeper *);
 

@@ -53,7 +53,8 @@ enum { STEPLOG_STEP_MAX = 1 << 30 };
  * more than twice what steplog_set_most said; or some 4 GB at once), ERR_NOMEM. The next call begins a new file and may succeed. */
 enum err steplog_append(struct steplog *, const struct steplog_entry *, size_t count, struct why *);
 
-/* Its newest file is where it was, and the one that is written to. If not, nothing of the log may be there any more: it is to be closed and opened anew. */
+/* Its newest file is where it was, and the one that is written to. If not, nothing of the log may be there any more: it is to be closed and opened
+ * anew. */
 bool steplog_in_place(const struct steplog *);
 
 /* The zone's newest version in the log; false: none. */
